@@ -1,0 +1,67 @@
+"""`edgekit distill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.options import set_option
+from edgekit.cli.output import json_option, print_json, print_rich
+
+
+@click.command(epilog="Example: edgekit distill recipes/uav.yaml --set student.width=32")
+@click.argument("recipe_or_run", type=click.Path(path_type=Path), metavar="RECIPE|RUN")
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
+@click.option(
+    "--baseline/--no-baseline", default=True, show_default=True, help="Also train the student on labels only."
+)
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    recipe_or_run: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    baseline: bool,
+    as_json: bool,
+) -> None:
+    """Train the teachers of RECIPE, ask their ensemble, distil the student and score everything.
+
+    Stages that are done are skipped and broken ones continue, so the same command (or the run's folder in place of the
+    recipe) goes on after Ctrl-C. Exit code 1: it ran, but a requirement that the recipe states does not hold.
+    """
+    from edgekit.errors import EdgekitError
+    from edgekit.pipeline.run import Run, distill
+    from edgekit.recipe.load import load_model
+    from edgekit.recipe.schema import Recipe
+
+    if recipe_or_run.is_dir():
+        if overrides:
+            raise EdgekitError("--set changes a recipe, and this is a run", fix="give the recipe's file to --set on")
+        run = Run.open(recipe_or_run)
+    else:
+        run = Run.of(load_model(Recipe, recipe_or_run, overrides), recipe_or_run.parent, out)
+    result = distill(run, baseline=baseline)
+    if as_json:
+        print_json(result)
+    else:
+        _print(run, result)
+    if not all(requirement["holds"] for requirement in result["requirements"]):
+        ctx.exit(1)
+
+
+def _print(run, result: dict) -> None:
+    from edgekit.cli.scores import score_tables
+
+    print_rich(*score_tables(run.recipe.name, result))
+    lines = [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
+    lines += [
+        "",
+        f"student   {result['student']}  ({result['parameters']:,} parameters)",
+        f"table     {result['table']}",
+        *(f"picture   {path}" for path in result["pictures"]),
+        f"targets   {result['target_bytes_per_frame']:,} bytes per frame, {result['members']} members",
+    ]
+    click.echo("\n".join(lines))

@@ -1,0 +1,39 @@
+"""What a command writes to stdout: one table, or with ``--json`` exactly one JSON document.
+
+Progress and logs go to stderr, so that stdout can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of text.")
+
+
+def print_json(document: Any) -> None:
+    """Write ``document`` to stdout. ValueError for NaN and infinity, which JSON does not have."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_rich(*renderables: Any) -> None:
+    """Write rich renderables (tables, text) to stdout; in a pipe lines are long instead of wrapped."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def count_on_stderr(label: str) -> Callable[[int, int], None]:
+    """A function ``(done, total)`` that shows how far a loop is: one rewritten line, nothing if not on a terminal."""
+
+    def tell(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
+
+    return tell

@@ -1,0 +1,22 @@
+"""Score tables for the terminal, from a result's JSON and the tables a run has written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def score_tables(title: str, result: dict[str, Any]) -> list[Any]:
+    """Rich tables: one per task (a wide one would wrap), and the retention."""
+    from rich.table import Table
+
+    out: list[Any] = []
+    for name, (header, rows) in result["cells"].items():
+        table = Table(title=f"{title}: {name} on {result['split']}", title_justify="left")
+        for i, column in enumerate(header):
+            table.add_column(column, justify="right" if i else "left")
+        for row in rows:
+            table.add_row(*row)
+        out.append(table)
+    if result["retention"] is not None:
+        out.append(f"retention (student / ensemble, mIoU): {result['retention']:.1%}\n")
+    return out

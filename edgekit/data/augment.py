@@ -1,0 +1,137 @@
+"""Random geometry and colour for one frame; every map of the frame moves together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgekit.data.config import AugmentConfig
+from edgekit.tasks import Task, kind_of
+
+IGNORE = 255
+_MOST_CHANNELS = 4  # of one call of OpenCV's warp with a border value
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of a frame a crop shows: the map from crop pixels to frame pixels, and its parts.
+
+    ``matrix`` (2, 2) and ``offset`` (2,) act on continuous (x, y) coordinates with pixel centres at .5.
+    ``turn`` (2, 2) orthogonal: a direction in the frame as a direction in the crop. ``zoom`` > 1: objects look larger.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+    turn: np.ndarray
+    zoom: float
+    frame_size: tuple[int, int]
+    crop_size: tuple[int, int]
+
+    @property
+    def is_identity(self) -> bool:
+        return self.frame_size == self.crop_size and np.array_equal(self.matrix, np.eye(2)) and not np.any(self.offset)
+
+
+def random_view(
+    rng: np.random.Generator, config: AugmentConfig, frame_size: tuple[int, int], crop_size: tuple[int, int]
+) -> View:
+    """Draw a view of ``crop_size`` (height, width) of a frame of ``frame_size``. The same draws whatever the config."""
+    height, width = frame_size
+    crop_height, crop_width = crop_size
+    least, most = config.scale
+    zoom = math.exp(rng.uniform(math.log(least), math.log(most)))
+    mirror_x = -1.0 if rng.random() < 0.5 and config.flip else 1.0
+    mirror_y = -1.0 if rng.random() < 0.5 and config.vertical_flip else 1.0
+    turned = rng.random() < 0.5
+    angle = math.radians(rng.uniform(-config.rotate, config.rotate)) if turned else 0.0
+    cos, sin = math.cos(angle), math.sin(angle)
+    to_frame = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror_x, mirror_y])
+    half_x, half_y = crop_width / zoom / 2, crop_height / zoom / 2
+    centre = np.array(
+        [
+            rng.uniform(min(half_x, width / 2), max(width - half_x, width / 2)),
+            rng.uniform(min(half_y, height / 2), max(height - half_y, height / 2)),
+        ]
+    )
+    matrix = to_frame / zoom
+    offset = centre - matrix @ np.array([crop_width / 2, crop_height / 2])
+    return View(matrix, offset, to_frame.T, zoom, frame_size, crop_size)
+
+
+def apply_view(view: View, task: Task, array: np.ndarray) -> np.ndarray:
+    """A native map as the view shows it; outside the frame: ignore, NaN, or (for pictures) the frame's edge repeated.
+
+    Depth in metres is divided by the zoom and normals keep to the surface: a zoomed frame is what the same camera
+    would see of a scene pressed together along its axis (Eigen & Fergus, arXiv 1411.4734).
+    """
+    if view.is_identity:
+        return array
+    kind = kind_of(task)
+    if kind.name == "modality":
+        return warp(view, array, view.crop_size, border=None)
+    border = math.nan if array.dtype.kind == "f" else float(IGNORE)
+    out = warp(view, array, view.crop_size, border=border, nearest=kind.interpolation == "nearest")
+    return kind.reorient(task, out, view.turn, view.zoom)
+
+
+def warp(
+    view: View, array: np.ndarray, size: tuple[int, int], *, border: float | None, nearest: bool = False
+) -> np.ndarray:
+    """Resample a map of the whole frame (at any resolution) to the view at ``size`` (any resolution).
+
+    ``border``: the value outside the frame, None repeats the edge.
+    """
+    to_crop = np.array([view.crop_size[1] / size[1], view.crop_size[0] / size[0]])
+    to_map = np.array([array.shape[1] / view.frame_size[1], array.shape[0] / view.frame_size[0]])
+    # pixel centres: x_map = to_map·(matrix·to_crop·(x + ½) + offset) − ½
+    linear = to_map[:, None] * view.matrix * to_crop[None, :]
+    shift = to_map * (view.matrix @ (to_crop * 0.5) + view.offset) - 0.5
+    affine = np.column_stack([linear, shift])
+    flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
+    value = (0.0 if border is None else border,) * _MOST_CHANNELS
+    planes = array[..., None] if array.ndim == 2 else array
+    parts = [
+        cv2.warpAffine(
+            np.ascontiguousarray(planes[..., c : c + _MOST_CHANNELS]),
+            affine,
+            (size[1], size[0]),
+            flags=flags,
+            borderMode=mode,
+            borderValue=value,
+        ).reshape(*size, -1)
+        for c in range(0, planes.shape[-1], _MOST_CHANNELS)
+    ]
+    out = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    return out[..., 0] if array.ndim == 2 else out
+
+
+def jitter_colour(rng: np.random.Generator, strength: float, rgb: np.ndarray) -> np.ndarray:
+    """Brightness, contrast, saturation and tint as one 3×4 colour matrix; (H, W, 3) uint8 in and out."""
+    contrast, saturation = rng.uniform(1 - strength, 1 + strength, 2)
+    tint = rng.uniform(1 - strength / 3, 1 + strength / 3, 3)
+    brightness = rng.uniform(-strength, strength) * 80.0
+    if strength == 0:
+        return rgb
+    grey = np.full((3, 3), 1 / 3)
+    linear = contrast * np.diag(tint) @ (saturation * np.eye(3) + (1 - saturation) * grey)
+    middle = 127.5 * (1 - contrast)  # contrast turns about mid-grey
+    return cv2.transform(rgb, np.column_stack([linear, np.full(3, middle + brightness)]))
+
+
+def cutmix_box(rng: np.random.Generator, size: tuple[int, int], multiple: int) -> tuple[slice, slice]:
+    """A random rectangle of 10-50 % of the area (Yun et al., arXiv 1905.04899), its corners on multiples of ``multiple``.
+
+    On multiples, so that the same rectangle can be cut from maps of lower resolution.
+    """
+    height, width = (max(1, s // multiple) for s in size)
+    side = math.sqrt(rng.uniform(0.1, 0.5))
+    box_h, box_w = max(1, round(height * side)), max(1, round(width * side))
+    top, left = int(rng.integers(height - box_h + 1)), int(rng.integers(width - box_w + 1))
+    return (
+        slice(top * multiple, (top + box_h) * multiple),
+        slice(left * multiple, (left + box_w) * multiple),
+    )

@@ -1,0 +1,262 @@
+"""Training batches: step number in, tensors out. Batch k depends on the seed and k alone, so a run resumes exactly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.augment import IGNORE, apply_view, cutmix_box, jitter_colour, random_view, warp
+from edgekit.data.config import AugmentConfig
+from edgekit.data.frameset import FrameSet
+from edgekit.data.modalities import COMPUTED
+from edgekit.data.source import FrameInfo
+from edgekit.tasks import Task, kind_of
+
+CUTMIX_MULTIPLE = 16
+
+
+@dataclass
+class SoftMap:
+    """What an ensemble said of one frame and task, at any resolution.
+
+    ``soft`` (h, w, C) float32: probabilities, encoded depth or unit normals. ``agreement`` (h, w) float32 in 0-1.
+    """
+
+    soft: np.ndarray
+    agreement: np.ndarray
+
+
+@dataclass
+class Batch:
+    """One training step's tensors.
+
+    ``step``       which batch of its plan it is
+    ``inputs``     (N, C, H, W) float32 network units per modality, NaN where missing or invalid
+    ``labels``     per task (N, H, W) int64 with 255 = ignore (semantic) or (N, C, H, W) float32 with NaN
+    ``soft``       per task (N, C, h, w) float32, the ensemble's prediction
+    ``agreement``  per task (N, h, w) float32, how much its members agree; 0 outside the frame
+    """
+
+    step: int
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    labels: dict[str, Tensor] = field(default_factory=dict)
+    soft: dict[str, Tensor] = field(default_factory=dict)
+    agreement: dict[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            self.step,
+            *(
+                {k: v.to(device, non_blocking=True) for k, v in part.items()}
+                for part in (self.inputs, self.labels, self.soft, self.agreement)
+            ),
+        )
+
+
+class Draw:
+    """An endless shuffle of frames: draw n is a function of (seed, n); every frame once per epoch."""
+
+    def __init__(self, frames: Sequence[FrameInfo], seed: Sequence[int]):
+        self._frames = frames
+        self._seed = list(seed)
+        self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, int))
+
+    def __getitem__(self, n: int) -> FrameInfo:
+        epoch, place = divmod(n, len(self._frames))
+        cached_epoch, order = self._epoch
+        if cached_epoch != epoch:
+            order = np.random.default_rng([*self._seed, epoch]).permutation(len(self._frames))
+            self._epoch = (epoch, order)
+        return self._frames[order[place]]
+
+
+@dataclass
+class BatchPlan:
+    """What a batch holds.
+
+    ``supervised`` frames come from ``labelled`` and carry labels; the other ``size − supervised`` come from ``others``
+    and carry none. ``targets(frame)`` gives the ensemble's word on a frame, asked for all of the batch's frames.
+    """
+
+    labelled: Sequence[FrameInfo]
+    others: Sequence[FrameInfo]
+    size: int
+    supervised: int
+    crop: tuple[int, int]
+    inputs: Sequence[str]
+    tasks: Sequence[str]
+    augment: AugmentConfig
+    seed: int
+    targets: Callable[[FrameInfo], dict[str, SoftMap]] | None = None
+    target_stride: int = 1
+
+
+class Batches:
+    """Makes batch k of a plan."""
+
+    def __init__(self, frames: FrameSet, plan: BatchPlan):
+        self._frames = frames
+        self._plan = plan
+        self._labelled = Draw(plan.labelled, [plan.seed, 0]) if plan.supervised else None
+        self._others = Draw(plan.others, [plan.seed, 1]) if plan.size > plan.supervised else None
+
+    def __getitem__(self, step: int) -> Batch:
+        plan = self._plan
+        rng = np.random.default_rng([plan.seed, 2, step])
+        examples = []
+        for slot in range(plan.size):
+            labelled = slot < plan.supervised
+            draw, share = (self._labelled, plan.supervised) if labelled else (self._others, plan.size - plan.supervised)
+            frame = draw[step * share + (slot if labelled else slot - plan.supervised)]
+            examples.append(self._example(rng, frame, labelled))
+        self._cutmix(rng, examples)
+        return self._collate(step, examples)
+
+    def _example(self, rng: np.random.Generator, frame: FrameInfo, labelled: bool) -> dict:
+        plan, tasks = self._plan, self._frames.tasks
+        computed = [n for n in plan.inputs if n not in self._frames.source.tasks]
+        stored = [n for n in plan.inputs if n not in computed]
+        if computed and "rgb" not in stored:
+            stored.append("rgb")
+        maps = self._frames.read(frame, [*stored, *(plan.tasks if labelled else ())])
+        size = maps["rgb"].shape[:2]
+        view = random_view(rng, plan.augment, size, plan.crop)
+        maps = {n: apply_view(view, tasks[n], a) for n, a in maps.items()}
+        if plan.augment.colour:
+            maps["rgb"] = jitter_colour(rng, plan.augment.colour, maps["rgb"])
+        # computed from the augmented rgb: the modalities of one frame stay consistent
+        maps.update({n: COMPUTED[n].compute(maps["rgb"]) for n in computed})
+        example = {
+            "inputs": {n: self._encode(tasks[n], maps.get(n)) for n in plan.inputs},
+            "labels": {n: self._label(tasks[n], maps.get(n) if labelled else None) for n in plan.tasks},
+            "soft": {},
+            "agreement": {},
+        }
+        if plan.targets:
+            small = tuple(max(1, s // plan.target_stride) for s in plan.crop)
+            for name, target in plan.targets(frame).items():
+                example["soft"][name], example["agreement"][name] = _view_of_target(view, tasks[name], target, small)
+        return example
+
+    def _encode(self, task: Task, array: np.ndarray | None) -> np.ndarray:
+        if array is None:
+            return np.full((*self._plan.crop, kind_of(task).channels(task)), np.nan, np.float32)
+        return kind_of(task).encode(task, array)
+
+    def _label(self, task: Task, array: np.ndarray | None) -> np.ndarray:
+        if task.kind == "semantic":
+            return np.full(self._plan.crop, IGNORE, np.uint8) if array is None else array
+        return self._encode(task, array)
+
+    def _cutmix(self, rng: np.random.Generator, examples: list[dict]) -> None:
+        """Paste a rectangle of another frame of the batch, the same in every map."""
+        share = self._plan.augment.cutmix
+        if not share or len(examples) < 2:
+            return
+        before = [{part: dict(maps) for part, maps in example.items()} for example in examples]
+        for i, example in enumerate(examples):
+            other = before[(i + int(rng.integers(1, len(examples)))) % len(examples)]
+            box = cutmix_box(rng, self._plan.crop, CUTMIX_MULTIPLE)
+            if rng.random() >= share:
+                continue
+            for part in ("inputs", "labels", "soft", "agreement"):
+                for name, array in example[part].items():
+                    stride = self._plan.crop[0] // array.shape[0]
+                    rows, columns = (slice(s.start // stride, s.stop // stride) for s in box)
+                    array = array.copy()
+                    array[rows, columns] = other[part][name][rows, columns]
+                    example[part][name] = array
+
+    @staticmethod
+    def _collate(step: int, examples: list[dict]) -> Batch:
+        def stack(part: str) -> dict[str, Tensor]:
+            out = {}
+            for name in examples[0][part]:
+                tensor = torch.from_numpy(np.stack([e[part][name] for e in examples]))
+                if tensor.dtype == torch.uint8:
+                    tensor = tensor.long()
+                elif tensor.ndim == 4:  # (N, H, W, C) memory is what channels-last means
+                    tensor = tensor.permute(0, 3, 1, 2)
+                out[name] = tensor
+            return out
+
+        return Batch(step, *(stack(part) for part in ("inputs", "labels", "soft", "agreement")))
+
+
+def _view_of_target(view, task: Task, target: SoftMap, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The ensemble's prediction as the view shows it, (h, w, C) and (h, w); agreement is 0 outside the frame."""
+    kind = kind_of(task)
+    agreement = warp(view, target.agreement, size, border=0.0)
+    soft = warp(view, target.soft, size, border=None)
+    if kind.name in ("depth", "normals"):
+        # geometry acts on metres and unit vectors, not on codes
+        native = kind.decode(task, soft.transpose(2, 0, 1))
+        soft = kind.encode(task, kind.reorient(task, native, view.turn, view.zoom))
+    return soft, agreement
+
+
+class Prefetch:
+    """Makes batches in threads ahead of their use; ``waited`` is the time in seconds that training stood still.
+
+    Threads and not processes: OpenCV and numpy release the interpreter's lock where the time goes, nothing is pickled,
+    and a killed run leaves no children. Batches come in order, and an exception surfaces at its step.
+    """
+
+    def __init__(self, batches: Batches, start: int, stop: int, *, workers: int = 2, ahead: int = 4):
+        self.waited = 0.0
+        self._batches, self._stop = batches, stop
+        self._next = self._wanted = start
+        self._ahead = ahead
+        self._ready: dict[int, Batch | BaseException] = {}
+        self._closed = False
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def __iter__(self) -> Iterator[tuple[int, Batch]]:
+        try:
+            for step in range(self._wanted, self._stop):
+                began = time.perf_counter()
+                with self._changed:
+                    while step not in self._ready:
+                        self._changed.wait()
+                    batch = self._ready.pop(step)
+                    self._wanted = step + 1
+                    self._changed.notify_all()
+                self.waited += time.perf_counter() - began
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield step, batch
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and self._next - self._wanted >= self._ahead and self._next < self._stop:
+                    self._changed.wait()
+                if self._closed or self._next >= self._stop:
+                    return
+                step = self._next
+                self._next += 1
+            try:
+                batch = self._batches[step]
+            except BaseException as error:  # noqa: BLE001 - handed to the training thread, which raises it
+                batch = error
+            with self._changed:
+                self._ready[step] = batch
+                self._changed.notify_all()

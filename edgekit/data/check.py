@@ -1,0 +1,217 @@
+"""Reading every frame once before anything trains: counts, shares of classes, missing tasks, bad files."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from edgekit.data.source import FrameInfo, Source
+from edgekit.errors import EdgekitError
+from edgekit.tasks import Task, kind_of
+from edgekit.tasks.semantic import IGNORE
+
+MOST_LISTED = 10
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A frame that cannot be used: ``where`` is the file, ``reason`` what is wrong with it."""
+
+    split: str
+    name: str
+    where: str
+    reason: str
+
+
+@dataclass
+class SplitCount:
+    """Frames of a split that can be read, and how many of them are labelled."""
+
+    frames: int = 0
+    labelled: int = 0
+
+
+@dataclass
+class Report:
+    """What lies behind a recipe.
+
+    ``splits``   split -> counts, bad files left out
+    ``shares``   semantic task -> split -> class -> share of the pixels with a label, 0-1 (None: no such pixel)
+    ``ignored``  semantic task -> split -> share of the pixels of labelled frames without a label
+    ``missing``  task -> number of readable frames that lack it
+    ``bad``      frames to leave out
+    """
+
+    splits: dict[str, SplitCount] = field(default_factory=dict)
+    shares: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
+    ignored: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    bad: list[BadFile] = field(default_factory=list)
+
+    def excluded(self) -> set[str]:
+        """The names of the frames to leave out."""
+        return {bad.name for bad in self.bad}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Report:
+        """The report that `to_json` wrote."""
+        return cls(
+            splits={split: SplitCount(**counts) for split, counts in document["splits"].items()},
+            shares=document["shares"],
+            ignored=document["ignored"],
+            missing=document["missing"],
+            bad=[BadFile(**bad) for bad in document["bad"]],
+        )
+
+    def table(self) -> Any:
+        """The report as a rich renderable."""
+        from rich.console import Group
+
+        parts = [self._count_table(), *(self._share_table(task) for task in self.shares)]
+        missing = [(task, count) for task, count in self.missing.items() if count]
+        if missing:
+            parts.append(_table("Missing tasks", ["task", "frames without it"], missing))
+        if self.bad:
+            rows = [(bad.split, bad.where, bad.reason) for bad in self.bad]
+            parts.append(_table(f"Bad files, skipped ({len(self.bad)})", ["split", "file", "reason"], rows))
+        return Group(*parts)
+
+    def _count_table(self) -> Any:
+        skipped = Counter(bad.split for bad in self.bad)
+        rows = [(split, count.frames, count.labelled, skipped[split]) for split, count in self.splits.items()]
+        return _table("Frames", ["split", "frames", "labelled", "bad"], rows)
+
+    def _share_table(self, task: str) -> Any:
+        by_split = self.shares[task]
+        classes = list(next(iter(by_split.values())))
+        rows = [(name, *(_percent(shares[name]) for shares in by_split.values())) for name in classes]
+        rows.append(("(ignored)", *(_percent(share) for share in self.ignored[task].values())))
+        return _table(f"Pixels of {task}", ["class", *by_split], rows)
+
+
+@dataclass
+class _Frame:
+    """What one frame contributes to the report."""
+
+    info: FrameInfo
+    tasks: set[str] = field(default_factory=set)
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    bad: BadFile | None = None
+
+
+def check_source(
+    source: Source,
+    on_bad_file: Literal["error", "skip"] = "error",
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Read every task of every frame of ``source`` once, in parallel; ``progress(done, total)`` is told of each frame.
+
+    A frame is bad if a file of it cannot be read or a map does not fit its task. With ``skip`` the report lists bad
+    frames for the caller to leave out.
+
+    Raises EdgekitError for a split without frames (before reading, or since all are bad), and with ``error`` for bad
+    frames, listing the first ten.
+    """
+    infos = {split: source.frames(split) for split in source.splits()}
+    for split, frames in infos.items():
+        if not frames:
+            raise EdgekitError(f"the split '{split}' has no frames", where="data", fix="add images, or drop the split")
+    everything = [info for frames in infos.values() for info in frames]
+    checked: list[_Frame] = []
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        for frame in pool.map(lambda info: _check_frame(source, info), everything):
+            checked.append(frame)
+            if progress:
+                progress(len(checked), len(everything))
+    bad = [frame.bad for frame in checked if frame.bad]
+    if bad and on_bad_file == "error":
+        raise _refusal(bad, len(everything))
+    good = [frame for frame in checked if not frame.bad]
+    for split in infos:
+        if not any(frame.info.split == split for frame in good):
+            reason = next(b for b in bad if b.split == split)
+            raise EdgekitError(f"every frame of the split '{split}' is bad: {reason.reason}", where=reason.where)
+    return _summary(source, good, bad)
+
+
+def _check_frame(source: Source, info: FrameInfo) -> _Frame:
+    frame = _Frame(info)
+    where = f"{info.split}/{info.name}"
+    try:
+        maps = source.read(info, list(source.tasks))
+        for name, array in maps.items():
+            kind_of(source.tasks[name]).validate(source.tasks[name], array, where)
+        if len({array.shape[:2] for array in maps.values()}) > 1:
+            sizes = ", ".join(f"{name} {a.shape[1]}x{a.shape[0]}" for name, a in maps.items())
+            raise EdgekitError(f"maps of one frame differ in size: {sizes} (width x height)", where=where)
+    except EdgekitError as error:
+        frame.bad = BadFile(info.split, info.name, error.where or where, error.what)
+        return frame
+    frame.tasks = set(maps)
+    frame.pixels = {
+        name: np.bincount(array.ravel(), minlength=256)
+        for name, array in maps.items()
+        if source.tasks[name].kind == "semantic"
+    }
+    return frame
+
+
+def _summary(source: Source, good: list[_Frame], bad: list[BadFile]) -> Report:
+    report = Report(bad=bad)
+    for split in source.splits():
+        infos = [frame.info for frame in good if frame.info.split == split]
+        report.splits[split] = SplitCount(len(infos), sum(info.labelled for info in infos))
+    report.missing = {name: sum(name not in frame.tasks for frame in good) for name in source.tasks}
+    for name, task in source.tasks.items():
+        if task.kind == "semantic":
+            totals = {
+                split: sum((f.pixels[name] for f in good if f.info.split == split and name in f.pixels), np.zeros(256))
+                for split in source.splits()
+            }
+            report.shares[name] = {split: _shares(task, total) for split, total in totals.items()}
+            report.ignored[name] = {s: _share(total[IGNORE], total.sum()) for s, total in totals.items()}
+    return report
+
+
+def _shares(task: Task, total: np.ndarray) -> dict[str, float | None]:
+    return {name: _share(total[i], total[:IGNORE].sum()) for i, name in enumerate(task.classes)}
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _refusal(bad: list[BadFile], total: int) -> EdgekitError:
+    if len(bad) == 1:
+        what, where = bad[0].reason, bad[0].where
+    else:
+        lines = [f"{len(bad)} of {total} frames are bad", *(f"- {b.where}: {b.reason}" for b in bad[:MOST_LISTED])]
+        if len(bad) > MOST_LISTED:
+            lines.append(f"- and {len(bad) - MOST_LISTED} more")
+        what, where = "\n  ".join(lines), None
+    return EdgekitError(what, where=where, fix="repair the files, or leave them out with data.on_bad_file: skip")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _table(title: str, headers: list[str], rows: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="left" if i == 0 or header in ("file", "reason") else "right")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table

@@ -1,0 +1,64 @@
+"""What a recipe may say about a folder of images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Side = Annotated[int, Field(ge=1, le=16384)]
+Level = Annotated[int, Field(ge=0, le=255)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ImageFolderConfig(BaseModel):
+    """Images with label images of the same name: ``images/<name>.jpg`` and ``labels/<name>.png``.
+
+    root         the folder; relative to the recipe's own folder, ``~`` is the home folder. Every other path here is
+                 looked up in ``root`` first and then in the recipe's folder
+    splits       none: ``root`` has folders ``train``, ``val``, ``test`` (those that exist), each with ``images`` and
+                 ``labels``. Given: ``root`` itself has ``images`` and ``labels``, and each split is a text file with
+                 one frame name per line
+    class_dict   the CSV file ``name, r, g, b`` of the classes (default: ``class_dict.csv``): labels hold its colours,
+                 or with one channel its row numbers (its greys, if all its colours are grey)
+    class_names  instead of ``class_dict``: the names of the values 0, 1, … of labels of one channel
+    classes      the classes to learn, in index order, each with the old names merged into it (default: as they are)
+    ignore       old names whose pixels count as not labelled
+    colours      colours of the new classes (default: that of the first old one)
+    labelled     how much of ``train`` counts as labelled: ``all``, a fraction evenly spaced over the sorted frames, or
+                 a text file of frame names. Labels of the others are never read
+    scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene (default: the split)
+    size         (height, width) to resize every frame to (default: as it is)
+    film         the sorted frames of a scene are consecutive moments, so that temporal consistency can be measured
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: Path
+    splits: dict[str, Path] | None = Field(None, min_length=1)
+    class_dict: Path | None = None
+    class_names: list[str] | None = Field(None, min_length=1, max_length=254)
+    classes: dict[str, list[str]] | None = Field(None, min_length=1, max_length=254)
+    ignore: list[str] = []
+    colours: dict[str, tuple[Level, Level, Level]] = {}
+    labelled: Fraction | Literal["all"] | Path = "all"
+    scene_regex: str | None = None
+    size: tuple[Side, Side] | None = None
+    film: bool = False
+
+    @field_validator("scene_regex")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_list_of_classes(self) -> ImageFolderConfig:
+        if self.class_dict is not None and self.class_names is not None:
+            raise ValueError("give class_dict (colours or row numbers) or class_names (values), not both")
+        return self

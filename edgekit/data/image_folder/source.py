@@ -1,0 +1,178 @@
+"""The source behind ``image_folder``: photographs with label images."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from edgekit.data.image_folder.class_table import ClassTable, OldClass, read_class_dict
+from edgekit.data.image_folder.config import ImageFolderConfig
+from edgekit.data.image_folder.listing import (
+    Files,
+    evenly_labelled,
+    list_file_splits,
+    list_folder_splits,
+    read_names,
+)
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_label, read_rgb
+from edgekit.tasks import Task
+
+LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the others exist to be measured on
+
+
+class ImageFolder:
+    """Frames of an `ImageFolderConfig`: ``rgb`` (H, W, 3) uint8 and ``semantic`` (H, W) uint8, 255 = ignore.
+
+    ``base`` is the folder the recipe lies in; ``cache`` is unused, since reading the files is fast enough.
+
+    Raises EdgekitError for a root, list, class table or scene expression that does not fit the files.
+    """
+
+    def __init__(self, config: ImageFolderConfig, base: Path, cache: Path | None = None):
+        self._root = Path(base, config.root.expanduser())
+        self._base = Path(base)
+        self._size = config.size
+        self.sequential = config.film
+        if not self._root.is_dir():
+            raise EdgekitError(
+                f"the folder '{config.root}' does not exist",
+                where=f"data.root: {self._root}",
+                fix="the path is relative to the recipe's own folder",
+            )
+        self._table = self._class_table(config)
+        self._files: dict[str, Files] = {}
+        self._frames = self._infos(config, self._list(config))
+        self.tasks: dict[str, Task] = {
+            "rgb": Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
+            "semantic": Task("semantic", "semantic", classes=self._table.classes, colours=self._table.colours),
+        }
+
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._frames)
+
+    def frames(self, split: str) -> list[FrameInfo]:
+        """The frames of a split in natural order of their names. KeyError for an unknown split."""
+        return list(self._frames[split])
+
+    def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """The native maps ``rgb`` and ``semantic``, whichever is asked for; no ``semantic`` of an unlabelled frame.
+
+        Raises EdgekitError naming the file: missing, damaged, a label outside the classes, or (when both are asked
+        for) image and label of different size.
+        """
+        files = self._files[frame.name]
+        names = set(names)
+        maps: dict[str, np.ndarray] = {}
+        if "rgb" in names:
+            maps["rgb"] = read_rgb(files.image)
+        if "semantic" in names and frame.labelled:
+            if files.label is None:
+                raise EdgekitError(
+                    "the frame counts as labelled but has no label image",
+                    where=str(files.image),
+                    fix=f"add labels/{files.image.stem}.png, or leave the frame out of data.labelled",
+                )
+            maps["semantic"] = self._table.decode(self._read_label(files.label), str(files.label))
+        sizes = {name: array.shape[:2] for name, array in maps.items()}
+        if len(set(sizes.values())) > 1:
+            shown = " and ".join(f"{'image' if n == 'rgb' else 'label'} {w}x{h}" for n, (h, w) in sizes.items())
+            raise EdgekitError(
+                f"image and label differ in size: {shown} (width x height)",
+                where=str(files.label),
+                fix="export the label at the size of the image",
+            )
+        return {name: self._resized(name, array) for name, array in maps.items()}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every file's name, size and time of change."""
+        digest = hashlib.sha256()
+        for name, files in sorted(self._files.items()):
+            for path in (files.image, files.label):
+                if path is not None:
+                    facts = path.stat()
+                    digest.update(f"{name}\0{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def flow(self, frame: FrameInfo) -> np.ndarray | None:
+        """None: photographs come without exact flow."""
+        return None
+
+    def _read_label(self, path: Path) -> np.ndarray:
+        label = read_label(path)
+        if label.ndim == 2 and self._table.has_colours:
+            with Image.open(path) as image:
+                palette = image.mode == "P"
+            if palette:  # the order of a palette is the encoder's choice; its colours are the labeller's
+                return read_rgb(path)
+        return label
+
+    def _resized(self, name: str, array: np.ndarray) -> np.ndarray:
+        if self._size is None or array.shape[:2] == self._size:
+            return array
+        height, width = self._size
+        how = cv2.INTER_AREA if name == "rgb" else cv2.INTER_NEAREST_EXACT
+        return cv2.resize(array, (width, height), interpolation=how)
+
+    def _class_table(self, config: ImageFolderConfig) -> ClassTable:
+        if config.class_names is not None:
+            old, source = [OldClass(name) for name in config.class_names], "data.class_names"
+        else:
+            path = self._find(config.class_dict or Path("class_dict.csv"))
+            old, source = read_class_dict(path), str(path)
+        return ClassTable(old, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
+
+    def _list(self, config: ImageFolderConfig) -> dict[str, dict[str, Files]]:
+        if config.splits is None:
+            return list_folder_splits(self._root)
+        return list_file_splits(self._root, {split: self._find(path) for split, path in config.splits.items()})
+
+    def _infos(self, config: ImageFolderConfig, listed: dict[str, dict[str, Files]]) -> dict[str, list[FrameInfo]]:
+        stems = [stem for files in listed.values() for stem in files]
+        repeated = len(set(stems)) < len(stems)  # train/images/000.jpg beside val/images/000.jpg
+        infos: dict[str, list[FrameInfo]] = {}
+        for split, files in listed.items():
+            labelled = self._labelled(split, files, config)
+            counts: Counter[str] = Counter()
+            infos[split] = []
+            for (stem, paths), is_labelled in zip(files.items(), labelled, strict=True):
+                name = f"{split}-{stem}" if repeated else stem
+                scene = split if config.scene_regex is None else _scene(config.scene_regex, stem)
+                infos[split].append(FrameInfo(name, scene, counts[scene], split, is_labelled))
+                counts[scene] += 1
+                self._files[name] = paths
+        return infos
+
+    def _labelled(self, split: str, files: dict[str, Files], config: ImageFolderConfig) -> list[bool]:
+        if split != LABELLED_SPLIT:
+            # a split without any label image is there to be predicted; one missing among many is a mistake
+            return [any(f.label for f in files.values())] * len(files)
+        if isinstance(config.labelled, Path):
+            chosen = set(read_names(self._find(config.labelled), files))
+            return [name in chosen for name in files]
+        return evenly_labelled(len(files), 1.0 if config.labelled == "all" else config.labelled)
+
+    def _find(self, path: Path) -> Path:
+        """A file named in the recipe: in the root or else beside the recipe."""
+        path = path.expanduser()
+        beside = self._base / path
+        return beside if beside.exists() and not (self._root / path).exists() else self._root / path
+
+
+def _scene(pattern: str, name: str) -> str:
+    match = re.search(pattern, name)
+    if match is None:
+        raise EdgekitError(
+            f"the frame '{name}' has no scene: '{pattern}' is not found in its name",
+            where="data.scene_regex",
+            fix="write an expression that fits every name, e.g. '^[a-z]+'",
+        )
+    return (match.group(1) if match.re.groups else match.group()) or ""

@@ -1,0 +1,26 @@
+"""Data sources by the name they have in a recipe: one line here for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
+from edgekit.data.scenes import Scenes, ScenesConfig
+from edgekit.data.source import Source
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """``config``: the recipe's keys; ``build(config, base, cache)``: the source, ``base`` the recipe's folder."""
+
+    config: type[BaseModel]
+    build: Callable[..., Source]
+
+
+SOURCES: dict[str, SourceEntry] = {
+    "scenes": SourceEntry(ScenesConfig, Scenes),
+    "image_folder": SourceEntry(ImageFolderConfig, ImageFolder),
+}

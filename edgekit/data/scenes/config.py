@@ -1,0 +1,49 @@
+"""What a recipe may say about the procedural world."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Raised whenever the same config would give other pixels, so that no cache holds frames of two generators.
+GENERATOR = 4
+
+Side = Annotated[int, Field(ge=16, le=2160)]
+
+
+class SceneCounts(BaseModel):
+    """Number of worlds per split; no world is in two splits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: int = Field(6, ge=1, le=1000)
+    val: int = Field(2, ge=0, le=1000)
+    test: int = Field(2, ge=0, le=1000)
+
+
+class ScenesConfig(BaseModel):
+    """The procedural UAV world: its seed, its size and how much of it is labelled.
+
+    size      (height, width) in pixels
+    labelled  share of the train frames that count as labelled, spread evenly over the split
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int = Field(0, ge=0)
+    size: tuple[Side, Side] = (160, 288)
+    scenes: SceneCounts = SceneCounts()
+    frames_per_scene: int = Field(40, ge=1, le=100_000)
+    labelled: float = Field(1.0, ge=0.0, le=1.0)
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides a frame's pixels.
+
+        Number of scenes, frames per scene and the labelled share are left out: a frame does not depend on them, so
+        that asking for more scenes keeps the frames already rendered.
+        """
+        told = json.dumps({"seed": self.seed, "size": self.size, "generator": GENERATOR}, sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]

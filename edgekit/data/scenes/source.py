@@ -1,0 +1,127 @@
+"""The procedural UAV world as a data source."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.data.scenes.config import ScenesConfig
+from edgekit.data.scenes.frame import FAR_DEPTH, NEAR_DEPTH
+from edgekit.data.scenes.prepare import render_missing
+from edgekit.data.scenes.scene import SPLITS, SceneShelf
+from edgekit.data.scenes.store import is_whole, read_frame, write_frame
+from edgekit.data.scenes.worker import frame_path
+from edgekit.data.source import FrameInfo
+from edgekit.tasks.task import Task
+
+CLASSES = ("land", "forest", "residential", "road", "little-objects", "water", "sky", "hill")
+COLOURS = (
+    (0, 255, 0),
+    (0, 127, 0),
+    (255, 255, 0),
+    (255, 255, 255),
+    (255, 0, 0),
+    (0, 0, 255),
+    (0, 255, 255),
+    (127, 127, 63),
+)
+WEIGHTS = (0.28172092, 0.30589653, 0.13341699, 0.05937348, 0.00474491, 0.05987466, 0.08660721, 0.06836531)
+
+
+def _semantic(name: str) -> Task:
+    return Task(name, "semantic", classes=CLASSES, colours=COLOURS, weights=WEIGHTS)
+
+
+class Scenes:
+    """Frames of procedural worlds, rendered once into ``cache`` and read from there.
+
+    rgb, semantic, depth (metres along the optical axis, sky NaN) and normals (camera frame, sky NaN) are exact up to
+    the float16 they are stored in. The two ``simulated_segmentation`` and ``simulated_depth`` (relative, 0 near to 1
+    far) imitate pre-trained experts with structured errors. Splits differ in worlds, never only in frames.
+    """
+
+    sequential = True
+
+    sequential = True
+
+    def __init__(self, config: ScenesConfig, base: Path, cache: Path):
+        self.config = config
+        self.folder = Path(cache) / f"scenes-{config.fingerprint()}"
+        self._shelf = SceneShelf(config)
+        tasks = (
+            Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
+            _semantic("semantic"),
+            Task("depth", "depth", range=(NEAR_DEPTH, FAR_DEPTH), unit="m"),
+            Task("normals", "normals", range=(-1.0, 1.0)),
+            _semantic("simulated_segmentation_a"),
+            _semantic("simulated_segmentation_b"),
+            Task("simulated_depth", "depth", range=(0.0, 1.0)),
+        )
+        self.tasks = {task.name: task for task in tasks}
+
+    def splits(self) -> tuple[str, ...]:
+        return tuple(split for split in SPLITS if getattr(self.config.scenes, split))
+
+    def frames(self, split: str) -> list[FrameInfo]:
+        """Frames of a split in flight order; of the train split every 1/labelled-th counts as labelled."""
+        share = self.config.labelled if split == "train" else 1.0
+        per_scene = self.config.frames_per_scene
+        out = []
+        for i in range(getattr(self.config.scenes, split) * per_scene):
+            number, index = divmod(i, per_scene)
+            labelled = math.floor(i * share) != math.floor((i - 1) * share)
+            out.append(FrameInfo(f"{split}-{number}/{index:05d}", f"{split}-{number}", index, split, labelled))
+        return out
+
+    def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """The named maps; renders the frame first if the cache lacks it or holds it damaged. Thread-safe."""
+        return self._maps(frame, [name for name in names if name in self.tasks])
+
+    def fingerprint(self) -> str:
+        """The hash of all that decides a frame's pixels."""
+        return self.config.fingerprint()
+
+    def flow(self, frame: FrameInfo) -> np.ndarray | None:
+        """Exact optical flow (H, W, 2) in pixels to the next frame of the scene, None for the last.
+
+        NaN where the point lies behind the next camera; the sky moves as infinitely far points do.
+        """
+        if frame.index + 1 >= self.config.frames_per_scene:
+            return None
+        return self._maps(frame, ["flow"])["flow"]
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, processes: int | None = None) -> int:
+        """Render every frame the cache lacks; returns their number.
+
+        ``progress(done, total)`` is called per frame. Stopped half-way, the next call goes on from there. One process
+        per core by default, at most one per scene.
+        """
+        missing: dict[tuple[str, int], list[int]] = {}
+        for split in self.splits():
+            for frame in self.frames(split):
+                if not is_whole(self._path(frame)):
+                    missing.setdefault((split, _number(frame)), []).append(frame.index)
+        if missing:
+            render_missing(self.config, self.folder, missing, progress, processes or os.cpu_count() or 1)
+        return sum(map(len, missing.values()))
+
+    def _path(self, frame: FrameInfo) -> Path:
+        return frame_path(self.folder, frame.split, _number(frame), frame.index)
+
+    def _maps(self, frame: FrameInfo, names: list[str]) -> dict[str, np.ndarray]:
+        path = self._path(frame)
+        maps = read_frame(path, names)
+        if maps is None:
+            write_frame(path, self._shelf.get(frame.split, _number(frame)).frame(frame.index))
+            maps = read_frame(path, names)
+            if maps is None:
+                raise OSError(f"cannot read back {path}")
+        return maps
+
+
+def _number(frame: FrameInfo) -> int:
+    return int(frame.scene.rsplit("-", 1)[1])

@@ -1,0 +1,44 @@
+"""Rendered frames on disk: one uncompressed .npz each, whole or absent."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+# float16 keeps depth to 0.05%, normals to 0.03 degrees and flow to 0.02 pixels at 32 pixels; NaN stays NaN.
+STORED = {"depth": np.float16, "normals": np.float16, "flow": np.float16, "simulated_depth": np.float16}
+
+
+def write_frame(path: Path, maps: dict[str, np.ndarray]) -> None:
+    """Write all maps of a frame; a reader sees the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(maps)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **{name: array.astype(STORED.get(name, array.dtype)) for name, array in maps.items()})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_frame(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | None:
+    """The named maps a frame has, floats as float32; None if the file is missing or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            maps = {name: file[name] for name in names if name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return {name: array.astype(np.float32) if name in STORED else array for name, array in maps.items()}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file ends as a finished archive does: cheap, and enough to see a truncated file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,46 @@
+"""Mean and deviation of each modality, over valid pixels of train frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgekit.data.frameset import FrameSet
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.tasks import kind_of
+
+MOST_FRAMES = 200
+_LEAST_DEVIATION = 1e-3
+
+Statistics = dict[str, tuple[list[float], list[float]]]
+
+
+def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequence[str]) -> Statistics:
+    """Per modality (mean, std), one number per channel in network units, from at most 200 frames spread over ``split``.
+
+    NaN (missing, invalid) does not count. A channel that never changes gets a deviation of 1, so that standardising
+    it gives 0 and not a division by nothing. EdgekitError for a modality that no frame has.
+    """
+    chosen = [split[i] for i in np.unique(np.linspace(0, len(split) - 1, MOST_FRAMES).round().astype(int))]
+    sums = {name: np.zeros((3, kind_of(frames.tasks[name]).channels(frames.tasks[name]))) for name in names}
+    for frame in chosen:
+        maps = frames.read(frame, names)
+        for name, array in maps.items():
+            values = kind_of(frames.tasks[name]).encode(frames.tasks[name], array).reshape(-1, sums[name].shape[1])
+            values = values[np.isfinite(values).all(axis=1)].astype(np.float64)
+            sums[name] += [np.full(values.shape[1], len(values)), values.sum(0), np.square(values).sum(0)]
+    out = {}
+    for name, (count, total, squares) in sums.items():
+        if not count[0]:
+            raise EdgekitError(
+                f"no train frame has the modality '{name}'",
+                where="teacher.modalities",
+                fix="remove it, or see `edgekit recipe check` for what the frames have",
+            )
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        deviation[deviation < _LEAST_DEVIATION * np.maximum(1, np.abs(mean))] = 1.0
+        out[name] = (mean.tolist(), deviation.tolist())
+    return out

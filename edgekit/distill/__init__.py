@@ -1,0 +1,1 @@
+"""From an ensemble to a student: targets, their store, and what the student minimises."""

@@ -1,0 +1,56 @@
+"""What the student minimises: labels where there are any, the ensemble's word everywhere."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgekit.data.batches import Batch
+from edgekit.distill.config import DistillConfig
+from edgekit.heads import HEADS
+from edgekit.losses import LOSSES
+from edgekit.students.student import Student
+from edgekit.training.precision import autocast
+
+
+class StudentObjective:
+    """Supervised and distillation terms per task, each times the task's weight.
+
+    ``weights``: one per task. Without targets in the batch only the supervised terms remain: the baseline.
+    """
+
+    def __init__(self, student: Student, config: DistillConfig, weights: dict[str, float]):
+        self._student = student
+        self._config = config
+        self._weights = weights
+        self._losses = {name: LOSSES[name](settings) for name, settings in config.active().items()}
+        self._last: dict[str, Tensor] = {}
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        rgb = batch.inputs["rgb"]
+        with autocast(self._config.train.precision, rgb.device.type):
+            raw = self._student(rgb)
+        terms: dict[str, Tensor] = {}
+        for task in self._student.tasks:
+            output = raw[task.name].float()
+            head, weight = HEADS[task.kind], self._weights[task.name]
+            if self._config.supervised:
+                label = batch.labels[task.name]
+                upsampled = F.interpolate(output, size=label.shape[-2:], mode="bilinear", align_corners=False)
+                terms[task.name] = weight * self._config.supervised * head.supervised(upsampled, label)
+            if task.name not in batch.soft:
+                continue
+            soft, agreement = batch.soft[task.name], batch.agreement[task.name]
+            if output.shape[-2:] != soft.shape[-2:]:
+                output = F.interpolate(output, size=soft.shape[-2:], mode="bilinear", align_corners=False)
+            pixel_weight = (
+                head.agreement_weight(agreement) if self._config.agreement else (agreement > 0).to(output.dtype)
+            )
+            for name, loss in self._losses.items():
+                if task.kind in loss.kinds:
+                    terms[f"{task.name}.{name}"] = weight * loss.config.weight * loss(output, soft, pixel_weight)
+        self._last = terms
+        return terms
+
+    def scores(self) -> dict[str, float]:
+        return {name: float(value.detach()) for name, value in self._last.items()}

@@ -1,0 +1,114 @@
+"""The target store: one small file per frame, checked when read, so that the ensemble runs once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.data.batches import SoftMap
+from edgekit.data.source import FrameInfo
+from edgekit.distill import codec
+from edgekit.distill.config import TargetsConfig
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import atomic_write
+from edgekit.losses import LOSSES, RICHNESS
+from edgekit.tasks import Task, kind_of
+
+
+def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> None:
+    """Refuse losses that the store cannot serve or that no task can use. EdgekitError naming both sides."""
+    kinds = {t.kind for t in tasks}
+    for name in active:
+        loss = LOSSES[name]
+        if not loss.kinds & kinds:
+            raise EdgekitError(
+                f"the loss '{name}' is for {' and '.join(sorted(loss.kinds))}, and the recipe predicts {', '.join(sorted(kinds))}",
+                where=f"distill.losses.{name}",
+                fix="remove it",
+            )
+        if kinds & loss.kinds & {"semantic"} and RICHNESS[loss.needs] > RICHNESS[config.keep]:
+            raise EdgekitError(
+                f"the loss '{name}' needs the {loss.needs} class distribution, and the targets keep '{config.keep}'",
+                where="targets.keep",
+                fix=f"set targets.keep: {loss.needs}, or remove distill.losses.{name}",
+            )
+
+
+class TargetStore:
+    """Targets of frames under ``folder``. Reading is thread-safe and keeps what it read in memory (it is small)."""
+
+    def __init__(self, folder: Path, tasks: Sequence[Task], config: TargetsConfig):
+        self.folder = folder
+        self._tasks = list(tasks)
+        self._config = config
+        self._memory: dict[str, dict[str, SoftMap]] = {}
+        self._lock = threading.Lock()
+
+    def path(self, frame: FrameInfo) -> Path:
+        return self.folder / frame.split / f"{frame.name}.npz"
+
+    def has(self, frame: FrameInfo) -> bool:
+        """Whether the frame's file is there and whole; a damaged one counts as absent and is computed again."""
+        try:
+            self._load(frame)
+        except (FileNotFoundError, EdgekitError):
+            return False
+        return True
+
+    def write(self, frame: FrameInfo, targets: dict[str, SoftMap]) -> int:
+        """Store one frame; returns the file's size in bytes."""
+        arrays = {
+            f"{task.name}/{key}": array
+            for task in self._tasks
+            for key, array in codec.encode(task, targets[task.name], self._config.keep, self._config.top).items()
+        }
+        path = self.path(frame)
+        with atomic_write(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        return path.stat().st_size
+
+    def read(self, frame: FrameInfo) -> dict[str, SoftMap]:
+        """The ensemble's word on a frame, per task. EdgekitError where it is missing or damaged."""
+        key = f"{frame.split}/{frame.name}"
+        found = self._memory.get(key)
+        if found is None:
+            try:
+                found = self._load(frame)
+            except FileNotFoundError:
+                raise EdgekitError(f"no target for frame '{frame.name}'", where=str(self.path(frame))) from None
+            with self._lock:
+                self._memory[key] = found
+        return found
+
+    def _load(self, frame: FrameInfo) -> dict[str, SoftMap]:
+        path = self.path(frame)
+        try:
+            with np.load(path, allow_pickle=False) as file:  # zip members carry a CRC, which reading them checks
+                arrays = {key: file[key] for key in file.files}
+            return {
+                task.name: codec.decode(
+                    task,
+                    {k.split("/", 1)[1]: a for k, a in arrays.items() if k.split("/", 1)[0] == task.name},
+                    kind_of(task).channels(task),
+                )
+                for task in self._tasks
+            }
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+            raise EdgekitError(
+                f"the target file is damaged: {error}", where=str(path), fix="delete it and run again"
+            ) from error
+
+
+def summary_path(folder: Path) -> Path:
+    return folder / "summary.json"
+
+
+def read_summary(folder: Path) -> dict:
+    return json.loads(summary_path(folder).read_text())

@@ -1,0 +1,29 @@
+"""The one exception a user can cause."""
+
+from __future__ import annotations
+
+
+class EdgekitError(Exception):
+    """A mistake in what the user gave: what is wrong, where, and what to do.
+
+    The command line prints it without a traceback and exits with 2.
+
+    >>> print(EdgekitError("unknown student 'repsag'", where="recipes/uav.yaml: student.name", fix="use repseg"))
+    unknown student 'repsag'
+      where: recipes/uav.yaml: student.name
+      fix:   use repseg
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None):
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.fix:
+            lines.append(f"  fix:   {self.fix}")
+        return "\n".join(lines)

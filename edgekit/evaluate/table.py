@@ -1,0 +1,80 @@
+"""The table of a run: five models, every task's metrics, and what the student kept of the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgekit.evaluate.score import Scores, headline
+from edgekit.tasks import Task
+
+ROWS = {
+    "single_all": "one teacher, all modalities",
+    "single_rgb": "one teacher, rgb only",
+    "ensemble": "ensemble",
+    "baseline": "student, labels only",
+    "student": "student, distilled",
+}
+
+# metric → (short title, factor, decimals)
+_COLUMNS = {
+    "semantic": {
+        "miou": ("mIoU %", 100, 2),
+        "weighted_miou": ("weighted mIoU %", 100, 2),
+        "samplewise_miou": ("sample-wise mIoU %", 100, 2),
+        "temporal_consistency": ("temporal %", 100, 2),
+    },
+    "depth": {"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)},
+    "normals": {
+        "mean_angle": ("mean °", 1, 2),
+        "median_angle": ("median °", 1, 2),
+        "within_11_25": ("<11.25° %", 100, 1),
+        "within_22_5": ("<22.5° %", 100, 1),
+        "within_30": ("<30° %", 100, 1),
+    },
+    "binary": {"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)},
+}
+
+
+def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> float | None:
+    """Student's mIoU / ensemble's mIoU, of the first semantic task; None where there is none."""
+    for task in tasks:
+        if task.kind == "semantic" and "student" in results and "ensemble" in results:
+            student, ensemble = headline(task, results["student"]), headline(task, results["ensemble"])
+            return student / ensemble if student is not None and ensemble else None
+    return None
+
+
+Cells = tuple[list[str], list[list[str]]]
+"""(header, rows) as text."""
+
+
+def cells(task: Task, results: dict[str, Scores]) -> Cells:
+    """A task's metrics, one row per model that was scored; metrics that no row has are left out."""
+    shown = {
+        metric: form
+        for metric, form in _COLUMNS[task.kind].items()
+        if any(scores[task.name].get(metric) is not None for scores in results.values())
+    }
+    rows = []
+    for key, label in ROWS.items():
+        if key in results:
+            values = [(results[key][task.name].get(metric), form) for metric, form in shown.items()]
+            rows.append([label, *("-" if v is None else f"{v * f:.{d}f}" for v, (_, f, d) in values)])
+    return ["model", *(title for title, _, _ in shown.values())], rows
+
+
+def class_cells(task: Task, results: dict[str, Scores]) -> Cells:
+    """Per-class IoU in percent, one column per class."""
+    header = ["model", *task.classes]
+    rows = []
+    for key, label in ROWS.items():
+        if key in results:
+            iou = results[key][task.name]["iou"]
+            rows.append([label, *("-" if iou[name] is None else f"{100 * iou[name]:.1f}" for name in task.classes)])
+    return header, rows
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; numbers to the right."""
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"

@@ -1,0 +1,89 @@
+"""Temporal consistency: do class maps of neighbouring frames agree once the motion between them is undone?
+
+Flow is (H, W, 2) float, x then y, in pixels: the point at (x, y) of frame t is at (x, y) + flow[y, x] in frame t + 1.
+Class maps are (H, W) uint8, 255 = no answer. Both variants in use for PHG-MAE are here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_NO_ANSWER = 255
+
+
+def warp(map_next: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frame t + 1's class map seen from frame t, by nearest neighbour, with the flow from t to t + 1.
+
+    Returns (warped (H, W) uint8, valid (H, W) bool); a pixel that leaves the frame is not valid, and 255.
+    """
+    y, x = np.indices(map_next.shape)
+    rows, columns, valid = _nearest(y + flow[..., 1], x + flow[..., 0])
+    warped = np.where(valid, map_next[rows, columns], _NO_ANSWER).astype(map_next.dtype)
+    return warped, valid
+
+
+class Consistency:
+    """Share of pixels whose class is still the same in the next frame: 1 - mean disagreement of neighbours.
+
+    Streaming over pairs of frames, every pixel counted alike; pixels that leave the frame or are 255 in either map
+    are left out.
+    """
+
+    def __init__(self) -> None:
+        self._agreeing = self._pixels = 0
+
+    def update(self, map_t: np.ndarray, map_next: np.ndarray, flow: np.ndarray) -> None:
+        """Add the maps of frames t and t + 1 and the flow from t to t + 1."""
+        warped, _ = warp(map_next, flow)
+        valid = (map_t != _NO_ANSWER) & (warped != _NO_ANSWER)
+        self._agreeing += int((map_t == warped)[valid].sum())
+        self._pixels += int(valid.sum())
+
+    def result(self) -> float | None:
+        """The share in 0-1, None before the first valid pixel."""
+        return self._agreeing / self._pixels if self._pixels else None
+
+
+def chain_agreement(maps: list[np.ndarray], flows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Does the first frame of a chain say what the majority of the chain says? The published chain has 5 frames.
+
+    maps   class maps of consecutive frames, n of them
+    flows  n - 1, each from a frame to the next; they are followed one after the other from the first frame
+
+    Returns (agrees, valid), both (H, W) bool. A pixel is valid when it stays in the frame and has a class all along
+    the chain. Where several classes have the most votes, each of them is a majority.
+    """
+    if len(flows) != len(maps) - 1:
+        raise ValueError(f"{len(maps)} maps need {len(maps) - 1} flows between them, got {len(flows)}")
+    rows, columns = np.indices(maps[0].shape)
+    y, x = rows.astype(np.float64), columns.astype(np.float64)
+    valid = np.ones(maps[0].shape, dtype=bool)
+    seen = [maps[0]]
+    for map_next, flow in zip(maps[1:], flows, strict=True):
+        step = flow[rows, columns]  # (H, W, 2): the motion of the point each first-frame pixel has become
+        x, y = x + step[..., 0], y + step[..., 1]
+        rows, columns, inside = _nearest(y, x)
+        valid &= inside
+        seen.append(map_next[rows, columns])
+    votes = np.stack(seen)  # (n, H, W)
+    valid &= (votes != _NO_ANSWER).all(axis=0)
+    counts = np.stack([(votes == one).sum(axis=0) for one in votes])  # votes for the class that each frame says
+    return (counts[0] == counts.max(axis=0)) & valid, valid
+
+
+def _nearest(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels nearest to points (y, x), all (H, W), and which lie in the frame; row and column 0 for the others."""
+    height, width = y.shape
+    inside = (y > -0.5) & (y < height - 0.5) & (x > -0.5) & (x < width - 0.5)  # False for a NaN flow
+    rows, columns = (np.rint(np.where(inside, v, 0)).astype(np.intp) for v in (y, x))
+    return rows, columns, inside
+
+
+def dis_flow(rgb_t: np.ndarray, rgb_next: np.ndarray) -> np.ndarray:
+    """Optical flow from frame t to t + 1, (H, W, 2) float32, of two (H, W, 3) uint8 frames.
+
+    Dense inverse search (Kroeger et al., ECCV 2016) as in OpenCV, medium preset.
+    """
+    grey = [cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in (rgb_t, rgb_next)]
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)

@@ -1,0 +1,48 @@
+"""What a distillation loss is, and what it may ask of the stored targets."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+Content = Literal["argmax", "topk", "full"]
+"""What a target store keeps of a class distribution, from least to most."""
+RICHNESS: dict[str, int] = {"argmax": 0, "topk": 1, "full": 2}
+
+
+class LossConfig(BaseModel):
+    """Settings every distillation loss has."""
+
+    model_config = ConfigDict(extra="forbid")
+    weight: float = Field(1.0, ge=0, description="factor in the sum of losses; 0 switches it off")
+
+
+class DistillationLoss:
+    """Student against ensemble, for the task kinds it names.
+
+    ``needs`` is the least of the class distribution that the target store must keep (regression targets are always kept
+    whole). ``__call__(raw, soft, weight)``: the student's raw output (N, C, h, w), the ensemble's soft prediction
+    (N, C, h, w), and a weight ≥ 0 per pixel (N, h, w), 0 outside the frame; returns a scalar.
+    """
+
+    Config: ClassVar[type[LossConfig]] = LossConfig
+    kinds: ClassVar[frozenset[str]]
+    needs: ClassVar[Content] = "full"
+
+    def __init__(self, config: LossConfig):
+        self.config = config
+
+    def __call__(self, raw: Tensor, soft: Tensor, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Σ values·weight / Σ weight; 0 (with a gradient) where the weights sum to 0. Both (N, h, w)."""
+    return (values * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def log_probabilities(soft: Tensor) -> Tensor:
+    """Logits of an averaged prediction: its log-probabilities, floored at what the target store can tell from 0."""
+    return soft.clamp(min=1e-5).log()

@@ -1,0 +1,23 @@
+"""Network families: dense predictors that teachers and students are made of, one file each.
+
+A family is ``Network(in_channels, out_channels, **shape)``, maps (B, in_channels, H, W) to
+(B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) for any H and W, and has ``stride`` and ``features(x)`` (what its head reads).
+To add one: write the file, add its line here; tests/networks/ runs every line of this table.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from edgekit.networks.repseg import RepSeg
+from edgekit.networks.safeuav import SafeUAV
+
+FAMILIES: dict[str, type[nn.Module]] = {
+    "repseg": RepSeg,
+    "safeuav": SafeUAV,
+}
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of learned values (batch-norm statistics are not learned and do not count)."""
+    return sum(p.numel() for p in module.parameters())

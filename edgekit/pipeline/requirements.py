@@ -1,0 +1,44 @@
+"""What a recipe says must hold, held against a run's result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgekit.evaluate.score import headline, is_better
+from edgekit.recipe.schema import Requirements
+from edgekit.tasks import Task
+
+
+def check_requirements(require: Requirements, tasks: Sequence[Task], result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry per stated requirement: {name, holds, found}. A requirement about a row that was not made fails."""
+    scores = result["scores"]
+    first = next((t for t in tasks if t.kind == "semantic"), tasks[0])
+    checked = []
+
+    def compare(name: str, better: str, worse: str, over: Sequence[Task]) -> None:
+        pairs = {
+            t.name: tuple(headline(t, scores[row]) if row in scores else None for row in (better, worse)) for t in over
+        }
+        found = ", ".join(f"{task} {_say(a)} against {_say(b)}" for task, (a, b) in pairs.items())
+        checked.append({"name": name, "holds": all(is_better(t, *pairs[t.name]) for t in over), "found": found})
+
+    if require.ensemble_beats_single:
+        compare("ensemble beats one pass", "ensemble", "single_all", [first])
+    if require.ensemble_beats_baseline:
+        compare("ensemble beats the labels-only student", "ensemble", "baseline", [first])
+    if require.student_beats_baseline:
+        compare("distilled student beats the labels-only student", "student", "baseline", tasks)
+    if require.retention is not None:
+        kept = result["retention"]
+        holds = kept is not None and kept >= require.retention
+        checked.append({"name": f"retention of at least {require.retention:.1%}", "holds": holds, "found": _say(kept)})
+    if require.parameters is not None:
+        count = result["parameters"]
+        name = f"at most {require.parameters:,} parameters"
+        checked.append({"name": name, "holds": count <= require.parameters, "found": f"{count:,}"})
+    return checked
+
+
+def _say(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"

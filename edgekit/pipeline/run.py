@@ -1,0 +1,176 @@
+"""A run: its directory, its stages in order, its result."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgekit import __version__
+from edgekit.errors import EdgekitError
+from edgekit.evaluate.score import Scores
+from edgekit.evaluate.table import cells, class_cells, markdown, retention
+from edgekit.frames.files import atomic_write
+from edgekit.networks import parameter_count
+from edgekit.pipeline.evaluation import draw, evaluate, predictors
+from edgekit.pipeline.requirements import check_requirements
+from edgekit.pipeline.targets import build_ensemble, compute_targets
+from edgekit.pipeline.training import new_student, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.load import dump, load_model, recipe_hash
+from edgekit.recipe.schema import Recipe
+
+
+@dataclass
+class Run:
+    """A run directory, ``<root>/<recipe>-<hash>``."""
+
+    folder: Path
+    recipe: Recipe
+    base: Path
+
+    @classmethod
+    def of(cls, recipe: Recipe, base: Path, root: Path) -> Run:
+        """The directory that belongs to this recipe, made or continued."""
+        return cls(root / f"{recipe.name}-{recipe_hash(recipe)}", recipe, base)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """An existing run. EdgekitError where the folder is none."""
+        about = folder / "run.json"
+        if not about.is_file():
+            raise EdgekitError("this is not a run directory", where=str(folder), fix="give a folder that distill made")
+        facts = json.loads(about.read_text())
+        return cls(folder, load_model(Recipe, folder / "recipe.yaml"), Path(facts["base"]))
+
+    def begin(self) -> None:
+        """Write what the run is before it does anything: resolved recipe and environment."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write("recipe.yaml", dump(self.recipe))
+            self._write("run.json", json.dumps({"base": str(self.base.resolve()), "edgekit": __version__}, indent=2))
+            self._write("environment.json", json.dumps(environment(), indent=2))
+        except OSError as error:
+            raise EdgekitError(
+                f"cannot write the run: {error.strerror}",
+                where=str(self.folder),
+                fix="choose another folder with --out",
+            ) from error
+
+    def bench(self) -> Workbench:
+        return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")
+
+    def _write(self, name: str, text: str) -> None:
+        with atomic_write(self.folder / name) as part:
+            part.write_text(text)
+
+
+def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
+    """Everything from data to table; stages that are done are skipped. Returns the run's result, also in result.json."""
+    began = time.perf_counter()
+    run.begin()
+    bench = run.bench()
+    new_student(bench)  # over the parameter limit? Then say so before hours of training
+    timing: dict[str, float] = {}
+
+    networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
+    for i in range(len(networks)):
+        timing[f"teacher {i + 1}"] = teacher_stage(bench, i).result()["seconds"]
+    store, facts, targets_key = compute_targets(bench, build_ensemble(bench, networks))
+    timing["targets"] = facts["seconds"]
+    students = {}
+    if baseline:
+        students["baseline"], _ = train_student(bench, targets=None, targets_key="")
+    students["student"], _ = train_student(bench, targets=store.read, targets_key=targets_key)
+    for name, student in students.items():
+        student.save(run.folder / f"{name}.pt")
+
+    split = run.recipe.evaluate.split
+    results = evaluate(bench, predictors(bench, networks, students), split)
+    pictures = draw(bench, networks, students["student"], split, run.folder / "pictures")
+    result = {
+        "run": str(run.folder),
+        "student": str(run.folder / "student.pt"),
+        "parameters": parameter_count(students["student"]),
+        "teachers": [parameter_count(n) for n in networks],
+        "members": facts["members"],
+        "split": split,
+        "frames": {s: c.frames for s, c in bench.report.splits.items()},
+        "bad_files": len(bench.report.bad),
+        "target_bytes_per_frame": facts["bytes_per_frame"],
+        "scores": results,
+        "cells": {task.name: cells(task, results) for task in bench.tasks},
+        "retention": retention(bench.tasks, results),
+        "pictures": [str(p) for p in pictures],
+        "table": str(run.folder / "table.md"),
+        "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
+    }
+    result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
+    run._write("table.md", report(bench, results))
+    run._write("result.json", json.dumps(result, indent=2))
+    return result
+
+
+def evaluate_run(run: Run, split: str) -> dict[str, Any]:
+    """Score a finished run on any split. EdgekitError where the run is not finished."""
+    bench = run.bench()
+    for i in range(len(run.recipe.teacher.members)):
+        if teacher_stage(bench, i).result() is None:
+            raise EdgekitError("the run is not finished", where=str(run.folder), fix=f"edgekit distill {run.folder}")
+    networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
+    students = load_students(run)
+    results = evaluate(bench, predictors(bench, networks, students), split)
+    pictures = draw(bench, networks, students["student"], split, run.folder / "pictures")
+    result = {
+        "run": str(run.folder),
+        "split": split,
+        "scores": results,
+        "cells": {task.name: cells(task, results) for task in bench.tasks},
+        "retention": retention(bench.tasks, results),
+        "pictures": [str(p) for p in pictures],
+        "table": str(run.folder / f"table-{split}.md"),
+    }
+    run._write(f"table-{split}.md", report(bench, results))
+    run._write(f"scores-{split}.json", json.dumps(result, indent=2))
+    return result
+
+
+def load_students(run: Run) -> dict:
+    from edgekit.students.student import load_student
+
+    if not (run.folder / "student.pt").exists():
+        raise EdgekitError("the run has no student yet", where=str(run.folder), fix=f"edgekit distill {run.folder}")
+    names = [n for n in ("baseline", "student") if (run.folder / f"{n}.pt").exists()]
+    return {name: load_student(run.folder / f"{name}.pt") for name in names}
+
+
+def report(bench: Workbench, results: dict[str, Scores]) -> str:
+    """The run's tables as Markdown."""
+    parts = [f"**{task.name}**\n\n" + markdown(*cells(task, results)) for task in bench.tasks]
+    kept = retention(bench.tasks, results)
+    if kept is not None:
+        parts.append(f"Retention (student / ensemble, mIoU): {kept:.1%}\n")
+    for task in bench.tasks:
+        if task.kind == "semantic":
+            parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))
+    return "\n".join(parts)
+
+
+def environment() -> dict[str, Any]:
+    """What a result may depend on beside the recipe."""
+    packages = ("torch", "numpy", "opencv-python-headless", "pillow", "pydantic")
+    return {
+        "edgekit": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "packages": {name: version(name) for name in packages},
+    }

@@ -1,0 +1,91 @@
+"""The stage that asks the ensemble about every train frame, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from edgekit.data.batches import SoftMap
+from edgekit.data.frameset import FrameSet
+from edgekit.data.source import FrameInfo
+from edgekit.distill.targets import TargetStore
+from edgekit.pipeline.training import teacher_stage
+from edgekit.pipeline.workbench import Workbench
+from edgekit.tasks import kind_of
+from edgekit.teachers.ensemble import Ensemble, members_of
+from edgekit.teachers.multimodal import MultiModal
+from edgekit.training.interrupt import Interrupt
+from edgekit.training.memory import keep_freed_memory
+from edgekit.training.progress import Progress
+
+
+def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble:
+    """The recipe's ensemble of these networks."""
+    recipe = bench.recipe
+    members = members_of(recipe.ensemble, len(networks), recipe.teacher.modalities, recipe.teacher.masking)
+    return Ensemble(networks, members, average=recipe.ensemble.average, precision=recipe.teacher.train.precision)
+
+
+def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Modalities of one frame, (1, C, H, W) float32 network units; a missing one is NaN everywhere."""
+    maps = frames.read(frame, [*names, "rgb"])
+    size = maps["rgb"].shape[:2]
+    out = {}
+    for name in names:
+        task = frames.tasks[name]
+        if name in maps:
+            encoded = kind_of(task).encode(task, maps[name])
+        else:
+            encoded = np.full((*size, kind_of(task).channels(task)), np.nan, np.float32)
+        out[name] = torch.from_numpy(np.ascontiguousarray(encoded.transpose(2, 0, 1)))[None]
+    return out
+
+
+def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:
+    """The store of the ensemble's word on all train frames; what is there already, and whole, is kept.
+
+    Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
+    """
+    recipe = bench.recipe
+    teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
+    stage = bench.stage("targets", teachers, recipe.ensemble, recipe.targets, recipe.teacher.train.precision)
+    store = TargetStore(stage.folder, bench.tasks, recipe.targets)
+    frames = bench.frames.frames("train")
+    facts = stage.result()
+    missing = [f for f in frames if not store.has(f)]
+    if facts is not None and not missing:
+        return store, facts, stage.key
+    keep_freed_memory()
+    began = time.perf_counter()
+    with stage.locked(), Progress("targets", bench.log) as progress, Interrupt() as interrupt:
+        progress.begin(len(frames), len(frames) - len(missing))
+        for done, frame in enumerate(missing, len(frames) - len(missing) + 1):
+            store.write(frame, ask(bench, ensemble, frame))
+            progress.step(done)
+            if interrupt.requested:
+                raise KeyboardInterrupt
+        facts = {
+            "frames": len(frames),
+            "members": len(ensemble.members),
+            "bytes_per_frame": round(sum(store.path(f).stat().st_size for f in frames) / len(frames)),
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        stage.finish(facts, [])
+    return store, facts, stage.key
+
+
+def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, SoftMap]:
+    """The ensemble's word on one frame at the targets' stride."""
+    inputs = encode_inputs(bench.frames, frame, bench.recipe.teacher.modalities)
+    height, width = next(iter(inputs.values())).shape[-2:]
+    stride = bench.recipe.targets.stride
+    predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)))
+    out = {}
+    for task in bench.tasks:
+        soft = predictions[task.name].soft[0].permute(1, 2, 0).cpu().numpy()
+        agreement = 1.0 - predictions[task.name].disagreement[0].cpu().numpy()
+        out[task.name] = SoftMap(np.ascontiguousarray(soft), agreement)
+    return out

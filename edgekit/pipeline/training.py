@@ -1,0 +1,140 @@
+"""The stages that train: each member of the ensemble, the labels-only student, the distilled student."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from edgekit.data.batches import Batches, BatchPlan, SoftMap
+from edgekit.data.source import FrameInfo
+from edgekit.distill.objective import StudentObjective
+from edgekit.pipeline.workbench import Workbench
+from edgekit.students.student import Student, load_student
+from edgekit.teachers.multimodal import MultiModal
+from edgekit.teachers.objective import TeacherObjective
+from edgekit.training import checkpoint
+from edgekit.training.checkpoint import Latest
+from edgekit.training.config import TrainConfig
+from edgekit.training.loop import train
+from edgekit.training.progress import Progress
+
+Targets = Callable[[FrameInfo], dict[str, SoftMap]]
+
+
+def _plan(bench: Workbench, config: TrainConfig, inputs: list[str], seed: int, targets: Targets | None) -> BatchPlan:
+    labelled, others = bench.train_frames()
+    return BatchPlan(
+        labelled=labelled,
+        others=others,
+        size=config.batch_size,
+        supervised=config.supervised(bool(others)),
+        crop=config.crop,
+        inputs=inputs,
+        tasks=list(bench.recipe.tasks),
+        augment=config.augment,
+        seed=seed,
+        targets=targets,
+        target_stride=bench.recipe.targets.stride,
+    )
+
+
+def _new_teacher(bench: Workbench, index: int) -> MultiModal:
+    member = bench.recipe.teacher.members[index]
+    torch.manual_seed(_seed(bench, member.seed))
+    return MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
+
+
+def teacher_stage(bench: Workbench, index: int):
+    """The stage of ensemble member ``index``; members that differ in nothing but their place share it."""
+    recipe = bench.recipe
+    settings = _result_settings(recipe.teacher.train)
+    return bench.stage(
+        "teacher",
+        recipe.seed,
+        recipe.teacher.members[index],
+        recipe.teacher.modalities,
+        recipe.teacher.masking,
+        recipe.teacher.reconstruct,
+        settings,
+        recipe.weights(),
+    )
+
+
+def train_teacher(bench: Workbench, index: int) -> MultiModal:
+    """Ensemble member ``index``: read if it is done, else trained, from its last checkpoint if there is one."""
+    recipe = bench.recipe
+    stage = teacher_stage(bench, index)
+    network = _new_teacher(bench, index)
+    if stage.result() is None:
+        with stage.locked():
+            member = recipe.teacher.members[index]
+            seed = _seed(bench, member.seed)
+            names = list(recipe.teacher.modalities)
+            batches = Batches(bench.frames, _plan(bench, recipe.teacher.train, names, seed, None))
+            objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed)
+            title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
+            _train(bench, stage, network, objective, batches, recipe.teacher.train, title, _save_state)
+    network.load_state_dict(checkpoint.load(stage.folder / "network.pt")["state"])
+    return network.eval()
+
+
+def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str) -> tuple[Student, str]:
+    """The distilled student, or without targets the labels-only one; returns it and its stage's key."""
+    recipe = bench.recipe
+    config = recipe.distill.train
+    if targets is None:
+        rate = recipe.baseline.learning_rate or config.learning_rate
+        config = config.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
+        stage = bench.stage("baseline", recipe.seed, recipe.student, _result_settings(config), recipe.weights())
+    else:
+        settings = recipe.distill.model_dump(mode="json", exclude={"train"})
+        inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.weights(), targets_key)
+        stage = bench.stage("student", *inputs)
+    if stage.result() is None:
+        with stage.locked():
+            seed = _seed(bench, recipe.student.seed)
+            torch.manual_seed(seed)
+            student = new_student(bench)
+            batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
+            objective = StudentObjective(student, recipe.distill, recipe.weights())
+            title = "labels-only student" if targets is None else "distilled student"
+            _train(bench, stage, student, objective, batches, config, title, lambda s, path: s.save(path))
+    return load_student(stage.folder / "network.pt"), stage.key
+
+
+def new_student(bench: Workbench) -> Student:
+    """The recipe's student, untrained. EdgekitError over the parameter limit."""
+    student = bench.recipe.student
+    mean, std = bench.statistics["rgb"]
+    return Student(
+        student.name,
+        bench.tasks,
+        width=student.width,
+        mean=mean,
+        std=std,
+        allow_over_limit=student.allow_over_limit,
+    )
+
+
+def _train(bench: Workbench, stage, network, objective, batches, config: TrainConfig, title: str, save) -> None:
+    began = time.perf_counter()
+    with Progress(title, bench.log) as progress:
+        trained = train(network, objective, batches, config, folder=stage.folder, progress=progress)
+    save(trained, stage.folder / "network.pt")
+    stage.finish({"seconds": round(time.perf_counter() - began, 1), "waiting": progress.waiting}, ["network.pt"])
+    Latest(stage.folder).clear()
+
+
+def _save_state(network: MultiModal, path) -> None:
+    checkpoint.save(path, {"state": network.state_dict()})
+
+
+def _seed(bench: Workbench, member: int) -> int:
+    return bench.recipe.seed * 1000 + member
+
+
+def _result_settings(config: TrainConfig) -> dict:
+    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written."""
+    return config.model_dump(mode="json", exclude={"workers", "checkpoint_every"})

@@ -1,0 +1,122 @@
+"""What every stage needs: the recipe, its data opened and checked, its tasks, and where stages live."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.data.check import Report, check_source
+from edgekit.data.frameset import FrameSet
+from edgekit.data.registry import SOURCES
+from edgekit.data.source import FrameInfo, Source
+from edgekit.data.statistics import Statistics, compute_statistics
+from edgekit.distill.targets import check_losses
+from edgekit.errors import EdgekitError
+from edgekit.pipeline.stage import Stage
+from edgekit.recipe.load import recipe_hash
+from edgekit.recipe.schema import Recipe
+from edgekit.tasks import Task, kind_of
+from edgekit.training.progress import Progress
+
+
+def cache_folder() -> Path:
+    """Where rendered data is kept between runs: ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``."""
+    return Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit")
+
+
+def open_source(recipe: Recipe, base: Path) -> Source:
+    """The recipe's data source; ``base`` is the folder that relative paths start from."""
+    entry = SOURCES[recipe.data.source]
+    config = entry.config.model_validate({name: getattr(recipe.data, name) for name in entry.config.model_fields})
+    return entry.build(config, base, cache_folder())
+
+
+def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[Source, Report]:
+    """Open the data, make what is generated, read all of it once. EdgekitError for what the recipe gets wrong."""
+    source = open_source(recipe, base)
+    tasks = FrameSet(source).tasks
+    for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
+        for name in names:
+            if name not in tasks:
+                raise EdgekitError(f"the data has no '{name}'", where=where, fix=f"use one of {', '.join(tasks)}")
+    for name in recipe.tasks:
+        if not kind_of(tasks[name]).predictable:
+            raise EdgekitError(
+                f"'{name}' is of the kind {tasks[name].kind}, which is seen and not predicted",
+                where="tasks",
+                fix="predict one of " + ", ".join(n for n, t in tasks.items() if kind_of(t).predictable),
+            )
+    if recipe.evaluate.split not in source.splits():
+        raise EdgekitError(
+            f"there is no split '{recipe.evaluate.split}'",
+            where="evaluate.split",
+            fix=f"use one of {', '.join(source.splits())}",
+        )
+    check_losses(recipe.distill.active(), [tasks[name] for name in recipe.tasks], recipe.targets)
+    prepare = getattr(source, "prepare", None)
+    if prepare:
+        with Progress("rendering", log) as bar:
+            prepare(bar.count)
+    with Progress("checking data", log) as bar:
+        report = check_source(source, recipe.data.on_bad_file, bar.count)
+    return source, report
+
+
+@dataclass
+class Workbench:
+    """The opened recipe. ``root`` is the folder of runs; ``data_key`` changes when the data or its reading does."""
+
+    recipe: Recipe
+    root: Path
+    log: Path
+    frames: FrameSet
+    report: Report
+    data_key: str
+    statistics: Statistics
+
+    @classmethod
+    def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
+        """Check and open the data, compute or read its statistics."""
+        source, report = check_data(recipe, base, log=log)
+        fold = recipe.data.fold
+        frames = FrameSet(
+            source,
+            excluded=report.excluded(),
+            cache_bytes=int(recipe.data.memory_gb * 2**30),
+            fold=(fold.index, fold.of) if fold else None,
+        )
+        described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
+        data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
+        bench = cls(recipe, root, log, frames, report, data_key, {})
+        names = sorted({"rgb", *recipe.teacher.modalities})
+        stage = bench.stage("statistics", names)
+        found = stage.result()
+        if found is None:
+            with stage.locked():
+                found = compute_statistics(frames, frames.frames("train"), names)
+                stage.finish(found, [])
+        bench.statistics = found
+        return bench
+
+    def stage(self, name: str, *inputs: object) -> Stage:
+        """The stage of this name that depends on the data and on ``inputs``."""
+        return Stage(self.root / "stages", name, recipe_hash([self.data_key, *inputs]))
+
+    @property
+    def tasks(self) -> list[Task]:
+        """What the student predicts, in the recipe's order."""
+        return [self.frames.tasks[name] for name in self.recipe.tasks]
+
+    @property
+    def modalities(self) -> list[Task]:
+        """What the teacher sees, in the recipe's order."""
+        return [self.frames.tasks[name] for name in self.recipe.teacher.modalities]
+
+    def train_frames(self) -> tuple[list[FrameInfo], list[FrameInfo]]:
+        """(labelled, unlabelled) frames of the train split. EdgekitError where none is labelled."""
+        everything = self.frames.frames("train")
+        labelled = [f for f in everything if f.labelled]
+        if not labelled:
+            raise EdgekitError("no train frame is labelled", where="data.labelled", fix="give a larger share or a list")
+        return labelled, [f for f in everything if not f.labelled]

@@ -1,0 +1,60 @@
+"""Loading a recipe, printing it, and hashing it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from edgekit.recipe.document import to_yaml
+from edgekit.recipe.overrides import EXTENDS, apply_overrides, read_chain
+from edgekit.recipe.problems import raise_problems
+from edgekit.recipe.validate import validate
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_model(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
+    """The recipe ``path`` as an instance of ``model``.
+
+    Its `extends` chain is merged first, then ``overrides`` (``"student.width=32"``) are applied, later ones last.
+
+    Raises EdgekitError with every problem found: file and line (or the override), key path, value, what is allowed
+    and the nearest known key.
+    """
+    path = Path(path)
+    document = read_chain(path, model)
+    apply_overrides(document, overrides, model)
+    loaded, problems = validate(document, model, extra_keys=(EXTENDS,))
+    raise_problems(document.problems + problems, str(path))
+    return loaded
+
+
+def dump(model: BaseModel) -> str:
+    """``model`` as YAML in schema order, defaults written out; `load_model` reads it back as an equal model."""
+    return to_yaml(model.model_dump(mode="json", by_alias=True))
+
+
+def recipe_hash(model: Any, *inputs: Any) -> str:
+    """10 hex digits of the SHA-256 of ``model`` and whatever else a result depends on, as canonical JSON.
+
+    Models, mappings, sequences, sets, paths and scalars are hashed by value; a set's order does not matter, a
+    mapping's does, because the order of a recipe's classes is their index.
+    """
+    text = json.dumps([model, *inputs], default=_plain, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    return to_jsonable_python(value)

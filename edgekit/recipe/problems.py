@@ -1,0 +1,43 @@
+"""What is wrong with a recipe, collected first and then told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.errors import EdgekitError
+
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: what is wrong (with the value), where (file, line, key path) and what to do."""
+
+    what: str
+    where: str
+    fix: str | None = None
+
+
+def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
+    """Raise one EdgekitError that tells all ``problems`` of the file ``recipe``; return if there are none."""
+    problems = list(dict.fromkeys(problems))
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise EdgekitError(problems[0].what, where=problems[0].where, fix=problems[0].fix)
+    lines = [f"the recipe has {len(problems)} problems"]
+    for number, problem in enumerate(problems, 1):
+        lines.append(f"{number}. {problem.what}")
+        lines.append(f"     where: {problem.where}")
+        if problem.fix:
+            lines.append(f"     fix:   {problem.fix}")
+    raise EdgekitError("\n".join(lines), where=recipe)
+
+
+def quoted(value: Any) -> str:
+    """A value as it would stand in YAML flow style, cut where it gets long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."

@@ -1,0 +1,95 @@
+"""The recipe: what data, which tasks, which teachers, which student, what must hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from edgekit.data.registry import SOURCES
+from edgekit.distill.config import BaselineConfig, DistillConfig, TargetsConfig
+from edgekit.students.config import StudentConfig
+from edgekit.teachers.config import EnsembleConfig, TeacherConfig
+
+
+class Fold(BaseModel):
+    """Hold out a part of ``train`` as ``val``: for choosing settings without looking at the real ``val``."""
+
+    model_config = ConfigDict(extra="forbid")
+    index: int = Field(0, ge=0)
+    of: int = Field(4, ge=2)
+
+
+class DataCommon(BaseModel):
+    """What every data source's section may say beside its own keys."""
+
+    on_bad_file: Literal["error", "skip"] = Field("error", description="skip: leave bad files out, count and list them")
+    memory_gb: float = Field(4.0, ge=0, description="how much of the decoded data stays in memory")
+    fold: Fold | None = None
+
+
+def _section(name: str, config: type[BaseModel]) -> type[BaseModel]:
+    return create_model(f"{name}_data", __base__=(DataCommon, config), source=(Literal[name], ...))
+
+
+DataConfig = Annotated[
+    Union[tuple(_section(name, entry.config) for name, entry in SOURCES.items())],  # noqa: UP007 - built at run time
+    Field(discriminator="source"),
+]
+
+
+class TaskConfig(BaseModel):
+    """A task the student predicts."""
+
+    model_config = ConfigDict(extra="forbid")
+    weight: float = Field(1.0, gt=0, description="factor of its losses")
+
+
+class EvaluateConfig(BaseModel):
+    """What the run's table is computed on."""
+
+    model_config = ConfigDict(extra="forbid")
+    split: str = Field("val", description="the split of the table and the pictures")
+    pictures: int = Field(6, ge=0, le=64, description="rows of the picture grid")
+
+
+class Requirements(BaseModel):
+    """What must hold at the end; a run that misses one exits with 1 and says which."""
+
+    model_config = ConfigDict(extra="forbid")
+    ensemble_beats_single: bool = Field(False, description="the ensemble's headline task is better than one pass")
+    ensemble_beats_baseline: bool = Field(False, description="… and than the labels-only student")
+    student_beats_baseline: bool = Field(False, description="on every task's headline metric")
+    retention: float | None = Field(None, gt=0, le=2, description="least mIoU of the student / mIoU of the ensemble")
+    parameters: int | None = Field(None, gt=0, description="most parameters of the student")
+
+
+class Recipe(BaseModel):
+    """Everything a run depends on."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names the run directory")
+    seed: int = Field(0, ge=0)
+    data: DataConfig
+    tasks: dict[str, TaskConfig] = Field(min_length=1, description="what the student predicts, by task name")
+    teacher: TeacherConfig = TeacherConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    targets: TargetsConfig = TargetsConfig()
+    student: StudentConfig = StudentConfig()
+    distill: DistillConfig = DistillConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    require: Requirements = Requirements()
+
+    @model_validator(mode="after")
+    def _no_task_is_seen(self) -> Recipe:
+        both = [name for name in self.tasks if name in self.teacher.modalities]
+        if both:
+            raise ValueError(f"{', '.join(both)} is both a task and a modality of the teacher: it would see its answer")
+        unknown = [name for name in self.teacher.masking.keep if name not in self.teacher.modalities]
+        if unknown:
+            raise ValueError(f"teacher.masking.keep names {', '.join(unknown)}, which teacher.modalities does not list")
+        return self
+
+    def weights(self) -> dict[str, float]:
+        return {name: task.weight for name, task in self.tasks.items()}

@@ -1,0 +1,1 @@
+"""Networks that fly: under one million parameters, rgb in, task heads out."""

@@ -1,0 +1,21 @@
+"""What a recipe may say of the student."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgekit.students.registry import STUDENTS
+
+
+class StudentConfig(BaseModel):
+    """A registered student and the changes to its shape."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Literal[tuple(STUDENTS)] = "repseg"  # type: ignore[valid-type]
+    width: int | None = Field(
+        None, ge=1, le=256, description="channels of its widest resolution; none: the student's own"
+    )
+    allow_over_limit: bool = Field(False, description="accept more than 1,000,000 parameters")
+    seed: int = Field(0, ge=0)

@@ -1,0 +1,91 @@
+"""A student: rgb in, one raw map per task out, normalisation inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import EdgekitError
+from edgekit.networks import FAMILIES, parameter_count
+from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
+from edgekit.tasks import Task, kind_of
+from edgekit.training import checkpoint
+
+
+class Student(nn.Module):
+    """rgb (N, 3, H, W) float 0-255 → per task the raw map (N, C, ⌈H/s⌉, ⌈W/s⌉), s the network's stride.
+
+    ``mean`` and ``std`` of rgb, 0-255, are part of the module: a checkpoint cannot be run with other statistics than
+    it was trained with. EdgekitError over the parameter limit, unless ``allow_over_limit``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tasks: Sequence[Task],
+        *,
+        width: int | None = None,
+        mean: Sequence[float] = (127.5, 127.5, 127.5),
+        std: Sequence[float] = (64.0, 64.0, 64.0),
+        allow_over_limit: bool = False,
+    ):
+        super().__init__()
+        spec = STUDENTS[name]
+        shape = {**spec.shape, **({"width": width} if width else {})}
+        self.name, self.width = name, shape["width"]
+        self.tasks = list(tasks)
+        self.sizes = {t.name: kind_of(t).channels(t) for t in tasks}
+        self.network = FAMILIES[spec.family](3, sum(self.sizes.values()), **shape)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None])
+        if not allow_over_limit:
+            _check_limit(self, name)
+
+    def forward(self, rgb: Tensor) -> dict[str, Tensor]:
+        x = self.network((rgb - self.mean) / self.std)
+        return dict(zip(self.sizes, x.split(list(self.sizes.values()), dim=1), strict=True))
+
+    def save(self, path: Path) -> str:
+        """Write a checkpoint that ``load_student`` reads; returns its SHA-256."""
+        spec = {
+            "student": self.name,
+            "width": self.width,
+            "tasks": [{k: _plain(v) for k, v in asdict(t).items()} for t in self.tasks],
+        }
+        return checkpoint.save(path, {"format": 1, "spec": spec, "state": self.state_dict()})
+
+
+def load_student(path: Path, digest: str | None = None) -> Student:
+    """A trained student in evaluation mode. EdgekitError where the file is missing, damaged or something else."""
+    file = checkpoint.load(path, digest)
+    spec = file.get("spec") if isinstance(file, dict) else None
+    if not isinstance(spec, dict) or file.get("format") != 1 or spec.get("student") not in STUDENTS:
+        raise EdgekitError("the file is not a student of this version", where=str(path), fix="give a run's student.pt")
+    tasks = [Task(**{k: _frozen(v) for k, v in t.items()}) for t in spec["tasks"]]
+    student = Student(spec["student"], tasks, width=spec["width"], allow_over_limit=True)
+    student.load_state_dict(file["state"])
+    return student.eval()
+
+
+def _check_limit(student: Student, name: str) -> None:
+    count = parameter_count(student)
+    if count > PARAMETER_LIMIT:
+        raise EdgekitError(
+            f"student '{name}' of width {student.width} has {count:,} parameters, "
+            f"{count - PARAMETER_LIMIT:,} over the limit of {PARAMETER_LIMIT:,}",
+            where="student.width",
+            fix="make it narrower, or set student.allow_over_limit: true",
+        )
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,82 @@
+"""Binary maps: a yes or no per pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.tasks.colours import INVALID, heat
+from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.task import Task
+
+IGNORE = 255
+
+
+class Binary(Kind):
+    """Native (H, W) uint8 0 or 1, 255 = ignore. Soft: the probability of 1, (1, H, W)."""
+
+    name = "binary"
+    interpolation = "nearest"
+    headline = "iou"
+
+    def channels(self, task: Task) -> int:
+        return 1
+
+    def validate(self, task: Task, array: np.ndarray, where: str) -> None:
+        require(task, array, where, shape="HxW", dtypes=(np.uint8,))
+        wrong = (array > 1) & (array != IGNORE)
+        if wrong.any():
+            raise EdgekitError(
+                f"task '{task.name}' (binary) has value {listed(array[wrong])} in {int(wrong.sum())} pixels",
+                where=where,
+                fix=f"use 0 and 1, and {IGNORE} for ignore",
+            )
+
+    def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
+        encoded = array.astype(np.float32)
+        encoded[array == IGNORE] = np.nan
+        return encoded[..., None]
+
+    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+        return 0.5 * (1 + np.tanh(0.5 * raw))  # the sigmoid, in the form that cannot overflow
+
+    def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        return (soft[0] > 0.5).astype(np.uint8)
+
+    def meter(self, task: Task) -> Meter:
+        return BinaryMeter()
+
+    def picture(self, task: Task, array: np.ndarray) -> np.ndarray:
+        grey = np.where(array == IGNORE, INVALID, np.where(array == 1, 255, 0)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+
+    def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return heat((prediction != target).astype(np.float32), valid=target != IGNORE)
+
+
+class BinaryMeter(Meter):
+    """iou and f1 of the positive class and accuracy, counts summed over all frames.
+
+    Pixels with target 255 are left out; a prediction of 255 (no answer) is wrong. iou and f1 are None when neither
+    target nor prediction ever is 1.
+    """
+
+    def __init__(self) -> None:
+        self._hits = self._missed = self._false_alarms = self._right = self._pixels = 0
+
+    def _add(self, prediction: np.ndarray, target: np.ndarray, scene: str) -> None:
+        valid = target != IGNORE
+        prediction, target = prediction[valid], target[valid]
+        self._hits += int(((target == 1) & (prediction == 1)).sum())
+        self._missed += int(((target == 1) & (prediction != 1)).sum())
+        self._false_alarms += int(((target == 0) & (prediction == 1)).sum())
+        self._right += int((target == prediction).sum())
+        self._pixels += target.size
+
+    def result(self) -> dict[str, float | dict | None]:
+        wrong = self._missed + self._false_alarms
+        return {
+            "iou": share(self._hits, self._hits + wrong),
+            "f1": share(2 * self._hits, 2 * self._hits + wrong),
+            "accuracy": share(self._right, self._pixels),
+        }

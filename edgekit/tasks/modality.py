@@ -1,0 +1,66 @@
+"""Modalities: maps a network sees and is never scored on, such as rgb, hsv or edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.tasks.colours import INVALID, levels
+from edgekit.tasks.kind import Kind, Meter, require
+from edgekit.tasks.task import Task
+
+EIGHT_BIT = (0.0, 255.0)
+
+
+class Modality(Kind):
+    """Native (H, W, k), or (H, W) when k is 1: uint8 when the range is (0, 255), else float32, NaN = invalid.
+
+    Soft (k, H, W): float32 of the values, in the same units.
+    """
+
+    name = "modality"
+    predictable = False
+
+    def channels(self, task: Task) -> int:
+        return task.channels
+
+    def validate(self, task: Task, array: np.ndarray, where: str) -> None:
+        shape = "HxW" if task.channels == 1 else f"HxWx{task.channels}"
+        dtype = np.uint8 if tuple(task.range) == EIGHT_BIT else np.float32
+        require(task, array, where, shape=shape, dtypes=(dtype,))
+        infinite = int(np.isinf(array).sum())
+        if infinite:
+            raise EdgekitError(
+                f"task '{task.name}' (modality) has {infinite} infinite values",
+                where=where,
+                fix="use NaN where there is no value",
+            )
+
+    def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
+        encoded = array.astype(np.float32).reshape(*array.shape[:2], task.channels)
+        encoded[np.isnan(encoded).any(axis=-1)] = np.nan
+        return encoded
+
+    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+        return raw
+
+    def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        array = soft.transpose(1, 2, 0)
+        array = array[..., 0] if task.channels == 1 else array
+        if tuple(task.range) == EIGHT_BIT:
+            return np.rint(np.clip(array, 0, 255)).astype(np.uint8)
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+    def meter(self, task: Task) -> Meter:
+        raise TypeError(f"task '{task.name}' is a modality: an input has no score")
+
+    def picture(self, task: Task, array: np.ndarray) -> np.ndarray:
+        """The first three channels as a colour, the first as grey when there are fewer, scaled by the task's range."""
+        least, most = task.range
+        values = self.encode(task, array)
+        picture = levels((values - least) / (most - least))
+        picture[np.isnan(values).any(axis=-1)] = INVALID
+        return picture[..., :3].copy() if task.channels >= 3 else np.repeat(picture[..., :1], 3, axis=-1)
+
+    def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        raise TypeError(f"task '{task.name}' is a modality: an input has no error")

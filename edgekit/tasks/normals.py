@@ -1,0 +1,124 @@
+"""Surface normals in the camera frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.tasks.colours import INVALID, heat, levels
+from edgekit.tasks.kind import Kind, Meter, require, share
+from edgekit.tasks.task import Task
+
+_LENGTH_TOLERANCE = 0.02  # normals stored as float16 or 8-bit are unit only roughly
+_WORST_ANGLE = 60.0  # degrees, painted in full red
+_BINS_PER_DEGREE = 100
+
+
+class Normals(Kind):
+    """Native (H, W, 3) float32 unit vectors, x right, y down, z forward; facing the camera is z < 0. NaN = invalid.
+
+    Soft (3, H, W): the same vectors.
+    """
+
+    name = "normals"
+    headline = "mean_angle"
+    higher_is_better = False
+
+    def channels(self, task: Task) -> int:
+        return 3
+
+    def validate(self, task: Task, array: np.ndarray, where: str) -> None:
+        require(task, array, where, shape="HxWx3", dtypes=(np.float32,))
+        invalid = np.isnan(array).all(axis=-1)
+        length = np.linalg.norm(array, axis=-1)
+        wrong = ~invalid & ~(np.abs(length - 1) <= _LENGTH_TOLERANCE)  # the negation also catches a part-NaN vector
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise EdgekitError(
+                f"task '{task.name}' (normals) has {int(wrong.sum())} vectors that are not of length 1, "
+                f"the first at row {row}, column {column}: {np.round(array[row, column], 4).tolist()}",
+                where=where,
+                fix="give unit vectors (from 0-1 storage: 2 v - 1), and NaN in all three channels where there is none",
+            )
+
+    def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
+        encoded = array.astype(np.float32)
+        encoded[np.isnan(encoded).any(axis=-1)] = np.nan
+        return encoded
+
+    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+        length = np.linalg.norm(raw, axis=-3, keepdims=True)
+        # No direction at all: the guess that is least wrong for a visible surface is one that faces the camera.
+        facing = np.array([0, 0, -1], dtype=raw.dtype)[:, None, None]
+        return np.where(length > 1e-6, raw / np.maximum(length, 1e-6), facing)
+
+    def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        unit = self.soften(task, soft.astype(np.float32))  # a mean of unit vectors is shorter than one
+        return np.ascontiguousarray(unit.transpose(1, 2, 0))
+
+    def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
+        return array[:, ::-1] * np.array([-1, 1, 1], dtype=array.dtype)
+
+    def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        return soft[..., ::-1] * np.array([-1, 1, 1], dtype=soft.dtype)[:, None, None]
+
+    def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
+        """x and y turn with the frame, z grows with the zoom, the length is 1 again (NaN stays NaN)."""
+        out = np.concatenate([array[..., :2] @ turn.T.astype(np.float32), array[..., 2:] * np.float32(zoom)], axis=-1)
+        return out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6)
+
+    def meter(self, task: Task) -> Meter:
+        return NormalsMeter()
+
+    def picture(self, task: Task, array: np.ndarray) -> np.ndarray:
+        """(n + 1) / 2 as a colour, dark grey where invalid."""
+        picture = levels((array + 1) / 2)
+        picture[np.isnan(array).any(axis=-1)] = INVALID
+        return picture
+
+    def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Angle between the two, full red from 60 degrees."""
+        return heat(angle(prediction, target) / _WORST_ANGLE, valid=~np.isnan(target).any(axis=-1))
+
+
+class NormalsMeter(Meter):
+    """mean_angle and median_angle in degrees, and the shares of pixels within 11.25, 22.5 and 30 degrees.
+
+    All over the pixels of all frames at which target and prediction are valid. The median comes from a histogram with
+    bins of 0.01 degrees, so that memory stays constant: it is exact to 0.005 degrees.
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._within = np.zeros(3, dtype=np.int64)
+        self._histogram = np.zeros(180 * _BINS_PER_DEGREE, dtype=np.int64)
+
+    def _add(self, prediction: np.ndarray, target: np.ndarray, scene: str) -> None:
+        angles = angle(prediction, target)
+        angles = angles[~np.isnan(angles)]
+        self._sum += float(angles.sum())
+        self._within += [(angles < limit).sum() for limit in (11.25, 22.5, 30.0)]
+        bins = np.minimum((angles * _BINS_PER_DEGREE).astype(np.int64), self._histogram.size - 1)
+        self._histogram += np.bincount(bins, minlength=self._histogram.size)
+
+    def result(self) -> dict[str, float | dict | None]:
+        pixels = int(self._histogram.sum())
+        return {
+            "mean_angle": share(self._sum, pixels),
+            "median_angle": self._median(pixels) if pixels else None,
+            "within_11_25": share(self._within[0], pixels),
+            "within_22_5": share(self._within[1], pixels),
+            "within_30": share(self._within[2], pixels),
+        }
+
+    def _median(self, pixels: int) -> float:
+        middle = np.array([(pixels - 1) // 2, pixels // 2])  # the same rank twice when the count is odd
+        bins = np.searchsorted(self._histogram.cumsum(), middle, side="right")
+        return float((bins + 0.5).mean() / _BINS_PER_DEGREE)
+
+
+def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle in degrees, (H, W) float64, between two (H, W, 3) vector fields of any length; NaN where either is NaN."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    # arctan2 keeps its precision at small angles, where the arc cosine of a rounded product does not.
+    return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(axis=-1)))

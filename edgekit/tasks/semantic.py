@@ -1,0 +1,123 @@
+"""Semantic segmentation: one class index per pixel."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.tasks.colours import heat
+from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.task import Task
+
+IGNORE = 255
+
+
+class Semantic(Kind):
+    """Native (H, W) uint8 class index, 255 = ignore. Soft: class probabilities (C, H, W)."""
+
+    name = "semantic"
+    interpolation = "nearest"
+    headline = "miou"
+
+    def channels(self, task: Task) -> int:
+        return len(task.classes)
+
+    def validate(self, task: Task, array: np.ndarray, where: str) -> None:
+        require(task, array, where, shape="HxW", dtypes=(np.uint8,))
+        wrong = (array >= len(task.classes)) & (array != IGNORE)
+        if wrong.any():
+            raise EdgekitError(
+                f"task '{task.name}' has label {listed(array[wrong])} in {int(wrong.sum())} pixels, "
+                f"outside its {len(task.classes)} classes",
+                where=where,
+                fix=f"use labels 0 to {len(task.classes) - 1} and {IGNORE} for ignore, or add the class to the recipe",
+            )
+
+    def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
+        classes = np.arange(len(task.classes), dtype=np.uint8)
+        encoded = (array[..., None] == classes).astype(np.float32)  # (H, W, C)
+        encoded[array == IGNORE] = np.nan
+        return encoded
+
+    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+        powers = np.exp(raw - raw.max(axis=-3, keepdims=True))  # shifted, so that no logit overflows
+        return powers / powers.sum(axis=-3, keepdims=True)
+
+    def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        return soft.argmax(axis=-3).astype(np.uint8)
+
+    def meter(self, task: Task) -> Meter:
+        return SemanticMeter(task)
+
+    def picture(self, task: Task, array: np.ndarray) -> np.ndarray:
+        table = np.zeros((256, 3), dtype=np.uint8)  # 255 stays black
+        table[: len(task.classes)] = task.colours or _spread_colours(len(task.classes))
+        return table[array]
+
+    def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return heat((prediction != target).astype(np.float32), valid=target != IGNORE)
+
+
+class SemanticMeter(Meter):
+    """IoU from confusion counts, in the variants of the PHG-MAE evaluation; pixels with target 255 are left out.
+
+    miou             mean over the classes present in target or prediction, counts summed over all frames
+    iou              the same per class name, None for a class that never occurs
+    weighted_miou    per scene: IoU from counts summed over its frames (absent class 0), weighted; mean over scenes.
+                     None when the task has no weights. Weights are scaled to sum to one.
+    samplewise_miou  IoU per frame (absent class 0), mean over frames, then weighted (uniform without weights)
+    pixel_accuracy   share of right pixels
+
+    A frame or scene without a labelled pixel has no IoU and is left out of the means. A prediction outside the
+    classes (255: no answer) is wrong for its target and a false positive of none.
+    """
+
+    def __init__(self, task: Task):
+        self.classes = task.classes
+        count = len(task.classes)
+        self._weighted = bool(task.weights)
+        weights = np.array(task.weights or [1.0] * count, dtype=np.float64)
+        self._weights = weights / weights.sum()
+        self._scenes: dict[str, np.ndarray] = {}  # (C, C + 1) target by prediction; the last column is "no answer"
+        self._frame_iou = np.zeros(count)
+        self._frames = 0
+
+    def _add(self, prediction: np.ndarray, target: np.ndarray, scene: str) -> None:
+        count = len(self.classes)
+        valid = target != IGNORE
+        if not valid.any():
+            return
+        answers = np.minimum(prediction[valid].astype(np.int64), count)
+        pairs = target[valid].astype(np.int64) * (count + 1) + answers
+        counts = np.bincount(pairs, minlength=count * (count + 1)).reshape(count, count + 1)
+        self._scenes[scene] = self._scenes.get(scene, 0) + counts
+        self._frame_iou += np.nan_to_num(_iou(counts))
+        self._frames += 1
+
+    def result(self) -> dict[str, float | dict | None]:
+        count = len(self.classes)
+        total = sum(self._scenes.values(), np.zeros((count, count + 1), dtype=np.int64))
+        iou = _iou(total)
+        known = ~np.isnan(iou)
+        by_scene = [np.nan_to_num(_iou(counts)) @ self._weights for counts in self._scenes.values()]
+        return {
+            "miou": share(iou[known].sum(), known.sum()),
+            "iou": {name: float(v) if ok else None for name, v, ok in zip(self.classes, iou, known, strict=True)},
+            "weighted_miou": share(sum(by_scene), len(by_scene)) if self._weighted else None,
+            "samplewise_miou": share(self._frame_iou @ self._weights, self._frames),
+            "pixel_accuracy": share(np.trace(total), total.sum()),
+        }
+
+
+def _iou(counts: np.ndarray) -> np.ndarray:
+    """IoU per class of a (C, C + 1) confusion matrix, NaN for a class in neither target nor prediction."""
+    right = np.diagonal(counts)
+    union = counts.sum(axis=1) + counts[:, :-1].sum(axis=0) - right
+    return np.where(union > 0, right / np.maximum(union, 1), np.nan)
+
+
+def _spread_colours(count: int) -> list[list[int]]:
+    """Distinct colours for classes the recipe gives none: hues a golden angle apart."""
+    return [[round(255 * c) for c in colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.75, 0.9)] for i in range(count)]

@@ -1,0 +1,1 @@
+"""Networks that see many modalities, some of them hidden, and their ensembles (PHG-MAE, arXiv 2510.10068)."""

@@ -1,0 +1,59 @@
+"""The multi-modal network: all modalities in on the channel axis, all of them and the tasks out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.networks import FAMILIES
+from edgekit.tasks import Task, kind_of
+from edgekit.teachers.config import MemberConfig
+
+
+class MultiModal(nn.Module):
+    """One pass of PHG-MAE: visible modalities → every modality and every task.
+
+    As in the published code, the input has the channels of the output: a slot per modality, and a slot per task that
+    stays zero. Hidden, missing and invalid values are zero *after* standardisation, so they read as the mean.
+    ``statistics``: per modality (mean, std), each (C,) in network units.
+    """
+
+    def __init__(
+        self,
+        member: MemberConfig,
+        modalities: Sequence[Task],
+        tasks: Sequence[Task],
+        statistics: dict[str, tuple[Sequence[float], Sequence[float]]],
+    ):
+        super().__init__()
+        self.modalities = list(modalities)
+        self.tasks = list(tasks)
+        self.sizes = {t.name: kind_of(t).channels(t) for t in [*modalities, *tasks]}
+        channels = sum(self.sizes.values())
+        self.network = FAMILIES[member.family](channels, channels, width=member.width)
+        means, deviations = [], []
+        for task in self.modalities:
+            mean, deviation = statistics[task.name]
+            means.append(torch.as_tensor(mean, dtype=torch.float32))
+            deviations.append(torch.as_tensor(deviation, dtype=torch.float32))
+        self.register_buffer("mean", torch.cat(means)[:, None, None])
+        self.register_buffer("deviation", torch.cat(deviations)[:, None, None])
+
+    def standardise(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Modalities (N, C, H, W) in network units → (N, ΣC, H, W) with NaN where a value is missing or invalid."""
+        return (torch.cat([inputs[t.name] for t in self.modalities], dim=1) - self.mean) / self.deviation
+
+    def forward(self, standardised: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """``visible`` (N, M) or (M,) bool → raw output per modality (standardised units) and per task, at the network's stride."""
+        seen = torch.repeat_interleave(
+            visible.to(standardised.device),
+            torch.tensor([self.sizes[t.name] for t in self.modalities], device=standardised.device),
+            dim=-1,
+        )
+        x = standardised.nan_to_num(nan=0.0) * seen[..., None, None]
+        slots = x.new_zeros(x.shape[0], sum(self.sizes[t.name] for t in self.tasks), *x.shape[2:])
+        # channels-last by hand: concatenating with the zero slots would otherwise decide the layout
+        x = torch.cat([x, slots], dim=1).contiguous(memory_format=torch.channels_last)
+        return dict(zip(self.sizes, self.network(x).split(list(self.sizes.values()), dim=1), strict=True))

@@ -1,0 +1,69 @@
+"""The teacher's loss: predict the labelled tasks and reconstruct what was hidden, in one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgekit.data.batches import Batch
+from edgekit.heads import HEADS
+from edgekit.heads.head import masked_mean
+from edgekit.teachers.config import TeacherConfig
+from edgekit.teachers.masking import draw_visible
+from edgekit.teachers.multimodal import MultiModal
+from edgekit.training.precision import autocast
+
+
+class TeacherObjective:
+    """Each frame of each batch gets a masking of its own, a function of the seed and the step."""
+
+    def __init__(self, network: MultiModal, config: TeacherConfig, weights: dict[str, float], seed: int):
+        self._network = network
+        self._config = config
+        self._weights = weights
+        self._seed = seed
+        self._last: dict[str, Tensor] = {}
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        network = self._network
+        clean = network.standardise(batch.inputs)
+        names = [t.name for t in network.modalities]
+        rng = np.random.default_rng([self._seed, 3, batch.step])
+        visible = torch.from_numpy(
+            np.stack([draw_visible(rng, names, self._config.masking) for _ in range(clean.shape[0])])
+        )
+        with autocast(self._config.train.precision, clean.device.type):
+            raw = network(clean, visible)
+        raw = {name: value.float() for name, value in raw.items()}
+        terms = {}
+        for task in network.tasks:
+            label = batch.labels[task.name]
+            size = label.shape[-2:]
+            upsampled = F.interpolate(raw[task.name], size=size, mode="bilinear", align_corners=False)
+            terms[task.name] = self._weights[task.name] * HEADS[task.kind].supervised(upsampled, label)
+        if self._config.reconstruct.weight:
+            terms["reconstruct"] = self._config.reconstruct.weight * self._reconstruction(raw, clean, visible)
+        self._last = terms
+        return terms
+
+    def scores(self) -> dict[str, float]:
+        return {name: float(value.detach()) for name, value in self._last.items()}
+
+    def _reconstruction(self, raw: dict[str, Tensor], clean: Tensor, visible: Tensor) -> Tensor:
+        """Mean L1 over the scored modalities, each counting the same however many channels it has."""
+        losses = []
+        start = 0
+        for m, task in enumerate(self._network.modalities):
+            channels = self._network.sizes[task.name]
+            target = clean[:, start : start + channels]
+            start += channels
+            output = raw[task.name]
+            if output.shape != target.shape:
+                target = F.adaptive_avg_pool2d(target, output.shape[-2:])
+            scored = torch.isfinite(target)
+            if self._config.reconstruct.on == "hidden":
+                scored = scored & ~visible[:, m].to(clean.device)[:, None, None, None]
+            losses.append(masked_mean((output - target.nan_to_num()).abs(), scored))
+        return torch.stack(losses).mean()

@@ -1,0 +1,42 @@
+"""What a recipe may say of a training run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgekit.data.config import AugmentConfig
+
+
+class TrainConfig(BaseModel):
+    """Steps, batches and the optimiser (AdamW, linear warm-up, cosine decay to zero)."""
+
+    model_config = ConfigDict(extra="forbid")
+    steps: int = Field(2000, ge=1)
+    batch_size: int = Field(8, ge=1, description="frames per step")
+    labelled_share: float = Field(
+        0.5, ge=0, le=1, description="share of each batch drawn from labelled frames; the rest from unlabelled ones"
+    )
+    crop: tuple[int, int] = Field((192, 288), description="(height, width) of what the network sees of a frame")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup: int = Field(100, ge=0, description="steps of linear warm-up")
+    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the device computes it natively, else fp32"
+    )
+    workers: int = Field(2, ge=1, description="threads that load and augment")
+    checkpoint_every: float = Field(60.0, gt=0, description="seconds between checkpoints")
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _crop_is_usable(self) -> TrainConfig:
+        if min(self.crop) < 32:
+            raise ValueError(f"crop must be at least 32×32, got {self.crop}")
+        return self
+
+    def supervised(self, has_others: bool) -> int:
+        """Labelled frames per batch; all of it where there are no unlabelled ones."""
+        return round(self.batch_size * self.labelled_share) if has_others else self.batch_size

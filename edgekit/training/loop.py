@@ -1,0 +1,137 @@
+"""The training loop: steps, schedule, checkpoints, and nothing about what is being learned."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.data.batches import Batch, Batches, Prefetch
+from edgekit.errors import EdgekitError
+from edgekit.training.checkpoint import Latest
+from edgekit.training.config import TrainConfig
+from edgekit.training.ema import EMA
+from edgekit.training.interrupt import Interrupt
+from edgekit.training.memory import keep_freed_memory
+from edgekit.training.precision import device, resolve
+from edgekit.training.progress import Progress
+
+
+class Objective(Protocol):
+    """What is minimised: named scalars whose sum is the loss, and scores of the last batch for the progress bar."""
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]: ...
+
+    def scores(self) -> dict[str, float]: ...
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine to zero; ``step`` counts from 0."""
+    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    return config.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * step / config.steps))
+
+
+def train(
+    network: nn.Module,
+    objective: Objective,
+    batches: Batches,
+    config: TrainConfig,
+    *,
+    folder: Path,
+    progress: Progress,
+) -> nn.Module:
+    """Train in place and return the averaged network, in evaluation mode on the CPU.
+
+    Continues from the newest checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one
+    more on Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
+    EdgekitError where the loss stops being finite; KeyboardInterrupt after a checkpoint on Ctrl-C.
+    """
+    keep_freed_memory()
+    where = device()
+    network.to(where, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(
+        _decay_groups(network, config.weight_decay), lr=config.learning_rate, fused=where.type == "cuda"
+    )
+    scaler = torch.amp.GradScaler(where.type, enabled=resolve(config.precision, where.type) == torch.float16)
+    ema = EMA(network, config.ema)
+    latest = Latest(folder)
+    start = _restore(latest, network, ema, optimiser, scaler)
+    saved_at = time.monotonic()
+    prefetch = Prefetch(batches, start, config.steps, workers=config.workers)
+    progress.begin(config.steps, start)
+    try:
+        with Interrupt() as interrupt:
+            for step, batch in prefetch:
+                terms = objective(batch.to(where))
+                total = torch.stack(list(terms.values())).sum()
+                _check_finite(total, terms, step)
+                rate = learning_rate(step, config)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                optimiser.zero_grad(set_to_none=True)
+                scaler.scale(total).backward()
+                scaler.unscale_(optimiser)
+                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+                scaler.step(optimiser)
+                scaler.update()
+                ema.update()
+                progress.step(step + 1, lambda: _facts(total, objective), waited=prefetch.waited)  # noqa: B023
+                if interrupt.requested or time.monotonic() - saved_at > config.checkpoint_every:
+                    _save(latest, step + 1, network, ema, optimiser, scaler)
+                    saved_at = time.monotonic()
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+    finally:
+        prefetch.close()
+        progress.end()
+    return ema.network.eval().cpu()
+
+
+def _facts(total: Tensor, objective: Objective) -> dict[str, float]:
+    return {"loss": float(total.detach()), **objective.scores()}
+
+
+def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
+    """Weight decay on convolution kernels alone: decaying a batch norm's scale or a bias only moves the output."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _check_finite(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
+    if torch.isfinite(total):
+        return
+    listed = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
+    raise EdgekitError(
+        f"the loss is not finite at step {step}: {listed}",
+        fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",
+    )
+
+
+def _save(latest: Latest, step: int, network: nn.Module, ema: EMA, optimiser, scaler) -> None:
+    latest.save(
+        step,
+        {
+            "network": network.state_dict(),
+            "ema": ema.network.state_dict(),
+            "ema_updates": ema.updates,
+            "optimiser": optimiser.state_dict(),
+            "scaler": scaler.state_dict(),
+        },
+    )
+
+
+def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) -> int:
+    state = latest.load()
+    if state is None:
+        return 0
+    network.load_state_dict(state["network"])
+    ema.network.load_state_dict(state["ema"])
+    ema.updates = state["ema_updates"]
+    optimiser.load_state_dict(state["optimiser"])
+    scaler.load_state_dict(state["scaler"])
+    return state["step"]

@@ -1,0 +1,250 @@
+"""The source behind `image_folder`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from edgekit.data.image_folder.config import ImageFolderConfig
+from edgekit.data.image_folder.source import ImageFolder
+from edgekit.errors import EdgekitError
+
+COLOURS = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
+CLASS_DICT = "name, r, g, b\nnothing, 0, 0, 0\nroof, 200, 0, 0\ngrass, 0, 200, 0\n"
+
+
+def label_of(seed: int, height: int = 6, width: int = 8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
+
+
+def write_frame(folder: Path, name: str, seed: int, label: bool = True) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(exist_ok=True)
+    rgb = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    Image.fromarray(rgb).save(folder / "images" / f"{name}.png")
+    if label:
+        Image.fromarray(COLOURS[label_of(seed)]).save(folder / "labels" / f"{name}.png")
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    root = tmp_path / "pictures"
+    for i in range(8):
+        write_frame(root / "train", f"t{i}", i)
+    for i in range(2):
+        write_frame(root / "val", f"v{i}", 100 + i)
+    (root / "class_dict.csv").write_text(CLASS_DICT)
+    return root
+
+
+@pytest.fixture
+def open_folder(root):
+    def open_folder(**config) -> ImageFolder:
+        return ImageFolder(ImageFolderConfig(root=Path("pictures"), **config), root.parent)
+
+    return open_folder
+
+
+def refusal(action, *args, **options) -> EdgekitError:
+    with pytest.raises(EdgekitError) as caught:
+        action(*args, **options)
+    return caught.value
+
+
+def test_images_and_labels_come_back_exactly(open_folder):
+    source = open_folder()
+    assert source.splits() == ("train", "val")
+    frames = source.frames("train")
+    assert [f.name for f in frames] == [f"t{i}" for i in range(8)]
+    maps = source.read(frames[3], ["rgb", "semantic", "depth"])
+    assert set(maps) == {"rgb", "semantic"}
+    assert (maps["rgb"] == np.random.default_rng(3).integers(0, 256, (6, 8, 3))).all()
+    assert (maps["semantic"] == label_of(3)).all() and maps["semantic"].dtype == np.uint8
+    assert source.flow(frames[3]) is None
+
+
+def test_the_tasks_carry_the_merged_classes_and_their_colours(open_folder):
+    tasks = open_folder(classes={"green": ["grass"], "house": ["roof"]}, ignore=["nothing"]).tasks
+    assert (tasks["rgb"].kind, tasks["rgb"].channels, tasks["rgb"].range) == ("modality", 3, (0, 255))
+    assert tasks["semantic"].classes == ("green", "house")
+    assert tasks["semantic"].colours == ((0, 200, 0), (200, 0, 0))
+
+
+def test_merged_labels_are_read_as_new_indices(open_folder):
+    source = open_folder(classes={"green": ["grass"], "house": ["roof"]}, ignore=["nothing"])
+    read = source.read(source.frames("val")[1], ["semantic"])["semantic"]
+    assert (read == np.array([255, 1, 0])[label_of(101)]).all()
+
+
+def test_a_fraction_leaves_labels_of_train_alone_and_measures_on_all_of_val(open_folder):
+    source = open_folder(labelled=0.25)
+    assert [f.name for f in source.frames("train") if f.labelled] == ["t0", "t4"]
+    assert all(f.labelled for f in source.frames("val"))
+    unlabelled = source.frames("train")[1]
+    assert set(source.read(unlabelled, ["rgb", "semantic"])) == {"rgb"}
+
+
+def test_a_list_says_which_frames_are_labelled(open_folder, root):
+    (root.parent / "some.txt").write_text("t5\nt1.png\n")  # beside the recipe
+    source = open_folder(labelled=Path("some.txt"))
+    assert [f.name for f in source.frames("train") if f.labelled] == ["t1", "t5"]
+    (root / "some.txt").write_text("t2\n")  # in the root, which comes first
+    assert [f.name for f in open_folder(labelled=Path("some.txt")).frames("train") if f.labelled] == ["t2"]
+    (root / "some.txt").write_text("t22\n")
+    assert "t22" in refusal(open_folder, labelled=Path("some.txt")).what
+
+
+def test_a_split_without_any_label_is_unlabelled(open_folder, root):
+    write_frame(root / "test", "x0", 7, label=False)
+    source = open_folder()
+    (frame,) = source.frames("test")
+    assert not frame.labelled and set(source.read(frame, ["rgb", "semantic"])) == {"rgb"}
+
+
+def test_lists_split_a_flat_root(root):
+    (root / "train" / "a.txt").write_text("t0\nt1\n")
+    (root / "train" / "b.txt").write_text("t7\n")
+    config = ImageFolderConfig(
+        root=root / "train",
+        splits={"train": Path("a.txt"), "val": Path("b.txt")},
+        class_dict=Path("../class_dict.csv"),
+    )
+    source = ImageFolder(config, Path("elsewhere"))
+    assert [f.name for f in source.frames("train")] == ["t0", "t1"]
+    assert (source.read(source.frames("val")[0], ["semantic"])["semantic"] == label_of(7)).all()
+
+
+def test_frame_names_stay_unique_when_splits_repeat_them(open_folder, root):
+    write_frame(root / "val", "t0", 42)
+    source = open_folder(scene_regex="^.")
+    infos = [f for split in source.splits() for f in source.frames(split)]
+    assert len({f.name for f in infos}) == len(infos) == 11
+    twin = next(f for f in infos if f.name == "val-t0")
+    assert (source.read(twin, ["semantic"])["semantic"] == label_of(42)).all()
+    assert twin.scene == "t"
+
+
+def test_scenes_are_splits_or_what_the_expression_finds(open_folder):
+    assert {f.scene for f in open_folder().frames("train")} == {"train"}
+    frames = open_folder(scene_regex="^([tv])").frames("train")
+    assert {f.scene for f in frames} == {"t"} and [f.index for f in frames] == list(range(8))
+    frames = open_folder(scene_regex="[0-3]|[4-7]$").frames("train")
+    assert [f.index for f in frames] == [0] * 8
+    assert "'t1'" in refusal(open_folder, scene_regex="0").what
+
+
+def test_resizing_averages_images_and_picks_labels(open_folder):
+    source, small = open_folder(), open_folder(size=(3, 4))
+    frame = source.frames("train")[0]
+    full, half = (s.read(frame, ["rgb", "semantic"]) for s in (source, small))
+    blocks = full["rgb"].reshape(3, 2, 4, 2, 3).mean((1, 3))
+    assert np.abs(half["rgb"] - blocks).max() <= 0.5
+    assert half["semantic"].shape == (3, 4)
+    blocks = full["semantic"].reshape(3, 2, 4, 2).transpose(0, 2, 1, 3).reshape(3, 4, 4)
+    assert (blocks == half["semantic"][..., None]).any(-1).all()
+
+
+def test_index_labels_of_named_classes(open_folder, root):
+    for i in range(8):
+        Image.fromarray(label_of(i)).save(root / "train" / "labels" / f"t{i}.png")
+    source = open_folder(class_names=["nothing", "roof", "grass"], ignore=["nothing"])
+    assert source.tasks["semantic"].classes == ("roof", "grass") and source.tasks["semantic"].colours == ()
+    read = source.read(source.frames("train")[2], ["semantic"])["semantic"]
+    assert (read == np.array([255, 0, 1])[label_of(2)]).all()
+
+
+def test_a_palette_label_means_its_colours(open_folder, root):
+    image = Image.fromarray(2 - label_of(1), mode="P")  # a palette in another order than the class table
+    image.putpalette(COLOURS[::-1].tobytes())
+    image.save(root / "train" / "labels" / "t1.png")
+    source = open_folder()
+    assert (source.read(source.frames("train")[1], ["semantic"])["semantic"] == label_of(1)).all()
+
+
+def test_files_that_do_not_fit_are_named(open_folder, root):
+    Image.fromarray(COLOURS[label_of(0, 4, 8)]).save(root / "train" / "labels" / "t0.png")
+    (root / "train" / "labels" / "t1.png").unlink()
+    Image.fromarray(np.full((6, 8, 3), 77, np.uint8)).save(root / "train" / "labels" / "t2.png")
+    image = root / "train" / "images" / "t3.png"
+    image.write_bytes(image.read_bytes()[:60])
+    source = open_folder()
+    for i, (where, what) in enumerate(
+        [
+            ("labels/t0.png", "image 8x6 and label 8x4"),
+            ("images/t1.png", "no label image"),
+            ("labels/t2.png", "(77, 77, 77) is no class: 48 pixels"),
+            ("images/t3.png", "cannot be read"),
+        ]
+    ):
+        error = refusal(source.read, source.frames("train")[i], ["rgb", "semantic"])
+        assert error.where.endswith(f"train/{where}") and what in error.what
+
+
+def test_a_missing_root_names_it(tmp_path):
+    error = refusal(ImageFolder, ImageFolderConfig(root=Path("no")), tmp_path)
+    assert "'no'" in error.what and str(tmp_path / "no") in error.where
+
+
+def test_the_home_folder_is_expanded(root, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert ImageFolder(ImageFolderConfig(root=Path("~/pictures")), Path("elsewhere")).splits() == ("train", "val")
+
+
+def test_reading_from_many_threads_is_the_same(open_folder):
+    source = open_folder()
+    frames = source.frames("train") * 10
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda f: source.read(f, ["semantic"])["semantic"], frames))
+    assert all((array == label_of(i % 8)).all() for i, array in enumerate(read))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"labelled": 1.5},
+        {"scene_regex": "("},
+        {"class_dict": "a.csv", "class_names": ["a"]},
+        {"colours": {"a": [0, 0, 256]}},
+        {"rooot": "x"},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(config):
+    with pytest.raises(ValidationError):
+        ImageFolderConfig.model_validate({"root": "x", **config})
+
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "semantic_drone"
+MERGED = {
+    "paved": ["paved-area"],
+    "ground": ["dirt", "gravel", "rocks"],
+    "grass": ["grass"],
+    "vegetation": ["vegetation", "tree", "bald-tree"],
+    "water": ["water", "pool"],
+    "building": ["roof", "wall", "window", "door"],
+    "fence": ["fence", "fence-pole"],
+    "person": ["person", "dog"],
+    "vehicle": ["car", "bicycle"],
+    "obstacle": ["obstacle", "ar-marker"],
+}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the photographs of semantic_drone are not beside the repository")
+def test_real_photographs_of_the_semantic_drone_data():
+    config = ImageFolderConfig(root=REAL, classes=MERGED, ignore=["unlabeled", "conflicting"], labelled=0.25)
+    source = ImageFolder(config, Path())
+    train = source.frames("train")
+    assert (len(train), len(source.frames("val")), sum(f.labelled for f in train)) == (280, 40, 70)
+    rows = [line.split(",") for line in (REAL / "class_dict.csv").read_text().splitlines()[1:]]
+    colour = {name.strip(): tuple(int(v) for v in rgb) for name, *rgb in rows}
+    frame = source.frames("val")[0]
+    maps = source.read(frame, ["rgb", "semantic"])
+    assert maps["rgb"].shape == (400, 600, 3)
+    painted = np.asarray(Image.open(REAL / "val" / "labels" / f"{frame.name}.png").convert("RGB"))
+    for index, old in enumerate(MERGED.values()):
+        expected = np.any([(painted == colour[name]).all(-1) for name in old], axis=0)
+        assert ((maps["semantic"] == index) == expected).all()

@@ -1,0 +1,129 @@
+"""Temporal consistency on motions with known answers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from edgekit.evaluate.temporal import Consistency, chain_agreement, dis_flow, warp
+
+RNG = np.random.default_rng(0)
+WORLD = RNG.integers(0, 5, (60, 80), dtype=np.uint8)
+
+
+def view(dx, dy, height=20, width=30):
+    """The world seen by a camera that has moved by (dx, dy)."""
+    return WORLD[20 + dy : 20 + dy + height, 25 + dx : 25 + dx + width]
+
+
+def constant_flow(dx, dy, height=20, width=30):
+    return np.broadcast_to(np.float32([dx, dy]), (height, width, 2))
+
+
+@given(st.integers(-9, 9), st.integers(-9, 9))
+def test_warping_undoes_a_camera_motion(dx, dy):
+    warped, valid = warp(view(dx, dy), constant_flow(-dx, -dy))
+    assert valid.sum() == (20 - abs(dy)) * (30 - abs(dx))
+    np.testing.assert_array_equal(warped[valid], view(0, 0)[valid])
+    assert (warped[~valid] == 255).all()
+
+
+def test_flow_is_x_then_y_and_looked_up_by_nearest_pixel():
+    one = np.zeros((4, 6), np.uint8)
+    one[1, 4] = 3
+    warped, valid = warp(one, constant_flow(2.4, -1.4, 4, 6))
+    assert np.argwhere(warped == 3).tolist() == [[2, 2]]
+    assert not valid[0].any() and not valid[:, 4:].any() and valid[1:, :4].all()
+
+
+def test_a_pixel_without_flow_is_not_valid():
+    flow = np.zeros((4, 6, 2), np.float32)
+    flow[2, 3] = np.nan, np.inf
+    _, valid = warp(np.zeros((4, 6), np.uint8), flow)
+    assert np.argwhere(~valid).tolist() == [[2, 3]]
+
+
+def test_consistency_of_a_still_world_seen_from_a_moving_camera_is_one():
+    meter = Consistency()
+    assert meter.result() is None
+    for dx, dy in ((3, 0), (-2, 5), (0, 0)):
+        meter.update(view(0, 0), view(dx, dy), constant_flow(-dx, -dy))
+    assert meter.result() == 1
+    still = Consistency()
+    still.update(view(0, 0), view(3, 0), constant_flow(0, 0))
+    assert still.result() < 0.5  # without the flow five random classes agree by chance only
+
+
+def test_consistency_counts_pixels_over_all_pairs():
+    meter = Consistency()
+    first, second = view(0, 0), view(4, 0).copy()
+    second[:10] = (second[:10] + 1) % 5  # half of the rows change class; 26 columns stay in the frame
+    meter.update(first, second, constant_flow(-4, 0))
+    meter.update(first[:5], first[:5], constant_flow(0, 0, 5))
+    assert meter.result() == pytest.approx((10 * 26 + 5 * 30) / (20 * 26 + 5 * 30))
+
+
+def test_pixels_without_an_answer_are_left_out():
+    first, second = view(0, 0).copy(), view(0, 0).copy()
+    first[0], second[1] = 255, 255
+    second[2] = (second[2] + 1) % 5
+    meter = Consistency()
+    meter.update(first, second, constant_flow(0, 0))
+    assert meter.result() == pytest.approx(17 / 18)
+
+
+def test_a_chain_follows_the_motion_through_all_frames():
+    steps = [(0, 0), (2, 1), (5, 1), (5, -3), (1, -3)]
+    maps = [view(*step) for step in steps]
+    flows = [constant_flow(a[0] - b[0], a[1] - b[1]) for a, b in pairwise(steps)]
+    agrees, valid = chain_agreement(maps, flows)
+    # x travels by 0, -2, -5, -5, -1 and y by 0, -1, -1, 3, 3: five columns and one row leave, then three rows below
+    assert valid.sum() == (30 - 5) * (20 - 1 - 3)
+    assert (agrees == valid).all()
+
+
+def test_a_chain_with_flow_that_varies_is_composed_at_the_moved_point():
+    """A point at column 2 moves by 3, then by what the flow says at column 5."""
+    maps = [np.full((1, 12), 3, np.uint8) for _ in range(3)]
+    maps[0][0, 2] = maps[2][0, 9] = 4  # 4, 3, 4 along the way; 4, 3, 3 on any other
+    first, second = np.zeros((1, 12, 2), np.float32), np.zeros((1, 12, 2), np.float32)
+    first[0, 2, 0] = 3
+    second[0, 5, 0] = 4
+    agrees, valid = chain_agreement(maps, [first, second])
+    assert agrees[0, 2] and valid[0, 2]
+
+
+def test_the_majority_of_a_chain_decides():
+    def agrees(*classes):
+        maps = [np.full((1, 1), c, np.uint8) for c in classes]
+        flows = [np.zeros((1, 1, 2), np.float32)] * (len(classes) - 1)
+        right, valid = chain_agreement(maps, flows)
+        return bool(right[0, 0]) if valid[0, 0] else None
+
+    assert agrees(1, 1, 1, 2, 2) is True
+    assert agrees(1, 1, 2, 2, 2) is False
+    assert agrees(1, 2, 3, 3, 0) is False
+    assert agrees(1, 1, 2, 2, 3) is True  # a tie: both are a majority
+    assert agrees(1, 1, 255, 1, 1) is None
+
+
+def test_a_chain_needs_a_flow_between_frames():
+    with pytest.raises(ValueError, match="3 maps need 2 flows"):
+        chain_agreement([view(0, 0)] * 3, [constant_flow(0, 0)])
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(4, 0), (-3, 5)])
+def test_dis_flow_finds_a_translation(dx, dy):
+    world = ndimage.gaussian_filter(RNG.random((200, 240, 3)), (2, 2, 0))
+    world = (255 * (world - world.min()) / np.ptp(world)).astype(np.uint8)
+    first, second = world[20:170, 20:210], world[20 - dy : 170 - dy, 20 - dx : 210 - dx]
+    flow = dis_flow(first, second)
+    assert flow.shape == (150, 190, 2) and flow.dtype == np.float32
+    inside = flow[15:-15, 15:-15]
+    assert np.abs(np.median(inside, axis=(0, 1)) - [dx, dy]).max() < 0.2
+    assert (np.abs(inside - [dx, dy]).max(axis=-1) < 0.5).mean() > 0.95

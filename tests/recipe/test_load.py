@@ -1,0 +1,349 @@
+"""Loading: files, `extends`, and what an error says."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgekit.errors import EdgekitError
+from edgekit.recipe.load import dump, load_model, recipe_hash
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Scenes(Strict):
+    kind: Literal["scenes"]
+    frames: int = Field(100, ge=1)
+
+
+class Folder(Strict):
+    kind: Literal["folder"]
+    root: Path
+    labelled: float | Literal["all"] | Path = "all"
+    classes: dict[str, list[str]] = {}
+
+
+class Member(Strict):
+    family: Literal["safeuav", "wide"] = "safeuav"
+    width: int = Field(6, ge=1, le=64)
+
+
+class Teacher(Strict):
+    members: list[Member] = [Member(), Member(width=10)]
+    epochs: int = 3
+
+
+class Student(Strict):
+    name: str = "repseg"
+    width: int = Field(16, ge=1, le=64)
+    size: tuple[int, int] | None = None
+    ema: bool = True
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    share: Annotated[float, Field(ge=0, le=1)] | Literal["all"] = "all"
+    note: Member | list[Member] | None = None
+
+    @model_validator(mode="after")
+    def _small(self):
+        if self.name == "safeuav" and self.width > 32:
+            raise ValueError(f"a safeuav of width {self.width} is over the limit")
+        return self
+
+
+class Toy(Strict):
+    title: str = "toy"
+    data: Annotated[Scenes | Folder, Field(discriminator="kind")] = Scenes(kind="scenes")
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    by_task: dict[Literal["semantic", "depth"], float] = {}
+
+
+class Needy(Strict):
+    must: int
+    sub: Student | None = None
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "r.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def refusal(path: Path, *overrides: str, model: type[BaseModel] = Toy) -> EdgekitError:
+    with pytest.raises(EdgekitError) as caught:
+        load_model(model, path, overrides)
+    return caught.value
+
+
+def test_a_recipe_loads_with_defaults_for_the_rest(write):
+    recipe = load_model(Toy, write("student: {width: 32, size: [160, 288]}\ndata: {kind: folder, root: pictures}\n"))
+    assert recipe.student == Student(width=32, size=(160, 288))
+    assert recipe.data == Folder(kind="folder", root=Path("pictures"))
+    assert recipe.teacher == Teacher()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1e-3", 0.001), ("5e-1", 0.5), ("0.25", 0.25), ("1.5e-2", 0.015)],
+)
+def test_numbers_are_read_as_people_write_them(write, text, expected):
+    assert load_model(Toy, write(f"student: {{share: {text}}}")).student.share == expected
+    assert load_model(Toy, write("{}"), [f"student.share={text}"]).student.share == expected
+
+
+def test_an_unknown_key_names_file_line_path_value_and_the_nearest_key(write):
+    path = write("title: a\nstudent:\n  name: repseg\n  widht: 32\n")
+    error = refusal(path)
+    assert error.where == f"{path}, line 4: student.widht"
+    assert "'widht'" in error.what and "32" in error.what
+    assert "name, width, size, ema, decay, share, note" in error.what
+    assert error.fix == "did you mean 'width'?"
+
+
+def test_an_unknown_key_that_is_known_elsewhere_says_where(write):
+    assert refusal(write("epochs: 3")).fix == "did you mean teacher.epochs?"
+
+
+def test_an_unknown_key_like_nothing_else_lists_the_keys(write):
+    error = refusal(write("zzzzzz: 3"))
+    assert "title, data, teacher, student, by_task, extends" in error.what
+    assert error.fix == "remove it"
+    assert refusal(write("extend: x.yaml")).fix == "did you mean 'extends'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what", "fix"),
+    [
+        ("student: {width: 65}", "student.width", "is 65, but must be a whole number, at least 1 and at most 64", None),
+        ("student: {width: '32'}", "student.width", 'is "32"', "write 32 without quotes"),
+        ("student: {width: true}", "student.width", "is true, but must be a whole number", None),
+        ("student: {ema: 1}", "student.ema", "is 1, but must be true or false", None),
+        ("student: {decay: 1}", "student.decay", "is 1, but must be a number, more than 0 and less than 1", None),
+        ("student: {size: [1]}", "student.size.1", "missing", "write student.size.1"),
+        ("student: {size: 3}", "student.size", "a list of 2 (a whole number; a whole number) or null", None),
+        ("student: {share: 3}", "student.share", "is 3, but must be a number, at least 0 and at most 1 or all", None),
+        ("student: {share: al}", "student.share", 'is "al"', "did you mean all?"),
+        ("student: 3", "student", "is 3, but must be a mapping with the keys name, width", None),
+        ("student: {note: {widht: 3}}", "student.note.widht", "unknown key 'widht'", "did you mean 'width'?"),
+        ("student: {note: [{width: a}]}", "student.note.0.width", 'is "a", but must be a whole number', None),
+        ("student: {note: 3}", "student.note", "or a list, each entry a mapping with the keys family, width", None),
+        ("teacher: {members: [{}, {family: safeuva}]}", "teacher.members.1.family", "one of safeuav, wide", "safeuav"),
+        ("data: {kind: folder}", "data.root", "the key 'root' is missing: a path", "write data.root"),
+        ("data: {kind: fodler}", "data.kind", "one of scenes, folder", "did you mean folder?"),
+        ("data: {frames: 3}", "data.kind", "the key 'kind' is missing: one of scenes, folder", "write data.kind"),
+        (
+            "data: {kind: scenes, frmes: 3}",
+            "data.frmes",
+            "the keys of data are: kind, frames",
+            "did you mean 'frames'?",
+        ),
+        ("data: {kind: folder, root: a, classes: {x: y}}", "data.classes.x", "a list, each entry text", None),
+        ("by_task: {semantik: 1}", "by_task.semantik", "must be one of semantic, depth", "did you mean 'semantic'?"),
+        ("by_task: {depth: x}", "by_task.depth", 'is "x", but must be a number', None),
+    ],
+)
+def test_a_bad_value_says_what_is_allowed(write, text, where, what, fix):
+    path = write(text)
+    error = refusal(path)
+    assert error.where == f"{path}, line 1: {where}"
+    assert what in error.what
+    assert error.fix is None if fix is None else fix in error.fix
+
+
+def test_a_message_of_the_schema_itself_comes_through(write):
+    error = refusal(write("title: a\nstudent: {name: safeuav, width: 64}"))
+    assert error.what == "a safeuav of width 64 is over the limit"
+    assert error.where.endswith("line 2: student")
+
+
+def test_a_missing_key_of_the_whole_recipe(write):
+    path = write("sub: {}")
+    error = refusal(path, model=Needy)
+    assert (error.what, error.where) == ("the key 'must' is missing: a whole number", f"{path}: must")
+
+
+def test_all_problems_are_told_at_once_in_file_order(write):
+    path = write("titel: a\nstudent: {width: 0, ema: x}\ndata: {kind: folder}\nstudent: {width: 0, ema: x}\n")
+    error = refusal(path, "teacher.epochs=many", "nonsense")
+    text = str(error)
+    for part in ("written twice", "titel", "student.width", "student.ema", "data.root", "teacher.epochs", "nonsense"):
+        assert part in text
+    assert "the recipe has 7 problems" in error.what
+    assert error.where == str(path)
+
+
+# -- the file itself
+
+
+def test_a_missing_file_suggests_its_neighbour(write, tmp_path):
+    write("{}", "uav.yaml")
+    error = refusal(tmp_path / "uva.yaml")
+    assert "no such recipe" in error.what and str(tmp_path / "uav.yaml") in error.fix
+
+
+def test_a_directory_is_refused(tmp_path):
+    assert "directory" in refusal(tmp_path).what
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
+def test_an_empty_file_is_refused(write, text):
+    assert "empty" in refusal(write(text)).what
+
+
+@pytest.mark.parametrize(("text", "kind"), [("- a\n- b\n", "a list"), ("42", "one single value")])
+def test_a_top_level_that_is_no_mapping_is_refused(write, text, kind):
+    assert kind in refusal(write(text)).what
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_bytes(b"title: \xff\xfe\x00")
+    assert "0xff at offset 7" in refusal(path).what
+    path.write_bytes(b"title: a\nb: \x00")
+    assert refusal(path).where == f"{path}, line 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "spot"),
+    [
+        ("title: a\nstudent: {width: 3\n", "line 3, column 1"),
+        ("title: a\n\tstudent: 3\n", "line 2, column 1"),
+        ("title: !python/name:os.system x\n", "line 1, column 8"),
+        ("title: a\n---\ntitle: b\n", "line 2, column 1"),
+        ("student: &a {note: *a}\n", "line 1, column 10"),
+        ("title: a\non: 3\n", "line 2, column 1"),
+    ],
+)
+def test_invalid_yaml_names_line_and_column(write, text, spot):
+    path = write(text)
+    assert refusal(path).where == f"{path}, {spot}"
+
+
+def test_a_boolean_key_asks_for_quotes(write):
+    assert "'on' as a key means True in YAML" in refusal(write("on: 3")).what
+
+
+def test_a_repeated_key_is_refused_at_any_depth(write):
+    path = write("student:\n  width: 3\n  ema: true\n  width: 4\n")
+    error = refusal(path)
+    assert error.where == f"{path}, line 4: student.width"
+    assert error.what == f"the key 'width' is written twice, first at {path}, line 2"
+
+
+def test_merge_keys_are_not_repeated_keys(write):
+    text = "teacher:\n  members:\n    - &a {family: wide, width: 3}\n    - &b {<<: *a, width: 4}\n    - *b\n"
+    members = load_model(Toy, write(text)).teacher.members
+    assert [(m.family, m.width) for m in members] == [("wide", 3), ("wide", 4), ("wide", 4)]
+
+
+# -- extends
+
+
+def test_extends_merges_mappings_and_replaces_lists(write):
+    write("title: base\nteacher: {epochs: 9, members: [{width: 1}, {width: 2}]}\nstudent: {width: 8}", "deep/base.yaml")
+    write("extends: deep/base.yaml\nstudent: {name: middle}", "middle.yaml")
+    path = write("extends: ../middle.yaml\nteacher: {members: [{width: 3}]}", "top/r.yaml")
+    recipe = load_model(Toy, path)
+    assert recipe.title == "base"
+    assert recipe.teacher == Teacher(epochs=9, members=[Member(width=3)])
+    assert recipe.student == Student(name="middle", width=8)
+
+
+def test_a_problem_names_the_file_of_the_chain_that_wrote_it(write, tmp_path):
+    write("student:\n  widht: 3\n  ema: 3", "base.yaml")
+    error = refusal(write("extends: base.yaml\nteacher: {}\nstudent: {ema: 4, decay: 0}"))
+    assert f"{tmp_path / 'base.yaml'}, line 2: student.widht" in str(error)
+    assert f"{tmp_path / 'r.yaml'}, line 3: student.ema" in str(error)
+    assert f"{tmp_path / 'r.yaml'}, line 3: student.decay" in str(error)
+    assert "student.ema is 4" in str(error) and "is 3" not in str(error)
+
+
+def test_another_kind_of_data_replaces_that_of_the_base(write):
+    write("data: {kind: scenes, frames: 3}\nstudent: {width: 3}", "base.yaml")
+    recipe = load_model(Toy, write("extends: base.yaml\ndata: {kind: folder, root: x}"))
+    assert recipe.data == Folder(kind="folder", root=Path("x"))
+    assert load_model(Toy, write("extends: base.yaml\ndata: {kind: scenes}")).data.frames == 3
+
+
+def test_a_circle_of_extends_names_the_chain(write, tmp_path):
+    a, b = write("extends: b.yaml", "a.yaml"), write("title: b\nextends: ./a.yaml", "b.yaml")
+    error = refusal(a)
+    assert f"{a} -> {b} -> {a}" in error.what
+    assert error.where == f"{b}, line 2: extends"
+    assert "circle" in refusal(write("extends: r.yaml")).what
+
+
+def test_a_missing_base_names_the_file_that_extends(write, tmp_path):
+    path = write("title: a\nextends: no.yaml")
+    error = refusal(path)
+    assert str(tmp_path / "no.yaml") in error.what and error.where == f"{path}, line 2: extends"
+
+
+def test_extends_must_be_a_path(write):
+    assert "'extends' is [1]" in refusal(write("extends: [1]")).what
+
+
+# -- dump and hash
+
+
+def test_dump_is_in_schema_order_and_complete(write):
+    text = dump(load_model(Toy, write("student: {width: 3}\ntitle: x")))
+    assert [line.split(":")[0] for line in text.splitlines() if line[0] not in " -"] == list(Toy.model_fields)
+    assert "  decay: 0.99\n" in text
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+scalars = st.sampled_from(["on", "1e-3", "2020-01-01", "null", "0x1F", "1:30", "~", "=", "<<", "- a", "a: b", "1_0"])
+numbers = st.floats(1e-12, 1 - 1e-9)
+members = st.builds(Member, width=st.integers(1, 64))
+toys = st.builds(
+    Toy,
+    title=texts | scalars,
+    data=st.builds(
+        Folder,
+        kind=st.just("folder"),
+        root=st.just(Path("a b")),
+        labelled=numbers | st.just("all"),
+        classes=st.dictionaries(texts | scalars, st.lists(texts | scalars, max_size=2), max_size=3),
+    ),
+    teacher=st.builds(Teacher, members=st.lists(members, max_size=3)),
+    student=st.builds(Student, decay=numbers, size=st.none() | st.just((3, 4)), note=st.none() | members),
+)
+
+
+@given(toys)
+def test_what_dump_writes_load_reads_back(tmp_path_factory, toy):
+    path = tmp_path_factory.getbasetemp() / "roundtrip.yaml"
+    path.write_text(dump(toy), encoding="utf-8")
+    assert load_model(Toy, path) == toy
+
+
+def test_the_hash_depends_on_values_and_not_on_spelling(write):
+    one = load_model(Toy, write("student: {width: 3, ema: true}\ntitle: toy"))
+    two = load_model(Toy, write("title: 'toy'\nstudent:\n  width: 0x3\n"))
+    assert recipe_hash(one) == recipe_hash(two)
+    assert len(recipe_hash(one)) == 10 and int(recipe_hash(one), 16) >= 0
+    assert recipe_hash(one) != recipe_hash(load_model(Toy, write("student: {width: 4}")))
+    assert recipe_hash(one) != recipe_hash(one, "weights") != recipe_hash(one, "weight", "s")
+
+
+def test_the_hash_sees_the_order_of_classes_and_not_that_of_a_set():
+    assert recipe_hash({"a": [1], "b": [2]}) != recipe_hash({"b": [2], "a": [1]})
+    assert recipe_hash({"x": {"one", "two", "three"}}) == recipe_hash({"x": {"three", "two", "one"}})
+
+
+def test_the_hash_stays_the_same_across_versions():
+    canonical = b'[{"must":1,"sub":null},"x"]'
+    assert recipe_hash(Needy(must=1), "x") == hashlib.sha256(canonical).hexdigest()[:10]
