@@ -1,6 +1,6 @@
 """Frames per second of the procedural world, everything included: worlds, all maps, writing to disk.
 
-python benchmarks/scenes_speed.py [--scenes 2] [--frames 40] [--processes 2] [--json]
+python benchmarks/scenes_speed.py [--scenes 4] [--frames 40] [--processes 2] [--json]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=2, help="worlds to render (default 2)")
+    parser.add_argument("--scenes", type=int, default=4, help="worlds to render (default 4)")
     parser.add_argument("--frames", type=int, default=40, help="frames per world (default 40)")
     parser.add_argument("--processes", type=int, default=2, help="rendering processes (default 2)")
     parser.add_argument("--size", type=int, nargs=2, default=(160, 288), metavar=("H", "W"), help="default 160 288")

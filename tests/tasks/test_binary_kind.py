@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
@@ -44,7 +44,6 @@ def test_another_value_is_refused():
         KIND.validate(TASK, np.zeros((2, 2), bool), "w.png")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(maps, maps), max_size=3))
 def test_scores_equal_a_count_by_hand(frames):
     meter = KIND.meter(TASK)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -72,7 +72,6 @@ def test_a_wrong_layout_is_refused():
 positive = arrays(np.float32, (3, 4), elements=st.floats(0.5, 100, width=32) | st.just(math.nan))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(positive, positive), max_size=3))
 def test_scores_equal_the_formulas(frames):
     meter = KIND.meter(METRIC)

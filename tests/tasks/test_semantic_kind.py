@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
@@ -83,7 +83,6 @@ def test_a_good_label_map_is_accepted():
     KIND.validate(TASK, np.array([[0, 1], [2, 255]], dtype=np.uint8), "x.png")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(answers, labels, st.sampled_from(["a", "b"])), max_size=4))
 def test_scores_equal_a_count_by_hand(frames):
     meter = KIND.meter(WEIGHTED)

@@ -218,7 +218,6 @@ def test_a_config_that_makes_no_sense_is_refused(config):
         ImageFolderConfig.model_validate({"root": "x", **config})
 
 
-REAL = Path(__file__).parents[4] / "shared" / "data" / "semantic_drone"
 MERGED = {
     "paved": ["paved-area"],
     "ground": ["dirt", "gravel", "rocks"],
@@ -233,18 +232,17 @@ MERGED = {
 }
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the photographs of semantic_drone are not beside the repository")
-def test_real_photographs_of_the_semantic_drone_data():
-    config = ImageFolderConfig(root=REAL, classes=MERGED, ignore=["unlabeled", "conflicting"], labelled=0.25)
+def test_real_photographs_of_the_semantic_drone_data(semantic_drone):
+    config = ImageFolderConfig(root=semantic_drone, classes=MERGED, ignore=["unlabeled", "conflicting"], labelled=0.25)
     source = ImageFolder(config, Path())
     train = source.frames("train")
     assert (len(train), len(source.frames("val")), sum(f.labelled for f in train)) == (280, 40, 70)
-    rows = [line.split(",") for line in (REAL / "class_dict.csv").read_text().splitlines()[1:]]
+    rows = [line.split(",") for line in (semantic_drone / "class_dict.csv").read_text().splitlines()[1:]]
     colour = {name.strip(): tuple(int(v) for v in rgb) for name, *rgb in rows}
     frame = source.frames("val")[0]
     maps = source.read(frame, ["rgb", "semantic"])
     assert maps["rgb"].shape == (400, 600, 3)
-    painted = np.asarray(Image.open(REAL / "val" / "labels" / f"{frame.name}.png").convert("RGB"))
+    painted = np.asarray(Image.open(semantic_drone / "val" / "labels" / f"{frame.name}.png").convert("RGB"))
     for index, old in enumerate(MERGED.values()):
         expected = np.any([(painted == colour[name]).all(-1) for name in old], axis=0)
         assert ((maps["semantic"] == index) == expected).all()
