@@ -31,9 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # Top-level module -> the extra that installs it.
 EXTRAS = {
     "cv2": "train",
-    "matplotlib": "train",
     "pydantic": "train",
-    "scipy": "train",
     "torch": "train",
     "pycuda": "tensorrt",
     "tensorrt": "tensorrt",

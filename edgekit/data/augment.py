@@ -61,19 +61,25 @@ def random_view(
     return View(matrix, offset, to_frame.T, zoom, frame_size, crop_size)
 
 
-def apply_view(view: View, task: Task, array: np.ndarray) -> np.ndarray:
-    """A native map as the view shows it; outside the frame: ignore, NaN, or (for pictures) the frame's edge repeated.
+def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A native map as the view shows it, at ``size`` (default: the crop's).
+
+    Outside the frame there is ignore, NaN, or (for pictures) the frame's edge repeated.
 
     Depth in metres is divided by the zoom and normals keep to the surface: a zoomed frame is what the same camera
     would see of a scene pressed together along its axis (Eigen & Fergus, arXiv 1411.4734).
     """
-    if view.is_identity:
+    size = size or view.crop_size
+    if view.is_identity and size == view.crop_size:
         return array
     kind = kind_of(task)
     if kind.name == "modality":
-        return warp(view, array, view.crop_size, border=None)
-    border = math.nan if array.dtype.kind == "f" else float(IGNORE)
-    out = warp(view, array, view.crop_size, border=border, nearest=kind.interpolation == "nearest")
+        return warp(view, array, size, border=None)
+    if array.dtype.kind == "f":
+        out = _warp_valid(view, array, size)
+    else:
+        nearest = kind.interpolation == "nearest"
+        out = warp(view, array, size, border=float(IGNORE), nearest=nearest)
     return kind.reorient(task, out, view.turn, view.zoom)
 
 
@@ -109,6 +115,20 @@ def warp(
     return out[..., 0] if array.ndim == 2 else out
 
 
+def _warp_valid(view: View, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``warp`` of a map with holes (NaN): the mean of the valid neighbours, NaN where holes have most of the weight.
+
+    A plain warp spreads NaN to every pixel that a hole or the outside touches, be it with a weight of 0: a mirrored
+    frame would lose its first column.
+    """
+    valid = ~np.isnan(array if array.ndim == 2 else array.sum(axis=-1))
+    mask = valid if array.ndim == 2 else valid[..., None]
+    weight = warp(view, valid.astype(np.float32), size, border=0.0)
+    weight[weight < 0.5] = math.nan
+    out = warp(view, np.where(mask, array, np.float32(0)), size, border=0.0)
+    return out / (weight if array.ndim == 2 else weight[..., None])
+
+
 def jitter_colour(rng: np.random.Generator, strength: float, rgb: np.ndarray) -> np.ndarray:
     """Brightness, contrast, saturation and tint as one 3×4 colour matrix; (H, W, 3) uint8 in and out."""
     contrast, saturation = rng.uniform(1 - strength, 1 + strength, 2)
@@ -123,7 +143,7 @@ def jitter_colour(rng: np.random.Generator, strength: float, rgb: np.ndarray) ->
 
 
 def cutmix_box(rng: np.random.Generator, size: tuple[int, int], multiple: int) -> tuple[slice, slice]:
-    """A random rectangle of 10-50 % of the area (Yun et al., arXiv 1905.04899), its corners on multiples of ``multiple``.
+    """A random rectangle of 10-50 % of the area (Yun et al., arXiv 1905.04899), corners on multiples of ``multiple``.
 
     On multiples, so that the same rectangle can be cut from maps of lower resolution.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from edgekit.data.modalities import COMPUTED
 from edgekit.data.source import FrameInfo
 from edgekit.tasks import Task, kind_of
 
-CUTMIX_MULTIPLE = 16
+CUTMIX_CELL = 16  # pixels; the least side of a pasted rectangle
 
 
 @dataclass
@@ -82,6 +83,7 @@ class BatchPlan:
 
     ``supervised`` frames come from ``labelled`` and carry labels; the other ``size − supervised`` come from ``others``
     and carry none. ``targets(frame)`` gives the ensemble's word on a frame, asked for all of the batch's frames.
+    Labels come at 1/``label_stride`` of the crop's resolution, targets at 1/``target_stride``.
     """
 
     labelled: Sequence[FrameInfo]
@@ -95,6 +97,7 @@ class BatchPlan:
     seed: int
     targets: Callable[[FrameInfo], dict[str, SoftMap]] | None = None
     target_stride: int = 1
+    label_stride: int = 1
 
 
 class Batches:
@@ -122,19 +125,20 @@ class Batches:
         plan, tasks = self._plan, self._frames.tasks
         computed = [n for n in plan.inputs if n not in self._frames.source.tasks]
         stored = [n for n in plan.inputs if n not in computed]
-        if computed and "rgb" not in stored:
+        if "rgb" not in stored:  # it has the frame's size, and computed modalities come from it
             stored.append("rgb")
         maps = self._frames.read(frame, [*stored, *(plan.tasks if labelled else ())])
         size = maps["rgb"].shape[:2]
         view = random_view(rng, plan.augment, size, plan.crop)
+        labels = {n: apply_view(view, tasks[n], maps.pop(n), self._label_size) for n in plan.tasks if n in maps}
         maps = {n: apply_view(view, tasks[n], a) for n, a in maps.items()}
         if plan.augment.colour:
             maps["rgb"] = jitter_colour(rng, plan.augment.colour, maps["rgb"])
         # computed from the augmented rgb: the modalities of one frame stay consistent
         maps.update({n: COMPUTED[n].compute(maps["rgb"]) for n in computed})
         example = {
-            "inputs": {n: self._encode(tasks[n], maps.get(n)) for n in plan.inputs},
-            "labels": {n: self._label(tasks[n], maps.get(n) if labelled else None) for n in plan.tasks},
+            "inputs": {n: self._encode(tasks[n], maps.get(n), plan.crop) for n in plan.inputs},
+            "labels": {n: self._label(tasks[n], labels.get(n)) for n in plan.tasks},
             "soft": {},
             "agreement": {},
         }
@@ -144,31 +148,39 @@ class Batches:
                 example["soft"][name], example["agreement"][name] = _view_of_target(view, tasks[name], target, small)
         return example
 
-    def _encode(self, task: Task, array: np.ndarray | None) -> np.ndarray:
+    @property
+    def _label_size(self) -> tuple[int, int]:
+        height, width = self._plan.crop
+        return height // self._plan.label_stride, width // self._plan.label_stride
+
+    @staticmethod
+    def _encode(task: Task, array: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
         if array is None:
-            return np.full((*self._plan.crop, kind_of(task).channels(task)), np.nan, np.float32)
+            return np.full((*size, kind_of(task).channels(task)), np.nan, np.float32)
         return kind_of(task).encode(task, array)
 
     def _label(self, task: Task, array: np.ndarray | None) -> np.ndarray:
         if task.kind == "semantic":
-            return np.full(self._plan.crop, IGNORE, np.uint8) if array is None else array
-        return self._encode(task, array)
+            return np.full(self._label_size, IGNORE, np.uint8) if array is None else array
+        return self._encode(task, array, self._label_size)
 
     def _cutmix(self, rng: np.random.Generator, examples: list[dict]) -> None:
         """Paste a rectangle of another frame of the batch, the same in every map."""
-        share = self._plan.augment.cutmix
+        share, plan = self._plan.augment.cutmix, self._plan
         if not share or len(examples) < 2:
             return
+        strides = dict.fromkeys(("soft", "agreement"), plan.target_stride) | {"labels": plan.label_stride, "inputs": 1}
+        whole = math.lcm(*strides.values())
+        cell = math.ceil(CUTMIX_CELL / whole) * whole  # on whole pixels of every map
         before = [{part: dict(maps) for part, maps in example.items()} for example in examples]
         for i, example in enumerate(examples):
             other = before[(i + int(rng.integers(1, len(examples)))) % len(examples)]
-            box = cutmix_box(rng, self._plan.crop, CUTMIX_MULTIPLE)
+            box = cutmix_box(rng, plan.crop, cell)
             if rng.random() >= share:
                 continue
-            for part in ("inputs", "labels", "soft", "agreement"):
+            for part, step in strides.items():
                 for name, array in example[part].items():
-                    stride = self._plan.crop[0] // array.shape[0]
-                    rows, columns = (slice(s.start // stride, s.stop // stride) for s in box)
+                    rows, columns = (slice(s.start // step, s.stop // step) for s in box)
                     array = array.copy()
                     array[rows, columns] = other[part][name][rows, columns]
                     example[part][name] = array
@@ -192,7 +204,9 @@ class Batches:
 def _view_of_target(view, task: Task, target: SoftMap, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The ensemble's prediction as the view shows it, (h, w, C) and (h, w); agreement is 0 outside the frame."""
     kind = kind_of(task)
-    agreement = warp(view, target.agreement, size, border=0.0)
+    # interpolated towards 0 it would fade before the frame ends, by half a pixel of the (small) target
+    inside = warp(view, np.ones_like(target.agreement), size, border=0.0, nearest=True)
+    agreement = warp(view, target.agreement, size, border=None) * inside
     soft = warp(view, target.soft, size, border=None)
     if kind.name in ("depth", "normals"):
         # geometry acts on metres and unit vectors, not on codes
@@ -212,7 +226,7 @@ class Prefetch:
         self.waited = 0.0
         self._batches, self._stop = batches, stop
         self._next = self._wanted = start
-        self._ahead = ahead
+        self._ahead = max(ahead, 2 * workers)  # fewer would leave workers idle
         self._ready: dict[int, Batch | BaseException] = {}
         self._closed = False
         self._changed = threading.Condition()
@@ -255,7 +269,7 @@ class Prefetch:
                 self._next += 1
             try:
                 batch = self._batches[step]
-            except BaseException as error:  # noqa: BLE001 - handed to the training thread, which raises it
+            except BaseException as error:
                 batch = error
             with self._changed:
                 self._ready[step] = batch

@@ -1,4 +1,4 @@
-"""The frames a run works on: a source, the modalities computed from its rgb, without its bad files, cached in memory."""
+"""The frames a run works on: a source without its bad files, and modalities computed from rgb, cached in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class FrameSet:
         self._lock = threading.Lock()
 
     def splits(self) -> tuple[str, ...]:
-        return self.source.splits()
+        splits = self.source.splits()
+        return (*splits, "val") if self._fold and "val" not in splits else splits
 
     def frames(self, split: str) -> list[FrameInfo]:
         """The usable frames of a split, in the source's order. EdgekitError for an unknown or empty split."""

@@ -51,7 +51,8 @@ def edges(rgb: np.ndarray) -> np.ndarray:
     # 1/32: the Scharr weights of one side sum to 16, across a distance of 2 pixels
     across = cv2.Scharr(grey, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(grey, cv2.CV_32F, 0, 1, scale=1 / 32)
-    magnitude = cv2.magnitude(across, down)
+    # not cv2.magnitude, whose last bit depends on where the arrays lie in memory: a resumed run would not be the same
+    magnitude = np.sqrt(across * across + down * down)
     strong = max(float(np.percentile(magnitude, 99)), _FAINT_EDGE)
     return np.minimum(magnitude / np.float32(strong), 1)
 

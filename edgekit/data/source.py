@@ -13,7 +13,7 @@ from edgekit.tasks.task import Task
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """One frame of a source: its unique name, the scene it is from, its place there, its split, whether labels count."""
+    """One frame of a source: its unique name, its scene and place there, its split, and whether its labels count."""
 
     name: str
     scene: str

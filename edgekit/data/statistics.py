@@ -14,6 +14,23 @@ from edgekit.tasks import kind_of
 MOST_FRAMES = 200
 _LEAST_DEVIATION = 1e-3
 
+
+def class_weights(frames: FrameSet, labelled: Sequence[FrameInfo], name: str, balance: float) -> list[float]:
+    """share^−balance per class of a semantic task over labelled frames, scaled so that the mean pixel counts 1.
+
+    A class that no labelled frame has counts as if it had one pixel in a million.
+    """
+    task = frames.tasks[name]
+    counts = np.zeros(256)
+    for frame in labelled:
+        maps = frames.read(frame, [name])
+        if name in maps:
+            counts += np.bincount(maps[name].ravel(), minlength=256)
+    share = np.maximum(counts[: len(task.classes)] / max(1, counts[: len(task.classes)].sum()), 1e-6)
+    weights = share**-balance
+    return (weights / (weights * share).sum()).tolist()
+
+
 Statistics = dict[str, tuple[list[float], list[float]]]
 
 

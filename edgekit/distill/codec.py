@@ -14,7 +14,7 @@ def encode(task: Task, target: SoftMap, keep: Content, top: int) -> dict[str, np
 
     Class and binary probabilities become √p in 8 bits: steps of 1/65025 near 0, where softened losses look, and of
     1/128 near 1. ``argmax`` keeps the winner and its probability, ``topk`` the ``top`` best. Depth becomes 16 bits,
-    normals 8 bits a component (0.3°), agreement 8 bits.
+    normals 8 bits a component (to 0.4°), agreement 8 bits.
     """
     arrays = {"agreement": np.rint(target.agreement * 255).astype(np.uint8)}
     if task.kind == "depth":
@@ -46,6 +46,7 @@ def decode(task: Task, arrays: dict[str, np.ndarray], classes: int) -> SoftMap:
             p /= np.maximum(p.sum(-1, keepdims=True), 1e-6)
         return SoftMap(p, agreement)
     rest = np.maximum(1 - p.sum(-1, keepdims=True), 0) / max(1, classes - p.shape[-1])
+    rest = np.minimum(rest, np.float32(0.999) * p[..., -1:])  # rounding lifts nothing above what was kept
     soft = np.broadcast_to(rest, (*p.shape[:-1], classes)).copy()
     np.put_along_axis(soft, arrays["best"].astype(np.int64), p, -1)
     return SoftMap(soft / soft.sum(-1, keepdims=True), agreement)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.data.batches import Batch
 from edgekit.distill.config import DistillConfig
-from edgekit.heads import HEADS
+from edgekit.heads import HEADS, Supervision
 from edgekit.losses import LOSSES
 from edgekit.students.student import Student
 from edgekit.training.precision import autocast
@@ -19,10 +21,16 @@ class StudentObjective:
     ``weights``: one per task. Without targets in the batch only the supervised terms remain: the baseline.
     """
 
-    def __init__(self, student: Student, config: DistillConfig, weights: dict[str, float]):
+    def __init__(
+        self,
+        student: Student,
+        config: DistillConfig,
+        weights: Mapping[str, float],
+        class_weights: Mapping[str, Sequence[float]] | None = None,
+    ):
         self._student = student
         self._config = config
-        self._weights = weights
+        self._supervision = Supervision(weights, class_weights)
         self._losses = {name: LOSSES[name](settings) for name, settings in config.active().items()}
         self._last: dict[str, Tensor] = {}
 
@@ -33,11 +41,9 @@ class StudentObjective:
         terms: dict[str, Tensor] = {}
         for task in self._student.tasks:
             output = raw[task.name].float()
-            head, weight = HEADS[task.kind], self._weights[task.name]
+            head, weight = HEADS[task.kind], self._supervision.weights[task.name]
             if self._config.supervised:
-                label = batch.labels[task.name]
-                upsampled = F.interpolate(output, size=label.shape[-2:], mode="bilinear", align_corners=False)
-                terms[task.name] = weight * self._config.supervised * head.supervised(upsampled, label)
+                terms[task.name] = self._config.supervised * self._supervision(task, output, batch.labels[task.name])
             if task.name not in batch.soft:
                 continue
             soft, agreement = batch.soft[task.name], batch.agreement[task.name]

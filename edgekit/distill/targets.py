@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import zipfile
@@ -27,9 +28,10 @@ def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> 
         loss = LOSSES[name]
         if not loss.kinds & kinds:
             raise EdgekitError(
-                f"the loss '{name}' is for {' and '.join(sorted(loss.kinds))}, and the recipe predicts {', '.join(sorted(kinds))}",
+                f"the loss '{name}' is for {' and '.join(sorted(loss.kinds))}, "
+                f"and the recipe predicts {', '.join(sorted(kinds))}",
                 where=f"distill.losses.{name}",
-                fix="remove it",
+                fix=f"set distill.losses.{name}: null",
             )
         if kinds & loss.kinds & {"semantic"} and RICHNESS[loss.needs] > RICHNESS[config.keep]:
             raise EdgekitError(
@@ -40,13 +42,14 @@ def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> 
 
 
 class TargetStore:
-    """Targets of frames under ``folder``. Reading is thread-safe and keeps what it read in memory (it is small)."""
+    """Targets of frames under ``folder``. Reading is thread-safe and keeps up to ``cache_bytes`` in memory."""
 
-    def __init__(self, folder: Path, tasks: Sequence[Task], config: TargetsConfig):
+    def __init__(self, folder: Path, tasks: Sequence[Task], config: TargetsConfig, *, cache_bytes: int = 2 * 2**30):
         self.folder = folder
         self._tasks = list(tasks)
         self._config = config
         self._memory: dict[str, dict[str, SoftMap]] = {}
+        self._room = cache_bytes
         self._lock = threading.Lock()
 
     def path(self, frame: FrameInfo) -> Path:
@@ -81,15 +84,20 @@ class TargetStore:
                 found = self._load(frame)
             except FileNotFoundError:
                 raise EdgekitError(f"no target for frame '{frame.name}'", where=str(self.path(frame))) from None
+            size = sum(target.soft.nbytes + target.agreement.nbytes for target in found.values())
             with self._lock:
-                self._memory[key] = found
+                if key not in self._memory and size <= self._room:
+                    self._room -= size
+                    self._memory[key] = found
         return found
 
     def _load(self, frame: FrameInfo) -> dict[str, SoftMap]:
         path = self.path(frame)
         try:
-            with np.load(path, allow_pickle=False) as file:  # zip members carry a CRC, which reading them checks
-                arrays = {key: file[key] for key in file.files}
+            with zipfile.ZipFile(path) as file:
+                # whole members, so that their CRC is checked before numpy believes a header
+                members = {name.removesuffix(".npy"): io.BytesIO(file.read(name)) for name in file.namelist()}
+            arrays = {key: np.load(member, allow_pickle=False) for key, member in members.items()}
             return {
                 task.name: codec.decode(
                     task,
@@ -100,7 +108,7 @@ class TargetStore:
             }
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, …
             raise EdgekitError(
                 f"the target file is damaged: {error}", where=str(path), fix="delete it and run again"
             ) from error

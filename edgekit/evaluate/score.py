@@ -40,7 +40,7 @@ def score(
         soft = predict(frame, size)
         decoded = {task.name: kind_of(task).decode(task, soft[task.name]) for task in tasks}
         for task in tasks:
-            if task.name in maps:
+            if frame.labelled and task.name in maps:
                 meters[task.name].update(decoded[task.name], maps[task.name], frame.scene)
         if consistency and previous and (previous[0].scene, previous[0].index + 1) == (frame.scene, frame.index):
             flow = frames.flow(previous[0])

@@ -1,18 +1,9 @@
-"""The torch half of the task kinds, found by the kind's name: one file and one line here for a new one."""
+"""The torch half of the task kinds: what a network's output means, how it is learned, how members are averaged."""
 
 from __future__ import annotations
 
-from edgekit.heads.binary import BinaryHead
-from edgekit.heads.depth import DepthHead
 from edgekit.heads.head import Aggregate, Head
-from edgekit.heads.normals import NormalsHead
-from edgekit.heads.semantic import SemanticHead
+from edgekit.heads.registry import HEADS
+from edgekit.heads.supervision import Supervision
 
-HEADS: dict[str, Head] = {
-    "semantic": SemanticHead(),
-    "depth": DepthHead(),
-    "normals": NormalsHead(),
-    "binary": BinaryHead(),
-}
-
-__all__ = ["HEADS", "Aggregate", "Head"]
+__all__ = ["HEADS", "Aggregate", "Head", "Supervision"]

@@ -14,7 +14,7 @@ class BinaryHead(Head):
     def soften(self, raw: Tensor) -> Tensor:
         return raw.sigmoid()
 
-    def supervised(self, raw: Tensor, label: Tensor) -> Tensor:
+    def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Binary cross-entropy; both (N, 1, H, W), NaN = no label."""
         loss = F.binary_cross_entropy_with_logits(raw, label.nan_to_num(), reduction="none")
         return masked_mean(loss, torch.isfinite(label))

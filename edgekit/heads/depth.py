@@ -17,17 +17,17 @@ class DepthHead(Head):
         return raw.clamp(0.0, 1.0)
 
     def zoom(self, task: Task, soft: Tensor, factor: float) -> Tensor:
-        """Metric depth is divided by the factor; relative depth, known up to its scale, stays."""
+        """Metric depth is divided by the factor and kept in its range; relative depth, known up to its scale, stays."""
         if not task.unit:
             return soft
         least, most = task.range
-        return soft - math.log(factor) / math.log(most / least)
+        return (soft - math.log(factor) / math.log(most / least)).clamp(0.0, 1.0)
 
     def agreement_weight(self, agreement: Tensor) -> Tensor:
         return inverse_variance(agreement)
 
-    def supervised(self, raw: Tensor, label: Tensor) -> Tensor:
-        """L1 in encoded units, which for metric depth is the log-L1 up to a constant; both (N, 1, H, W), NaN = no label.
+    def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """L1 in encoded units: for metric depth the log-L1 up to a constant. Both (N, 1, H, W), NaN = no label.
 
         On the raw output and not the clamped one: outside [0, 1] the clamp has no gradient to come back by.
         """

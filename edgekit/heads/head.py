@@ -54,8 +54,11 @@ class Head:
         """Pixel weights ≥ 0 from agreement in [0, 1], (N, h, w); 0 stays 0 (outside the frame)."""
         return agreement
 
-    def supervised(self, raw: Tensor, label: Tensor) -> Tensor:
-        """Mean loss over the labelled pixels, a scalar; 0 with a gradient where no pixel is labelled."""
+    def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
+        """Mean loss over the labelled pixels, a scalar; 0 with a gradient where no pixel is labelled.
+
+        ``class_weights`` (C,): the mean counts each pixel by its class's weight (semantic only).
+        """
         raise NotImplementedError
 
     def aggregate(self, average: str = "probability") -> Aggregate:

@@ -26,7 +26,7 @@ class NormalsHead(Head):
     def agreement_weight(self, agreement: Tensor) -> Tensor:
         return inverse_variance(agreement)
 
-    def supervised(self, raw: Tensor, label: Tensor) -> Tensor:
+    def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """1 − cosine of the angle; both (N, 3, H, W), NaN = no label."""
         valid = torch.isfinite(label).all(dim=1)
         return masked_mean(1.0 - F.cosine_similarity(raw, label.nan_to_num(), dim=1), valid)

@@ -15,10 +15,14 @@ class SemanticHead(Head):
     def soften(self, raw: Tensor) -> Tensor:
         return raw.softmax(dim=1)
 
-    def supervised(self, raw: Tensor, label: Tensor) -> Tensor:
+    def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Cross-entropy; raw (N, C, H, W), label (N, H, W) int64 with 255 = ignore."""
         loss = F.cross_entropy(raw, label, ignore_index=IGNORE, reduction="none")
-        return masked_mean(loss, label != IGNORE)
+        labelled = label != IGNORE
+        if class_weights is None:
+            return masked_mean(loss, labelled)
+        weight = class_weights[label.where(labelled, 0)] * labelled
+        return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
 
     def aggregate(self, average: str = "probability") -> VoteAggregate:
         return VoteAggregate(average)
@@ -47,5 +51,5 @@ class VoteAggregate:
         return mean.softmax(dim=1) if self.average == "logit" else mean
 
     def disagreement(self) -> Tensor:
-        winner = self.mean().argmax(dim=1, keepdim=True)
+        winner = self.total.argmax(dim=1, keepdim=True)
         return 1.0 - self.votes.gather(1, winner)[:, 0] / self.members

@@ -24,7 +24,7 @@ class QARepBlock(nn.Module):
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The branches share one convolution: summing kernels is cheaper than summing maps, and the gradient is the same.
+        # One convolution for all branches: summing kernels is cheaper than summing maps, the gradient is the same.
         y = F.conv2d(x, self.kernel(), None, self.conv3.stride, self.conv3.padding, self.conv3.dilation)
         return F.relu(self.norm(y), inplace=True)
 

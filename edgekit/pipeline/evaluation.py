@@ -6,29 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.pictures import as_prediction, picture_grid, spread_out
 from edgekit.evaluate.score import Predict, Scores, score
 from edgekit.frames.images import write_png
-from edgekit.heads import HEADS
 from edgekit.pipeline.targets import build_ensemble, encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
 from edgekit.teachers.ensemble import Ensemble, only
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.memory import keep_freed_memory
+from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
 
 def predictors(bench: Workbench, networks: Sequence[MultiModal], students: dict[str, Student]) -> dict[str, Predict]:
     """Row name → predictor, in the table's order. ``students``: ``student`` and perhaps ``baseline``."""
     modalities = bench.recipe.teacher.modalities
-    out: dict[str, Predict] = {"single_all": _ensemble(bench, Ensemble(networks, only(modalities, modalities)))}
+    out: dict[str, Predict] = {"single_all": _single(bench, networks, modalities)}
     if "rgb" in modalities and len(modalities) > 1:
-        out["single_rgb"] = _ensemble(bench, Ensemble(networks, only(modalities, ["rgb"])))
+        out["single_rgb"] = _single(bench, networks, ["rgb"])
     out["ensemble"] = _ensemble(bench, build_ensemble(bench, networks))
     for name in ("baseline", "student"):
         if name in students:
@@ -78,6 +76,13 @@ def _size(bench: Workbench, frame: FrameInfo) -> tuple[int, int]:
     return bench.frames.read(frame, ["rgb"])["rgb"].shape[:2]
 
 
+def _single(bench: Workbench, networks: Sequence[MultiModal], visible: Sequence[str]) -> Predict:
+    """One pass of the first network, as exact as a member of the ensemble."""
+    recipe = bench.recipe
+    member = only(recipe.teacher.modalities, visible, scale=recipe.ensemble.scales[0])
+    return _ensemble(bench, Ensemble(networks, member, precision=recipe.teacher.train.precision))
+
+
 def _ensemble(bench: Workbench, ensemble: Ensemble) -> Predict:
     def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
         inputs = encode_inputs(bench.frames, frame, bench.recipe.teacher.modalities)
@@ -87,10 +92,9 @@ def _ensemble(bench: Workbench, ensemble: Ensemble) -> Predict:
 
 
 def _student(bench: Workbench, student: Student) -> Predict:
-    @torch.no_grad()
+    student = student.to(device())
+
     def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
-        raw = student(encode_inputs(bench.frames, frame, ["rgb"])["rgb"])
-        resized = {n: F.interpolate(r, size=size, mode="bilinear", align_corners=False) for n, r in raw.items()}
-        return as_prediction({t.name: HEADS[t.kind].soften(resized[t.name]) for t in student.tasks})
+        return as_prediction(student.predict(encode_inputs(bench.frames, frame, ["rgb"])["rgb"], size))
 
     return predict

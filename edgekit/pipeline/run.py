@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Run:
 
 
 def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
-    """Everything from data to table; stages that are done are skipped. Returns the run's result, also in result.json."""
+    """Everything from data to table; stages that are done are skipped. Returns what result.json holds."""
     began = time.perf_counter()
     run.begin()
     bench = run.bench()
@@ -101,7 +101,7 @@ def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
         "teachers": [parameter_count(n) for n in networks],
         "members": facts["members"],
         "split": split,
-        "frames": {s: c.frames for s, c in bench.report.splits.items()},
+        "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
         "bad_files": len(bench.report.bad),
         "target_bytes_per_frame": facts["bytes_per_frame"],
         "scores": results,
@@ -172,5 +172,12 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: _version(name) for name in packages},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # importable all the same: OpenCV has several distributions
+        return None

@@ -16,7 +16,7 @@ from edgekit.frames.files import atomic_write, sha256
 
 
 class Stage:
-    """``folder`` = ``root/<name>-<key>``. ``done.json`` in it says the stage is whole and what its files must hash to."""
+    """``folder`` = ``root/<name>-<key>``. ``done.json`` in it says that it is whole and what its files must hash to."""
 
     def __init__(self, root: Path, name: str, key: str):
         self.name, self.key = name, key
@@ -31,9 +31,9 @@ class Stage:
         try:
             done = json.loads(self._marker.read_text())
             intact = all(sha256(self.folder / name) == digest for name, digest in done["files"].items())
-        except (OSError, ValueError, KeyError):
+            return done["result"] if intact else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or not one that we wrote
             return None
-        return done["result"] if intact else None
 
     def finish(self, result: dict[str, Any], files: list[str]) -> None:
         """Mark the stage whole. ``files`` (relative names) are those later stages read; their hashes are kept."""

@@ -19,6 +19,7 @@ from edgekit.teachers.ensemble import Ensemble, members_of
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import keep_freed_memory
+from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
 
@@ -30,7 +31,8 @@ def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble
 
 
 def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Modalities of one frame, (1, C, H, W) float32 network units; a missing one is NaN everywhere."""
+    """Modalities of one frame, (1, C, H, W) float32 network units on the device; a missing one is NaN everywhere."""
+    where = device()
     maps = frames.read(frame, [*names, "rgb"])
     size = maps["rgb"].shape[:2]
     out = {}
@@ -40,7 +42,7 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
             encoded = kind_of(task).encode(task, maps[name])
         else:
             encoded = np.full((*size, kind_of(task).channels(task)), np.nan, np.float32)
-        out[name] = torch.from_numpy(np.ascontiguousarray(encoded.transpose(2, 0, 1)))[None]
+        out[name] = torch.from_numpy(np.ascontiguousarray(encoded.transpose(2, 0, 1)))[None].to(where)
     return out
 
 

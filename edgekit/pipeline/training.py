@@ -18,6 +18,7 @@ from edgekit.training import checkpoint
 from edgekit.training.checkpoint import Latest
 from edgekit.training.config import TrainConfig
 from edgekit.training.loop import train
+from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
 Targets = Callable[[FrameInfo], dict[str, SoftMap]]
@@ -37,6 +38,7 @@ def _plan(bench: Workbench, config: TrainConfig, inputs: list[str], seed: int, t
         seed=seed,
         targets=targets,
         target_stride=bench.recipe.targets.stride,
+        label_stride=config.label_stride,
     )
 
 
@@ -58,7 +60,7 @@ def teacher_stage(bench: Workbench, index: int):
         recipe.teacher.masking,
         recipe.teacher.reconstruct,
         settings,
-        recipe.weights(),
+        recipe.tasks,
     )
 
 
@@ -73,11 +75,11 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
             seed = _seed(bench, member.seed)
             names = list(recipe.teacher.modalities)
             batches = Batches(bench.frames, _plan(bench, recipe.teacher.train, names, seed, None))
-            objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed)
+            objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
             title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
             _train(bench, stage, network, objective, batches, recipe.teacher.train, title, _save_state)
     network.load_state_dict(checkpoint.load(stage.folder / "network.pt")["state"])
-    return network.eval()
+    return network.to(device()).eval()
 
 
 def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str) -> tuple[Student, str]:
@@ -86,11 +88,13 @@ def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str
     config = recipe.distill.train
     if targets is None:
         rate = recipe.baseline.learning_rate or config.learning_rate
+        distill = recipe.distill.model_copy(update={"supervised": 1.0})  # it has nothing else to learn from
         config = config.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
-        stage = bench.stage("baseline", recipe.seed, recipe.student, _result_settings(config), recipe.weights())
+        stage = bench.stage("baseline", recipe.seed, recipe.student, _result_settings(config), recipe.tasks)
     else:
-        settings = recipe.distill.model_dump(mode="json", exclude={"train"})
-        inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.weights(), targets_key)
+        distill = recipe.distill
+        settings = distill.model_dump(mode="json", exclude={"train"})
+        inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.tasks, targets_key)
         stage = bench.stage("student", *inputs)
     if stage.result() is None:
         with stage.locked():
@@ -98,7 +102,7 @@ def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str
             torch.manual_seed(seed)
             student = new_student(bench)
             batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
-            objective = StudentObjective(student, recipe.distill, recipe.weights())
+            objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"
             _train(bench, stage, student, objective, batches, config, title, lambda s, path: s.save(path))
     return load_student(stage.folder / "network.pt"), stage.key
@@ -112,6 +116,7 @@ def new_student(bench: Workbench) -> Student:
         student.name,
         bench.tasks,
         width=student.width,
+        input_scale=student.input_scale,
         mean=mean,
         std=std,
         allow_over_limit=student.allow_over_limit,

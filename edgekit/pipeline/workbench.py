@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.data.check import Report, check_source
 from edgekit.data.frameset import FrameSet
 from edgekit.data.registry import SOURCES
 from edgekit.data.source import FrameInfo, Source
-from edgekit.data.statistics import Statistics, compute_statistics
+from edgekit.data.statistics import Statistics, class_weights, compute_statistics
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
+from edgekit.losses import LOSSES
 from edgekit.pipeline.stage import Stage
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -35,7 +36,8 @@ def open_source(recipe: Recipe, base: Path) -> Source:
 def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[Source, Report]:
     """Open the data, make what is generated, read all of it once. EdgekitError for what the recipe gets wrong."""
     source = open_source(recipe, base)
-    tasks = FrameSet(source).tasks
+    frames = FrameSet(source, fold=_fold(recipe))
+    tasks = frames.tasks
     for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
         for name in names:
             if name not in tasks:
@@ -47,13 +49,14 @@ def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[
                 where="tasks",
                 fix="predict one of " + ", ".join(n for n, t in tasks.items() if kind_of(t).predictable),
             )
-    if recipe.evaluate.split not in source.splits():
+    if recipe.evaluate.split not in frames.splits():
         raise EdgekitError(
             f"there is no split '{recipe.evaluate.split}'",
             where="evaluate.split",
-            fix=f"use one of {', '.join(source.splits())}",
+            fix=f"use one of {', '.join(frames.splits())}",
         )
     check_losses(recipe.distill.active(), [tasks[name] for name in recipe.tasks], recipe.targets)
+    _check_taught(recipe, tasks)
     prepare = getattr(source, "prepare", None)
     if prepare:
         with Progress("rendering", log) as bar:
@@ -61,6 +64,23 @@ def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[
     with Progress("checking data", log) as bar:
         report = check_source(source, recipe.data.on_bad_file, bar.count)
     return source, report
+
+
+def _check_taught(recipe: Recipe, tasks: dict[str, Task]) -> None:
+    """Refuse a task that neither labels nor a loss would teach the student."""
+    for name in recipe.tasks:
+        taught = recipe.distill.supervised or any(tasks[name].kind in LOSSES[n].kinds for n in recipe.distill.active())
+        if not taught:
+            raise EdgekitError(
+                f"nothing teaches the student '{name}': no loss for {tasks[name].kind} is on, and labels weigh 0",
+                where="distill.supervised",
+                fix="give it a weight, or switch on a loss under distill.losses",
+            )
+
+
+def _fold(recipe: Recipe) -> tuple[int, int] | None:
+    fold = recipe.data.fold
+    return (fold.index, fold.of) if fold else None
 
 
 @dataclass
@@ -74,18 +94,19 @@ class Workbench:
     report: Report
     data_key: str
     statistics: Statistics
+    class_weights: dict[str, list[float]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
         """Check and open the data, compute or read its statistics."""
         source, report = check_data(recipe, base, log=log)
-        fold = recipe.data.fold
         frames = FrameSet(
             source,
             excluded=report.excluded(),
             cache_bytes=int(recipe.data.memory_gb * 2**30),
-            fold=(fold.index, fold.of) if fold else None,
+            fold=_fold(recipe),
         )
+        frames.frames(recipe.evaluate.split)  # a fold without labelled frames is refused before anything trains
         described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
         bench = cls(recipe, root, log, frames, report, data_key, {})
@@ -97,6 +118,12 @@ class Workbench:
                 found = compute_statistics(frames, frames.frames("train"), names)
                 stage.finish(found, [])
         bench.statistics = found
+        labelled, _ = bench.train_frames()
+        bench.class_weights = {
+            name: class_weights(frames, labelled, name, task.class_balance)
+            for name, task in recipe.tasks.items()
+            if task.class_balance and frames.tasks[name].kind == "semantic"
+        }
         return bench
 
     def stage(self, name: str, *inputs: object) -> Stage:

@@ -71,7 +71,14 @@ def _represent_list(dumper: Dumper, items: list) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flat)
 
 
+def _represent_str(dumper: Dumper, text: str) -> yaml.Node:
+    # YAML 1.1 takes these for line breaks, and folds them unless they are escaped
+    breaks = any(char in text for char in "\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
+
+
 Dumper.add_representer(list, _represent_list)
+Dumper.add_representer(str, _represent_str)
 
 
 def to_yaml(value: Any) -> str:

@@ -19,6 +19,12 @@ class Fold(BaseModel):
     index: int = Field(0, ge=0)
     of: int = Field(4, ge=2)
 
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Fold:
+        if self.index >= self.of:
+            raise ValueError(f"index counts from 0 and must be below of, got fold {self.index} of {self.of}")
+        return self
+
 
 class DataCommon(BaseModel):
     """What every data source's section may say beside its own keys."""
@@ -43,6 +49,9 @@ class TaskConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     weight: float = Field(1.0, gt=0, description="factor of its losses")
+    class_balance: float = Field(
+        0.0, ge=0, le=1, description="semantic: a class counts by its share of the labels to the power of minus this"
+    )
 
 
 class EvaluateConfig(BaseModel):
@@ -89,6 +98,15 @@ class Recipe(BaseModel):
         unknown = [name for name in self.teacher.masking.keep if name not in self.teacher.modalities]
         if unknown:
             raise ValueError(f"teacher.masking.keep names {', '.join(unknown)}, which teacher.modalities does not list")
+        return self
+
+    @model_validator(mode="after")
+    def _cutmix_cuts_whole_pixels(self) -> Recipe:
+        train, stride = self.distill.train, self.targets.stride
+        if train.augment.cutmix and any(side % stride for side in train.crop):
+            raise ValueError(
+                f"cutmix needs a distill.train.crop of multiples of targets.stride, got {train.crop} and {stride}"
+            )
         return self
 
     def weights(self) -> dict[str, float]:

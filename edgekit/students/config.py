@@ -17,5 +17,8 @@ class StudentConfig(BaseModel):
     width: int | None = Field(
         None, ge=1, le=256, description="channels of its widest resolution; none: the student's own"
     )
+    input_scale: float = Field(
+        1.0, ge=0.1, le=1, description="frames are resized by this before the student sees them; its maps come back"
+    )
     allow_over_limit: bool = Field(False, description="accept more than 1,000,000 parameters")
     seed: int = Field(0, ge=0)

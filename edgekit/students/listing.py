@@ -16,15 +16,18 @@ from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task
 
+_LEAST_SIDE = 16
 _WARM_UP, _LEAST_RUNS, _LEAST_SECONDS = 2, 5, 1.0
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """``"544x960"`` → (544, 960). EdgekitError for anything else."""
-    match = re.fullmatch(r"(\d{2,5})[x×](\d{2,5})", text)
-    if not match:
-        raise EdgekitError(f"'{text}' is not a size", where="--size", fix="write HEIGHTxWIDTH, e.g. 544x960")
-    return int(match[1]), int(match[2])
+    """``"544x960"`` → (544, 960). EdgekitError for anything else, or sides below 16 or above 9999."""
+    match = re.fullmatch(r"(\d{2,4})[x×](\d{2,4})", text, re.ASCII)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(size) < _LEAST_SIDE:
+        fix = f"write HEIGHTxWIDTH, e.g. 544x960, each at least {_LEAST_SIDE}"
+        raise EdgekitError(f"'{text}' is not a size", where="--size", fix=fix)
+    return size
 
 
 def list_students(size: tuple[int, int], classes: int, threads: int) -> list[dict[str, Any]]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
+from edgekit.heads import HEADS
 from edgekit.networks import FAMILIES, parameter_count
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 from edgekit.tasks import Task, kind_of
@@ -21,7 +23,8 @@ class Student(nn.Module):
     """rgb (N, 3, H, W) float 0-255 → per task the raw map (N, C, ⌈H/s⌉, ⌈W/s⌉), s the network's stride.
 
     ``mean`` and ``std`` of rgb, 0-255, are part of the module: a checkpoint cannot be run with other statistics than
-    it was trained with. EdgekitError over the parameter limit, unless ``allow_over_limit``.
+    it was trained with. So is ``input_scale``, by which frames are resized before they reach ``forward``; see
+    ``predict``. EdgekitError over the parameter limit, unless ``allow_over_limit``.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class Student(nn.Module):
         width: int | None = None,
         mean: Sequence[float] = (127.5, 127.5, 127.5),
         std: Sequence[float] = (64.0, 64.0, 64.0),
+        input_scale: float = 1.0,
         allow_over_limit: bool = False,
     ):
         super().__init__()
         spec = STUDENTS[name]
         shape = {**spec.shape, **({"width": width} if width else {})}
         self.name, self.width = name, shape["width"]
+        self.input_scale = input_scale
         self.tasks = list(tasks)
         self.sizes = {t.name: kind_of(t).channels(t) for t in tasks}
         self.network = FAMILIES[spec.family](3, sum(self.sizes.values()), **shape)
@@ -50,11 +55,27 @@ class Student(nn.Module):
         x = self.network((rgb - self.mean) / self.std)
         return dict(zip(self.sizes, x.split(list(self.sizes.values()), dim=1), strict=True))
 
+    @torch.no_grad()
+    def predict(self, rgb: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Whole frames (N, 3, H, W) float 0-255 → per task the soft map (N, C, h, w) at ``size`` (h, w)."""
+        if self.input_scale != 1.0:
+            small = [max(1, round(s * self.input_scale)) for s in rgb.shape[-2:]]
+            rgb = F.interpolate(rgb, size=small, mode="bilinear", align_corners=False, antialias=True)
+        raw = self(rgb)
+        out = {}
+        for task in self.tasks:
+            head = HEADS[task.kind]
+            resized = F.interpolate(raw[task.name], size=size, mode="bilinear", align_corners=False)
+            # a smaller frame looks farther away, in training as here
+            out[task.name] = head.zoom(task, head.soften(resized), 1.0 / self.input_scale)
+        return out
+
     def save(self, path: Path) -> str:
         """Write a checkpoint that ``load_student`` reads; returns its SHA-256."""
         spec = {
             "student": self.name,
             "width": self.width,
+            "input_scale": self.input_scale,
             "tasks": [{k: _plain(v) for k, v in asdict(t).items()} for t in self.tasks],
         }
         return checkpoint.save(path, {"format": 1, "spec": spec, "state": self.state_dict()})
@@ -66,9 +87,18 @@ def load_student(path: Path, digest: str | None = None) -> Student:
     spec = file.get("spec") if isinstance(file, dict) else None
     if not isinstance(spec, dict) or file.get("format") != 1 or spec.get("student") not in STUDENTS:
         raise EdgekitError("the file is not a student of this version", where=str(path), fix="give a run's student.pt")
-    tasks = [Task(**{k: _frozen(v) for k, v in t.items()}) for t in spec["tasks"]]
-    student = Student(spec["student"], tasks, width=spec["width"], allow_over_limit=True)
-    student.load_state_dict(file["state"])
+    try:
+        tasks = [Task(**{k: _frozen(v) for k, v in t.items()}) for t in spec["tasks"]]
+        student = Student(
+            spec["student"], tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True
+        )
+        student.load_state_dict(file["state"])
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise EdgekitError(
+            f"the file is not a whole student: {type(error).__name__} {error}".partition("\n")[0],
+            where=str(path),
+            fix="give a run's student.pt, or run again",
+        ) from error
     return student.eval()
 
 

@@ -70,7 +70,7 @@ class EnsembleConfig(BaseModel):
     maskings: int = Field(8, ge=1, le=1000, description="per network; the first hides nothing")
     flips: bool = Field(True, description="each masking also mirrored left-right")
     vertical_flips: bool = Field(False, description="… and top-bottom, for cameras that look down")
-    scales: list[float] = Field([1.0], min_length=1, description="each also at these sizes")
+    scales: list[float] = Field([1.0], min_length=1, description="each at these sizes; one pass alone uses the first")
     average: Literal["probability", "logit"] = Field("probability", description="what is averaged over members")
     seed: int = Field(0, ge=0, description="of the maskings")
 

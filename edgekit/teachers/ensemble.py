@@ -47,9 +47,9 @@ def members_of(
     ]
 
 
-def only(modalities: Sequence[str], names: Sequence[str], network: int = 0) -> list[Member]:
+def only(modalities: Sequence[str], names: Sequence[str], network: int = 0, scale: float = 1.0) -> list[Member]:
     """An "ensemble" of one pass that sees the named modalities."""
-    return [Member(network, tuple(m in names for m in modalities))]
+    return [Member(network, tuple(m in names for m in modalities), scale=scale)]
 
 
 @dataclass
@@ -102,7 +102,9 @@ class Ensemble:
         seen = {t.name: _present(t, inputs[t.name], like) for t in network.modalities}
         x = network.standardise(seen).nan_to_num(nan=0.0)
         if like.scale != 1.0:
-            x = F.interpolate(x, scale_factor=like.scale, mode="bilinear", align_corners=False, antialias=like.scale < 1)
+            # by size, not by factor: a factor that does not divide the frame would shift what comes back
+            resized = [max(1, round(s * like.scale)) for s in x.shape[-2:]]
+            x = F.interpolate(x, size=resized, mode="bilinear", align_corners=False, antialias=like.scale < 1)
         frames = x.shape[0]
         visible = torch.from_numpy(np.array([m.visible for m in group])).repeat_interleave(frames, dim=0)
         with autocast(self._precision, x.device.type):

@@ -28,11 +28,14 @@ def draw_visible(rng: np.random.Generator, modalities: Sequence[str], config: Ma
 def distinct_maskings(count: int, modalities: Sequence[str], config: MaskingConfig, seed: int) -> list[np.ndarray]:
     """``count`` different maskings for inference, the first with everything visible.
 
-    Fewer where so many do not exist (M modalities have at most 2^M − 1): an ensemble gains nothing from asking twice.
+    Fewer where so many do not exist (M modalities have at most 2^M − 1) or training practically never draws them: an
+    ensemble gains nothing from asking twice, nor from asking what was never learned.
     """
     rng = np.random.default_rng([seed, 4])
     found = [np.ones(len(modalities), bool)]
     seen = {found[0].tobytes()}
+    kept = sum(name in config.keep for name in modalities)
+    count = min(count, 2 ** (len(modalities) - kept) - (kept == 0))
     for _ in range(200 * count):
         if len(found) >= count:
             break

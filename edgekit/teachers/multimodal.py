@@ -46,7 +46,7 @@ class MultiModal(nn.Module):
         return (torch.cat([inputs[t.name] for t in self.modalities], dim=1) - self.mean) / self.deviation
 
     def forward(self, standardised: Tensor, visible: Tensor) -> dict[str, Tensor]:
-        """``visible`` (N, M) or (M,) bool → raw output per modality (standardised units) and per task, at the network's stride."""
+        """``visible`` (N, M) or (M,) bool → raw output per modality (standardised) and task, at its stride."""
         seen = torch.repeat_interleave(
             visible.to(standardised.device),
             torch.tensor([self.sizes[t.name] for t in self.modalities], device=standardised.device),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.data.batches import Batch
-from edgekit.heads import HEADS
+from edgekit.heads import Supervision
 from edgekit.heads.head import masked_mean
 from edgekit.teachers.config import TeacherConfig
 from edgekit.teachers.masking import draw_visible
@@ -19,10 +21,17 @@ from edgekit.training.precision import autocast
 class TeacherObjective:
     """Each frame of each batch gets a masking of its own, a function of the seed and the step."""
 
-    def __init__(self, network: MultiModal, config: TeacherConfig, weights: dict[str, float], seed: int):
+    def __init__(
+        self,
+        network: MultiModal,
+        config: TeacherConfig,
+        weights: Mapping[str, float],
+        seed: int,
+        class_weights: Mapping[str, Sequence[float]] | None = None,
+    ):
         self._network = network
         self._config = config
-        self._weights = weights
+        self._supervision = Supervision(weights, class_weights)
         self._seed = seed
         self._last: dict[str, Tensor] = {}
 
@@ -39,10 +48,7 @@ class TeacherObjective:
         raw = {name: value.float() for name, value in raw.items()}
         terms = {}
         for task in network.tasks:
-            label = batch.labels[task.name]
-            size = label.shape[-2:]
-            upsampled = F.interpolate(raw[task.name], size=size, mode="bilinear", align_corners=False)
-            terms[task.name] = self._weights[task.name] * HEADS[task.kind].supervised(upsampled, label)
+            terms[task.name] = self._supervision(task, raw[task.name], batch.labels[task.name])
         if self._config.reconstruct.weight:
             terms["reconstruct"] = self._config.reconstruct.weight * self._reconstruction(raw, clean, visible)
         self._last = terms

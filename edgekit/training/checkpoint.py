@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,26 @@ def load(path: Path, digest: str | None = None) -> dict[str, Any]:
     if digest and digest != sha256(path):
         raise EdgekitError("the checkpoint does not match its checksum", where=str(path), fix=fix)
     try:
+        _check_whole(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
+    except Exception as error:  # of many types: UnpicklingError, BadZipFile, zlib.error, EOFError, RuntimeError, …
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EdgekitError(f"the checkpoint cannot be read: {reason}", where=str(path), fix=fix) from error
+
+
+def _check_whole(path: Path) -> None:
+    """BadZipFile where a byte of a tensor changed: torch writes checksums into the file and does not look at them."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
 
 
 class Latest:
     """The newest checkpoint of a folder. A kill at any moment leaves the previous one or the new one, never half.
 
     The state goes to a file of its own; then ``latest.json``, which names it and its SHA-256, is replaced in one
-    rename; then the previous file is removed.
+    rename; then older files are removed, also those that a kill has orphaned.
     """
 
     def __init__(self, folder: Path):
@@ -46,13 +55,11 @@ class Latest:
         self._pointer = folder / "latest.json"
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        previous = self._read_pointer()
         name = f"step-{step}.pt"
         digest = save(self._folder / name, {"step": step, **state})
         with atomic_write(self._pointer) as part:
             part.write_text(json.dumps({"file": name, "sha256": digest, "step": step}))
-        if previous and previous["file"] != name:
-            (self._folder / previous["file"]).unlink(missing_ok=True)
+        self._remove_files(but=name)
 
     def load(self) -> dict[str, Any] | None:
         """The newest state, None where there is none. EdgekitError where it is damaged."""
@@ -61,17 +68,21 @@ class Latest:
 
     def clear(self) -> None:
         """Remove the checkpoint: what it led to is finished and stored elsewhere."""
-        pointer = self._read_pointer()
         self._pointer.unlink(missing_ok=True)
-        if pointer:
-            (self._folder / pointer["file"]).unlink(missing_ok=True)
+        self._remove_files()
+
+    def _remove_files(self, but: str | None = None) -> None:
+        for path in self._folder.glob("step-*.pt"):
+            if path.name != but:
+                path.unlink(missing_ok=True)
 
     def _read_pointer(self) -> dict[str, Any] | None:
         try:
-            return json.loads(self._pointer.read_text())
+            pointer = json.loads(self._pointer.read_text())
+            return {"file": pointer["file"], "sha256": pointer["sha256"]}
         except FileNotFoundError:
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise EdgekitError(
-                "the checkpoint's pointer is not JSON", where=str(self._pointer), fix="delete it and run again"
+                "the checkpoint's pointer is damaged", where=str(self._pointer), fix="delete it and run again"
             ) from error

@@ -19,6 +19,9 @@ class TrainConfig(BaseModel):
         0.5, ge=0, le=1, description="share of each batch drawn from labelled frames; the rest from unlabelled ones"
     )
     crop: tuple[int, int] = Field((192, 288), description="(height, width) of what the network sees of a frame")
+    label_stride: int = Field(
+        1, ge=1, le=8, description="compare with labels at 1/this of the crop's resolution; 2 saves a quarter of a step"
+    )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warmup: int = Field(100, ge=0, description="steps of linear warm-up")
@@ -38,5 +41,7 @@ class TrainConfig(BaseModel):
         return self
 
     def supervised(self, has_others: bool) -> int:
-        """Labelled frames per batch; all of it where there are no unlabelled ones."""
-        return round(self.batch_size * self.labelled_share) if has_others else self.batch_size
+        """Labelled frames per batch: all where none is unlabelled, and at least one unless the share is 0."""
+        if not has_others:
+            return self.batch_size
+        return max(round(self.batch_size * self.labelled_share), 1 if self.labelled_share else 0)

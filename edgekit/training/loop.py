@@ -105,7 +105,7 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
 def _check_finite(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
     if torch.isfinite(total):
         return
-    listed = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
+    listed = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
     raise EdgekitError(
         f"the loss is not finite at step {step}: {listed}",
         fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",

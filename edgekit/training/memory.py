@@ -21,4 +21,5 @@ def keep_freed_memory() -> bool:
     except AttributeError:
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    accepted = [mallopt(option, value) == 1 for option, value in settings]  # every option, also after a refusal
+    return all(accepted)

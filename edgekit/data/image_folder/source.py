@@ -93,8 +93,8 @@ class ImageFolder:
         return {name: self._resized(name, array) for name, array in maps.items()}
 
     def fingerprint(self) -> str:
-        """SHA-256 over every file's name, size and time of change."""
-        digest = hashlib.sha256()
+        """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
+        digest = hashlib.sha256(repr((self._old_classes, self._frames)).encode())
         for name, files in sorted(self._files.items()):
             for path in (files.image, files.label):
                 if path is not None:
@@ -128,6 +128,7 @@ class ImageFolder:
         else:
             path = self._find(config.class_dict or Path("class_dict.csv"))
             old, source = read_class_dict(path), str(path)
+        self._old_classes = old
         return ClassTable(old, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
 
     def _list(self, config: ImageFolderConfig) -> dict[str, dict[str, Files]]:

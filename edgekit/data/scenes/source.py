@@ -46,8 +46,6 @@ class Scenes:
 
     sequential = True
 
-    sequential = True
-
     def __init__(self, config: ScenesConfig, base: Path, cache: Path):
         self.config = config
         self.folder = Path(cache) / f"scenes-{config.fingerprint()}"

@@ -1,0 +1,30 @@
+"""The supervised half of a loss, the same for teachers and students."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgekit.heads.registry import HEADS
+from edgekit.tasks import Task
+
+
+class Supervision:
+    """Each task's loss against its labels, times the task's weight.
+
+    ``weights`` one per task; ``class_weights`` one list per semantic task whose classes do not count alike.
+    """
+
+    def __init__(self, weights: Mapping[str, float], class_weights: Mapping[str, Sequence[float]] | None = None):
+        self.weights = dict(weights)
+        self._class_weights = {name: torch.tensor(list(w)) for name, w in (class_weights or {}).items()}
+
+    def __call__(self, task: Task, raw: Tensor, label: Tensor) -> Tensor:
+        """raw (N, C, h, w) at the network's stride, label at the crop's size → a scalar."""
+        raw = F.interpolate(raw, size=label.shape[-2:], mode="bilinear", align_corners=False)
+        classes = self._class_weights.get(task.name)
+        classes = None if classes is None else classes.to(raw.device)
+        return self.weights[task.name] * HEADS[task.kind].supervised(raw, label, classes)

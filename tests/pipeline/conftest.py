@@ -1,0 +1,68 @@
+"""A tiny recipe on tiny pictures. One thread: runs are compared bit by bit, and small networks gain nothing by more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.frames.images import write_png
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+RECIPE = """\
+name: tiny
+data:
+  source: image_folder
+  root: photographs
+  class_names: [sky, roof, grass]
+  labelled: 0.5
+tasks:
+  semantic: {}
+teacher:
+  modalities: [rgb, edges]
+  members:
+    - {family: repseg, width: 4, seed: 0}
+    - {family: repseg, width: 4, seed: 1}
+  train: &train
+    {steps: 4, batch_size: 2, crop: [32, 48], warmup: 1, precision: fp32, workers: 1, augment: {scale: [0.8, 1.2]}}
+ensemble: {maskings: 2}
+student: {name: repseg, width: 16}
+distill:
+  losses: {soft: {}, regression: null, normals: null}
+  train: *train
+evaluate: {split: val, pictures: 2}
+"""
+
+
+def draw_frame(folder: Path, name: str, seed: int) -> None:
+    """Sky above, grass below, a red roof between them somewhere; colours noisy, labels exact."""
+    rng = np.random.default_rng(seed)
+    label = np.full((64, 96), 2, np.uint8)
+    label[: rng.integers(15, 30)] = 0
+    top, left = rng.integers(20, 40), rng.integers(5, 60)
+    label[top : top + 18, left : left + 30] = 1
+    colours = np.array([[90, 140, 220], [190, 60, 50], [60, 150, 60]])
+    rgb = np.clip(colours[label] + rng.normal(0, 12, (64, 96, 3)), 0, 255).astype(np.uint8)
+    write_png(folder / "images" / f"{name}.png", rgb)
+    write_png(folder / "labels" / f"{name}.png", label)
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``photographs``: 8 train, 2 val and 2 test frames of 64×96, and the recipe ``tiny.yaml``."""
+    base = tmp_path_factory.mktemp("base")
+    for i, split in enumerate(["train"] * 8 + ["val"] * 2 + ["test"] * 2):
+        draw_frame(base / "photographs" / split, f"f{i}", i)
+    (base / "tiny.yaml").write_text(RECIPE)
+    return base

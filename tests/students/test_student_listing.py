@@ -1,0 +1,55 @@
+"""What `edgekit students` says of each student."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from edgekit.errors import EdgekitError
+from edgekit.networks import parameter_count
+from edgekit.networks.macs import multiply_adds
+from edgekit.students import listing
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_LEAST_SECONDS", 0.0)
+        return listing.list_students((32, 48), 8, 1)
+
+
+def test_one_row_per_student_in_the_registrys_order(rows):
+    assert [row["name"] for row in rows] == list(STUDENTS)
+    assert all(row["latency_ms"] > 0 and row["about"] for row in rows)
+
+
+def test_parameters_are_counted_as_trained_and_as_flown(rows):
+    task = Task("semantic", "semantic", classes=tuple("abcdefgh"))
+    for row in rows:
+        student = Student(row["name"], [task])
+        assert row["parameters"] == parameter_count(student)
+        assert row["multiply_adds"] == multiply_adds(student, torch.zeros(1, 3, 32, 48))  # fusing changes no output
+        fusible = hasattr(student.network, "fuse")
+        assert (row["parameters_fused"] < row["parameters"]) if fusible else row["parameters_fused"] == row["parameters"]
+
+
+def test_the_thread_count_is_put_back():
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_row", lambda name, task, size: torch.get_num_threads())
+        assert set(listing.list_students((32, 32), 2, before + 1)) == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("text", "size"), [("544x960", (544, 960)), ("32×48", (32, 48))])
+def test_sizes(text, size):
+    assert listing.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "544", "544x", "x960", "5x9", "-32x48", "544x960x3", "544 x 960", "544.0x960"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(EdgekitError, match="is not a size"):
+        listing.parse_size(text)
