@@ -57,6 +57,7 @@ def _print(run, result: dict) -> None:
 
     print_rich(*score_tables(run.recipe.name, result))
     lines = [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
+    lines += [f"skipped   {bad['where']}: {bad['reason']}" for bad in result["bad_files"]]
     lines += [
         "",
         f"student   {result['student']}  ({result['parameters']:,} parameters)",

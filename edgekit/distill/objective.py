@@ -59,4 +59,5 @@ class StudentObjective:
         return terms
 
     def scores(self) -> dict[str, float]:
-        return {name: float(value.detach()) for name, value in self._last.items()}
+        losses = {f"{name} loss": float(value.detach()) for name, value in self._last.items()}
+        return {**losses, **self._supervision.scores()}

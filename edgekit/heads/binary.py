@@ -19,5 +19,9 @@ class BinaryHead(Head):
         loss = F.binary_cross_entropy_with_logits(raw, label.nan_to_num(), reduction="none")
         return masked_mean(loss, torch.isfinite(label))
 
+    def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
+        labelled = torch.isfinite(label)
+        return "accuracy", float(((raw > 0) == (label > 0.5))[labelled].float().mean())
+
     def aggregate(self, average: str = "probability") -> SpreadAggregate:
         return SpreadAggregate()

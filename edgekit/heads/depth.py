@@ -34,5 +34,8 @@ class DepthHead(Head):
         valid = torch.isfinite(label)
         return masked_mean((raw - label.nan_to_num()).abs(), valid)
 
+    def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
+        return "L1", float((self.soften(raw) - label).abs().nanmean())
+
     def aggregate(self, average: str = "probability") -> SpreadAggregate:
         return SpreadAggregate()

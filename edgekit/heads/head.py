@@ -50,6 +50,10 @@ class Head:
         """
         return soft
 
+    def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
+        """(name, value) of a quick score of one batch for the progress bar; NaN where nothing is labelled."""
+        raise NotImplementedError
+
     def agreement_weight(self, agreement: Tensor) -> Tensor:
         """Pixel weights ≥ 0 from agreement in [0, 1], (N, h, w); 0 stays 0 (outside the frame)."""
         return agreement

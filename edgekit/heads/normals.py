@@ -31,6 +31,10 @@ class NormalsHead(Head):
         valid = torch.isfinite(label).all(dim=1)
         return masked_mean(1.0 - F.cosine_similarity(raw, label.nan_to_num(), dim=1), valid)
 
+    def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
+        cosine = F.cosine_similarity(raw, label, dim=1).clamp(-1.0, 1.0)
+        return "angle", float(torch.rad2deg(cosine.acos()).nanmean())
+
     def aggregate(self, average: str = "probability") -> DirectionAggregate:
         return DirectionAggregate()
 

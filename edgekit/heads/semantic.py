@@ -24,6 +24,10 @@ class SemanticHead(Head):
         weight = class_weights[label.where(labelled, 0)] * labelled
         return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
 
+    def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
+        labelled = label != IGNORE
+        return "accuracy", float((raw.argmax(dim=1) == label)[labelled].float().mean())
+
     def aggregate(self, average: str = "probability") -> VoteAggregate:
         return VoteAggregate(average)
 

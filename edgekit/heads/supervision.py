@@ -20,11 +20,22 @@ class Supervision:
 
     def __init__(self, weights: Mapping[str, float], class_weights: Mapping[str, Sequence[float]] | None = None):
         self.weights = dict(weights)
+        self._last: dict[str, tuple[Task, Tensor, Tensor]] = {}
         self._class_weights = {name: torch.tensor(list(w)) for name, w in (class_weights or {}).items()}
 
     def __call__(self, task: Task, raw: Tensor, label: Tensor) -> Tensor:
         """raw (N, C, h, w) at the network's stride, label at the crop's size → a scalar."""
         raw = F.interpolate(raw, size=label.shape[-2:], mode="bilinear", align_corners=False)
+        self._last[task.name] = (task, raw.detach(), label)
         classes = self._class_weights.get(task.name)
         classes = None if classes is None else classes.to(raw.device)
         return self.weights[task.name] * HEADS[task.kind].supervised(raw, label, classes)
+
+    def scores(self) -> dict[str, float]:
+        """A quick score per task on the labels it was last called with; tasks without a labelled pixel are left out."""
+        found = {}
+        for name, (task, raw, label) in self._last.items():
+            metric, value = HEADS[task.kind].score(raw, label)
+            if value == value:
+                found[f"{name} {metric}"] = value
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,12 @@ class Run:
         about = folder / "run.json"
         if not about.is_file():
             raise EdgekitError("this is not a run directory", where=str(folder), fix="give a folder that distill made")
-        facts = json.loads(about.read_text())
-        return cls(folder, load_model(Recipe, folder / "recipe.yaml"), Path(facts["base"]))
+        try:
+            base = Path(json.loads(about.read_text())["base"])
+        except (ValueError, KeyError, TypeError) as error:
+            fix = "give the recipe to `edgekit distill` instead; finished stages are found again"
+            raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
+        return cls(folder, load_model(Recipe, folder / "recipe.yaml"), base)
 
     def begin(self) -> None:
         """Write what the run is before it does anything: resolved recipe and environment."""
@@ -86,8 +90,10 @@ def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
     timing["targets"] = facts["seconds"]
     students = {}
     if baseline:
-        students["baseline"], _ = train_student(bench, targets=None, targets_key="")
-    students["student"], _ = train_student(bench, targets=store.read, targets_key=targets_key)
+        students["baseline"], stage = train_student(bench, targets=None, targets_key="")
+        timing["labels-only student"] = stage.result()["seconds"]
+    students["student"], stage = train_student(bench, targets=store.read, targets_key=targets_key)
+    timing["distilled student"] = stage.result()["seconds"]
     for name, student in students.items():
         student.save(run.folder / f"{name}.pt")
 
@@ -102,7 +108,7 @@ def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
         "members": facts["members"],
         "split": split,
         "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
-        "bad_files": len(bench.report.bad),
+        "bad_files": [asdict(bad) for bad in bench.report.bad],
         "target_bytes_per_frame": facts["bytes_per_frame"],
         "scores": results,
         "cells": {task.name: cells(task, results) for task in bench.tasks},

@@ -10,6 +10,7 @@ import torch
 from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
+from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student, load_student
 from edgekit.teachers.multimodal import MultiModal
@@ -48,7 +49,7 @@ def _new_teacher(bench: Workbench, index: int) -> MultiModal:
     return MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
 
 
-def teacher_stage(bench: Workbench, index: int):
+def teacher_stage(bench: Workbench, index: int) -> Stage:
     """The stage of ensemble member ``index``; members that differ in nothing but their place share it."""
     recipe = bench.recipe
     settings = _result_settings(recipe.teacher.train)
@@ -82,8 +83,8 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     return network.to(device()).eval()
 
 
-def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str) -> tuple[Student, str]:
-    """The distilled student, or without targets the labels-only one; returns it and its stage's key."""
+def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str) -> tuple[Student, Stage]:
+    """The distilled student, or without targets the labels-only one; returns it and its stage."""
     recipe = bench.recipe
     config = recipe.distill.train
     if targets is None:
@@ -105,7 +106,7 @@ def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str
             objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"
             _train(bench, stage, student, objective, batches, config, title, lambda s, path: s.save(path))
-    return load_student(stage.folder / "network.pt"), stage.key
+    return load_student(stage.folder / "network.pt"), stage
 
 
 def new_student(bench: Workbench) -> Student:

@@ -48,7 +48,7 @@ def train(
 
     Continues from the newest checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one
     more on Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
-    EdgekitError where the loss stops being finite; KeyboardInterrupt after a checkpoint on Ctrl-C.
+    EdgekitError where loss or gradient stop being finite; KeyboardInterrupt after a checkpoint on Ctrl-C.
     """
     keep_freed_memory()
     where = device()
@@ -68,14 +68,16 @@ def train(
             for step, batch in prefetch:
                 terms = objective(batch.to(where))
                 total = torch.stack(list(terms.values())).sum()
-                _check_finite(total, terms, step)
+                _check_finite("loss", total, terms, step)
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:
                     group["lr"] = rate
                 optimiser.zero_grad(set_to_none=True)
                 scaler.scale(total).backward()
                 scaler.unscale_(optimiser)
-                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+                norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+                if not scaler.is_enabled():  # it skips such steps by itself
+                    _check_finite("gradient", norm, terms, step)
                 scaler.step(optimiser)
                 scaler.update()
                 ema.update()
@@ -102,12 +104,13 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _check_finite(total: Tensor, terms: dict[str, Tensor], step: int) -> None:
-    if torch.isfinite(total):
+def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int) -> None:
+    """Before the weights change, so that no checkpoint ever holds NaN."""
+    if torch.isfinite(value):
         return
     listed = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
     raise EdgekitError(
-        f"the loss is not finite at step {step}: {listed}",
+        f"the {what} is not finite at step {step}: {listed}",
         fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",
     )
 

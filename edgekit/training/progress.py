@@ -20,7 +20,8 @@ class Progress:
     """Progress of one stage on stderr.
 
     ``step(done, values)``: ``values`` is called only when something is printed, so that a GPU need not be waited for at
-    every step. ``waited`` is the seconds so far that the stage stood still for its data. ``log`` is a JSON-lines file.
+    every step; a value whose name ends in " loss" is a term of the loss, for the log alone. ``waited`` is the seconds
+    so far that the stage stood still for its data. ``log`` is a JSON-lines file.
     """
 
     def __init__(self, title: str, log: Path | None = None, *, interval: float = 10.0, stream=None):
@@ -66,7 +67,7 @@ class Progress:
         facts = values()
         if waited is not None:
             self.waiting = facts["waiting"] = round(waited / elapsed, 4)
-        note = " ".join([f"{rate:.1f}/s", *(_say(k, v) for k, v in facts.items())])
+        note = " ".join([f"{rate:.1f}/s", *(_say(k, v) for k, v in facts.items() if not k.endswith(" loss"))])
         if self._bar:
             self._bar.update(self._task, completed=done, note=note)
         else:

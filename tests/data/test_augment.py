@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
@@ -109,6 +109,7 @@ def frame_points(view: View) -> tuple[np.ndarray, np.ndarray]:
     return points[..., 0], points[..., 1]
 
 
+@settings(max_examples=40)
 @given(SEEDS)
 def test_labels_are_the_nearest_pixel_and_ignored_outside_the_frame(seed):
     view = random_view(np.random.default_rng(seed), EVERYTHING, (20, 30), (24, 22))
@@ -123,6 +124,7 @@ def test_labels_are_the_nearest_pixel_and_ignored_outside_the_frame(seed):
     assert set(np.unique(found)) <= {0, 1, 2, 3, 4, IGNORE}
 
 
+@settings(max_examples=40)
 @given(SEEDS)
 def test_pictures_are_interpolated_and_continue_beyond_the_edge(seed):
     view = random_view(np.random.default_rng(seed), EVERYTHING, (20, 30), (24, 22))
@@ -134,6 +136,7 @@ def test_pictures_are_interpolated_and_continue_beyond_the_edge(seed):
     np.testing.assert_allclose(apply_view(view, MANY, array), expected, atol=0.05)  # OpenCV may round to 1/32 pixel
 
 
+@settings(max_examples=40)
 @given(SEEDS)
 def test_a_map_of_lower_resolution_moves_like_the_full_one(seed):
     """Of a linear ramp, which linear interpolation reproduces at any resolution."""
@@ -159,6 +162,7 @@ def plane(normal: np.ndarray, distance: float, focal: float, centre, size) -> np
     return distance / slope
 
 
+@settings(max_examples=40)
 @given(SEEDS)
 def test_depth_and_normals_are_those_of_the_pressed_scene(seed):
     """A plane rendered after pressing, turning and moving the scene, against the view of the plane as it was."""
@@ -207,6 +211,7 @@ def test_the_draws_do_not_depend_on_what_is_switched_on():
     assert off.bit_generator.state == on.bit_generator.state
 
 
+@settings(max_examples=40)
 @given(SEEDS, st.integers(4, 60), st.integers(4, 60))
 def test_a_view_stays_in_the_frame_or_has_it_in_the_middle(seed, height, width):
     config = AugmentConfig(flip=True, vertical_flip=True, scale=(0.5, 2.0))
@@ -243,6 +248,7 @@ def test_colour_against_the_formula():
     assert np.abs(found - expected).max() <= 1
 
 
+@settings(max_examples=40)
 @given(SEEDS, st.integers(32, 300), st.integers(32, 300), st.sampled_from([4, 16, 20]))
 def test_a_cutmix_box_lies_inside_on_multiples(seed, height, width, multiple):
     rows, columns = cutmix_box(np.random.default_rng(seed), (height, width), multiple)
@@ -253,7 +259,10 @@ def test_a_cutmix_box_lies_inside_on_multiples(seed, height, width, multiple):
 
 def test_cutmix_boxes_cover_10_to_50_percent():
     rng = np.random.default_rng(0)
-    areas = [(r.stop - r.start) * (c.stop - c.start) / 400**2 for r, c in (cutmix_box(rng, (400, 400), 4) for _ in range(300))]
+    areas = [
+        (r.stop - r.start) * (c.stop - c.start) / 400**2
+        for r, c in (cutmix_box(rng, (400, 400), 4) for _ in range(300))
+    ]
     assert min(areas) == pytest.approx(0.1, abs=0.02) and max(areas) == pytest.approx(0.5, abs=0.02)
 
 

@@ -164,7 +164,9 @@ def test_batch_k_depends_on_k_alone():
     first, second = batches_of(**options), batches_of(**options)
     in_order = [first[k] for k in range(8)]
     with ThreadPoolExecutor(3) as pool:
-        shuffled = dict(zip([6, 1, 7, 0, 3, 2, 5, 4], pool.map(second.__getitem__, [6, 1, 7, 0, 3, 2, 5, 4]), strict=True))
+        shuffled = dict(
+            zip([6, 1, 7, 0, 3, 2, 5, 4], pool.map(second.__getitem__, [6, 1, 7, 0, 3, 2, 5, 4]), strict=True)
+        )
     for k, batch in enumerate(in_order):
         equal(batch, shuffled[k])
     assert not torch.equal(in_order[0].inputs["rgb"], in_order[1].inputs["rgb"])
@@ -202,7 +204,9 @@ def test_cutmix_cuts_the_same_rectangle_from_inputs_labels_and_targets(stride, c
 
 
 def test_cutmix_takes_its_share_of_the_frames():
-    batches = batches_of(labelled=7, others=[], supervised=4, inputs=["rgb"], tasks=[], augment=AugmentConfig(cutmix=0.3))
+    batches = batches_of(
+        labelled=7, others=[], supervised=4, inputs=["rgb"], tasks=[], augment=AugmentConfig(cutmix=0.3)
+    )
     mixed = [len(one.unique()) > 1 for step in range(60) for one in batches[step].inputs["rgb"]]
     assert np.mean(mixed) == pytest.approx(0.3, abs=0.1)
 

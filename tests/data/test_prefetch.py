@@ -86,7 +86,7 @@ def test_it_stays_a_few_batches_ahead_and_no_more():
 
 
 def test_many_workers_all_find_work():
-    batches = Slow(lambda step: 0.01)
+    batches = Slow(lambda step: 0.03)
     for _ in Prefetch(batches, 0, 24, workers=8):
         pass
     assert batches.most_at_work == 8
@@ -99,4 +99,4 @@ def test_waited_is_the_time_the_consumer_stood_still():
     fed = Prefetch(Slow(), 0, 5, workers=1)
     for _ in fed:
         time.sleep(0.02)
-    assert fed.waited < 0.05
+    assert fed.waited < starved.waited

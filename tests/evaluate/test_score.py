@@ -22,7 +22,12 @@ class Film:
     sequential = True
 
     def __init__(self, speed: int = 2, exact: bool = True, unlabelled: tuple[int, ...] = ()):
-        self.tasks = {"rgb": Task("rgb", "modality", channels=3), "semantic": SEMANTIC, "depth": DEPTH, "normals": NORMALS}
+        self.tasks = {
+            "rgb": Task("rgb", "modality", channels=3),
+            "semantic": SEMANTIC,
+            "depth": DEPTH,
+            "normals": NORMALS,
+        }
         self._speed, self._exact = speed, exact
         self.all = [
             FrameInfo(f"{s}{i}", s, i, "val", not (s == "x" and i in unlabelled)) for s in ("x", "y") for i in range(4)

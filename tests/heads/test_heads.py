@@ -251,3 +251,32 @@ def test_supervision_upsamples_to_the_label_and_weighs_by_task_and_class():
     weighted = float(HEADS["semantic"].supervised(upsampled, label, torch.tensor(classes)))
     assert weighted != pytest.approx(plain)
     assert float(Supervision({"s": 0.5}, {"s": classes})(task, raw, label)) == pytest.approx(0.5 * weighted, rel=1e-6)
+
+
+def test_the_quick_score_of_a_batch_by_hand(kind):
+    raw = raw_output(kind)
+    valid = np.random.default_rng(4).random((2, 5, 6)) < 0.5
+    label = label_for(kind, tuple(raw.shape), valid)
+    values = []
+    for n, y, x in np.argwhere(valid):
+        said, true = raw.numpy()[n, :, y, x].astype(np.float64), label.numpy()[n, ..., y, x]
+        if kind == "semantic":
+            values.append(said.argmax() == true)
+        elif kind == "binary":
+            values.append((said[0] > 0) == (true[0] == 1))
+        elif kind == "depth":
+            values.append(abs(said.clip(0, 1)[0] - true[0]))
+        else:
+            values.append(math.degrees(math.acos(said @ true / np.linalg.norm(said) / np.linalg.norm(true))))
+    name, value = HEADS[kind].score(raw, label)
+    assert name and value == pytest.approx(np.mean(values), rel=1e-4)
+    nothing = label_for(kind, tuple(raw.shape), np.zeros_like(valid))
+    assert math.isnan(HEADS[kind].score(raw, nothing)[1])
+
+
+def test_supervision_leaves_scores_without_a_labelled_pixel_out():
+    supervision = Supervision({"s": 1.0, "d": 1.0})
+    for kind, valid in (("semantic", True), ("depth", False)):
+        raw = raw_output(kind)
+        supervision(TASKS[kind], raw, label_for(kind, tuple(raw.shape), np.full((2, 5, 6), valid)))
+    assert list(supervision.scores()) == ["s accuracy"]

@@ -1,4 +1,4 @@
-"""SafeUAV against the published sizes, a file of the reference network, and a second implementation in plain functions."""
+"""SafeUAV against the published sizes, a file of the reference network, and a second implementation."""
 
 from __future__ import annotations
 

@@ -73,7 +73,10 @@ def test_the_marker_comes_last(stage, monkeypatch):
 def test_a_lock_is_held_against_others_and_let_go_after(stage, tmp_path):
     other = Stage(tmp_path, "teacher", "abc")
     with stage.locked():
-        with pytest.raises(EdgekitError, match="another run is working on the stage 'teacher'") as caught, other.locked():
+        with (
+            pytest.raises(EdgekitError, match="another run is working on the stage 'teacher'") as caught,
+            other.locked(),
+        ):
             pass
         assert caught.value.where == str(stage.folder) and "--out" in caught.value.fix
         with Stage(tmp_path, "teacher", "other").locked():

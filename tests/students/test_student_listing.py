@@ -33,7 +33,9 @@ def test_parameters_are_counted_as_trained_and_as_flown(rows):
         assert row["parameters"] == parameter_count(student)
         assert row["multiply_adds"] == multiply_adds(student, torch.zeros(1, 3, 32, 48))  # fusing changes no output
         fusible = hasattr(student.network, "fuse")
-        assert (row["parameters_fused"] < row["parameters"]) if fusible else row["parameters_fused"] == row["parameters"]
+        assert (
+            (row["parameters_fused"] < row["parameters"]) if fusible else row["parameters_fused"] == row["parameters"]
+        )
 
 
 def test_the_thread_count_is_put_back():

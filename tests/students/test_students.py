@@ -19,7 +19,9 @@ from edgekit.tasks import Task
 from edgekit.training import checkpoint
 
 TASKS = [
-    Task("semantic", "semantic", classes=("a", "b", "c"), colours=((0, 0, 0), (9, 8, 7), (255, 0, 1)), weights=(1, 2, 3)),
+    Task(
+        "semantic", "semantic", classes=("a", "b", "c"), colours=((0, 0, 0), (9, 8, 7), (255, 0, 1)), weights=(1, 2, 3)
+    ),
     Task("depth", "depth", range=(2.0, 300.0), unit="m"),
     Task("normals", "normals"),
     Task("water", "binary"),
@@ -69,7 +71,7 @@ def test_normalisation_is_inside(name):
 
 
 def test_published_sizes():
-    """The paper's students have 11 channels in and out; ours sees rgb, so the first layer has 8 · 9 · n weights less."""
+    """The paper's students have 11 channels in and out; ours sees rgb, so the first layer has 72·n weights less."""
     eight = [Task("semantic", "semantic", classes=tuple("abcdefgh"))]
     for name, published, n in (("safeuav-150k", 158_639, 6), ("safeuav-430k", 438_271, 10)):
         assert parameter_count(Student(name, eight)) == published - 8 * 9 * n - 3 * (n + 1)

@@ -34,7 +34,9 @@ def test_never_empty_and_what_is_kept_is_seen(names, hide, full, kept, distribut
     modalities = [f"m{i}" for i in range(names)]
     keep = [m for i, m in enumerate(modalities) if i in kept]
     visible = draw_visible(
-        np.random.default_rng(seed), modalities, MaskingConfig(distribution=distribution, hide=hide, full=full, keep=keep)
+        np.random.default_rng(seed),
+        modalities,
+        MaskingConfig(distribution=distribution, hide=hide, full=full, keep=keep),
     )
     assert visible.shape == (names,) and visible.dtype == bool and visible.any()
     assert all(visible[modalities.index(m)] for m in keep)

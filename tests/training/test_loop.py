@@ -169,6 +169,21 @@ def test_a_loss_that_is_not_finite_is_told_with_step_and_terms_and_keeps_the_che
     assert kept["step"] == 4 and all(torch.isfinite(v).all() for v in kept["network"].values())
 
 
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    class Steep(Reconstruct):
+        def __call__(self, batch: Batch) -> dict[str, Tensor]:
+            terms = super().__call__(batch)
+            root = (0 * terms["l2"]).sqrt()  # is 0, and its slope is infinite
+            return {**terms, "root": root} if batch.step == 4 else terms
+
+    network = new_network()
+    progress = Progress("test", stream=io.StringIO())
+    with pytest.raises(EdgekitError, match="the gradient is not finite at step 4"):
+        train(network, Steep(network), Made(), config_of(checkpoint_every=1e-9), folder=tmp_path, progress=progress)
+    assert Latest(tmp_path).load()["step"] == 4
+    assert all(torch.isfinite(v).all() for v in network.state_dict().values())
+
+
 def test_gradients_are_clipped(tmp_path):
     """With AdamW's scale invariance a clipped gradient shows in its first moment alone."""
     run(tmp_path, steps=1, clip=1e-3, checkpoint_every=1e-9)
@@ -230,7 +245,14 @@ def test_keeping_freed_memory_is_accepted_where_glibc_is():
 
 @pytest.mark.parametrize(
     ("batch", "share", "others", "expected"),
-    [(8, 0.5, True, 4), (8, 0.5, False, 8), (8, 1.0, True, 8), (8, 0.0, True, 0), (1, 0.5, True, 1), (4, 0.01, True, 1)],
+    [
+        (8, 0.5, True, 4),
+        (8, 0.5, False, 8),
+        (8, 1.0, True, 8),
+        (8, 0.0, True, 0),
+        (1, 0.5, True, 1),
+        (4, 0.01, True, 1),
+    ],
 )
 def test_how_many_frames_of_a_batch_are_labelled(batch, share, others, expected):
     assert config_of(batch_size=batch, labelled_share=share).supervised(others) == expected

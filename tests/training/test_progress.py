@@ -66,6 +66,15 @@ def test_the_log_is_json_lines_with_the_share_of_waiting(clock, tmp_path):
     assert progress.waiting == 0.25
 
 
+def test_terms_of_the_loss_are_for_the_log_alone(clock, tmp_path):
+    stream = io.StringIO()
+    progress = Progress("t", tmp_path / "log.jsonl", stream=stream)
+    progress.begin(1)
+    progress.step(1, lambda: {"loss": 0.5, "depth loss": 0.25, "depth L1": 0.125})
+    assert "loss 0.5 depth L1 0.125" in stream.getvalue() and "depth loss" not in stream.getvalue()
+    assert json.loads((tmp_path / "log.jsonl").read_text())["depth loss"] == 0.25
+
+
 def test_stages_append_to_one_log(clock, tmp_path):
     for title in ("one", "two"):
         progress = Progress(title, tmp_path / "log.jsonl", stream=io.StringIO())
