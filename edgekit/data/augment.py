@@ -12,6 +12,7 @@ from edgekit.data.config import AugmentConfig
 from edgekit.tasks import Task, kind_of
 
 IGNORE = 255
+_SHRINKS = 0.75  # zooms below this are averaged down before they are resampled
 _MOST_CHANNELS = 4  # of one call of OpenCV's warp with a border value
 
 
@@ -74,6 +75,8 @@ def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] 
         return array
     kind = kind_of(task)
     if kind.name == "modality":
+        if view.zoom < _SHRINKS:  # bilinear samples alone would alias, and the student is flown on antialiased frames
+            array = cv2.resize(array, None, fx=view.zoom, fy=view.zoom, interpolation=cv2.INTER_AREA)
         return warp(view, array, size, border=None)
     if array.dtype.kind == "f":
         out = _warp_valid(view, array, size)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from edgekit.losses import LOSSES, Content
 from edgekit.training.config import TrainConfig
+
+USUAL_LOSSES = ("soft", "regression", "normals")
 
 LossesConfig = create_model(
     "LossesConfig",
@@ -30,15 +34,18 @@ class DistillConfig(BaseModel):
     """How the student learns: from labels where there are any, from the ensemble everywhere."""
 
     model_config = ConfigDict(extra="forbid")
-    losses: LossesConfig = LossesConfig(
-        soft=LOSSES["soft"].Config(), regression=LOSSES["regression"].Config(), normals=LOSSES["normals"].Config()
+    losses: LossesConfig | None = Field(
+        None, description="exactly these; none: soft targets, log-L1 depth and cosine normals, as the tasks need them"
     )
     supervised: float = Field(1.0, ge=0, description="weight of the labels, where there are labels")
     agreement: bool = Field(True, description="weight each pixel by how much the ensemble's members agree")
     train: TrainConfig = TrainConfig()
 
-    def active(self) -> dict:
-        """The losses that are on: name → config."""
+    def active(self, kinds: Collection[str] | None = None) -> dict:
+        """The losses that are on: name → config. ``kinds``: of the recipe's tasks, which decide the usual ones."""
+        if self.losses is None:
+            usual = {name: LOSSES[name].Config() for name in USUAL_LOSSES}
+            return {n: c for n, c in usual.items() if kinds is None or LOSSES[n].kinds & set(kinds)}
         settings = {name: getattr(self.losses, name) for name in LOSSES}
         return {name: config for name, config in settings.items() if config is not None and config.weight > 0}
 

@@ -31,7 +31,9 @@ class StudentObjective:
         self._student = student
         self._config = config
         self._supervision = Supervision(weights, class_weights)
-        self._losses = {name: LOSSES[name](settings) for name, settings in config.active().items()}
+        self._losses = {
+            name: LOSSES[name](settings) for name, settings in config.active({t.kind for t in student.tasks}).items()
+        }
         self._last: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ class QARepBlock(nn.Module):
     """3×3 conv + 1×1 conv + identity, one batch norm after the sum, ReLU; fuses into a single 3×3 conv.
 
     RepVGG's per-branch batch norms make activation ranges explode under INT8; QARepVGG (arXiv 2212.01593) drops them
-    from the 1×1 and identity branches and normalises the sum once. (B, c_in, H, W) → (B, c_out, H/stride, W/stride).
+    from the 1×1 and identity branches and normalises the sum once. Here the 3×3 branch has none either: training
+    too runs one convolution per block. (B, c_in, H, W) → (B, c_out, H/stride, W/stride).
     """
 
     def __init__(self, c_in: int, c_out: int, *, stride: int = 1, dilation: int = 1):

@@ -48,6 +48,15 @@ class Stage:
             part.write_text(json.dumps(done, indent=2))
 
     @contextmanager
+    def unless_done(self) -> Iterator[bool]:
+        """Whether the block has to do the stage, which it then holds. Done stages are not locked: many may read."""
+        if self.result() is not None:
+            yield False
+            return
+        with self.locked():
+            yield self.result() is None  # another process may have finished it in between
+
+    @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the stage against other processes. The kernel lets go of the lock when its holder dies, however.
 

@@ -70,8 +70,8 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     recipe = bench.recipe
     stage = teacher_stage(bench, index)
     network = _new_teacher(bench, index)
-    if stage.result() is None:
-        with stage.locked():
+    with stage.unless_done() as todo:
+        if todo:
             member = recipe.teacher.members[index]
             seed = _seed(bench, member.seed)
             names = list(recipe.teacher.modalities)
@@ -97,8 +97,8 @@ def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str
         settings = distill.model_dump(mode="json", exclude={"train"})
         inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.tasks, targets_key)
         stage = bench.stage("student", *inputs)
-    if stage.result() is None:
-        with stage.locked():
+    with stage.unless_done() as todo:
+        if todo:
             seed = _seed(bench, recipe.student.seed)
             torch.manual_seed(seed)
             student = new_student(bench)

@@ -55,7 +55,8 @@ def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[
             where="evaluate.split",
             fix=f"use one of {', '.join(frames.splits())}",
         )
-    check_losses(recipe.distill.active(), [tasks[name] for name in recipe.tasks], recipe.targets)
+    predicted = [tasks[name] for name in recipe.tasks]
+    check_losses(recipe.distill.active({t.kind for t in predicted}), predicted, recipe.targets)
     _check_taught(recipe, tasks)
     prepare = getattr(source, "prepare", None)
     if prepare:

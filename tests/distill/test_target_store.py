@@ -122,7 +122,7 @@ def test_flipped_bits_are_noticed_or_harmless(store):
 def test_a_header_that_lies_about_the_shape_is_noticed(tmp_path):
     """numpy would read the first rows and be content; the checksum of the whole member is not."""
     store = TargetStore(tmp_path, [Task("depth", "depth")], TargetsConfig())
-    store.write(FRAME, {"depth": SoftMap(np.zeros((20, 6, 1), np.float32), np.ones((20, 6), np.float32))})
+    store.write(FRAME, {"depth": SoftMap(np.zeros((200, 60, 1), np.float32), np.ones((200, 60), np.float32))})
     path = store.path(FRAME)
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
@@ -130,8 +130,10 @@ def test_a_header_that_lies_about_the_shape_is_noticed(tmp_path):
         for name, data in members.items():
             file.writestr(name, data)
     assert store.has(FRAME)
-    assert np.load(io.BytesIO(members["depth/depth.npy"])).shape == (20, 6, 1)
-    path.write_bytes(path.read_bytes().replace(b"(20, 6, 1)", b"(10, 6, 1)"))
+    assert np.load(io.BytesIO(members["depth/depth.npy"])).shape == (200, 60, 1)
+    path.write_bytes(path.read_bytes().replace(b"(200, 60, 1)", b"(100, 60, 1)"))
+    with np.load(path) as file:
+        assert file["depth/depth"].shape == (100, 60, 1)
     assert not store.has(FRAME)
 
 
