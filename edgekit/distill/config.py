@@ -38,6 +38,11 @@ class DistillConfig(BaseModel):
         None, description="exactly these; none: soft targets, log-L1 depth and cosine normals, as the tasks need them"
     )
     supervised: float = Field(1.0, ge=0, description="weight of the labels, where there are labels")
+    warm_start: bool = Field(
+        False,
+        description="start the student from the first teacher with rgb alone visible; they must be of one family and "
+        "width. The labels-only student always starts from nothing",
+    )
     agreement: bool = Field(True, description="weight each pixel by how much the ensemble's members agree")
     train: TrainConfig = TrainConfig()
 

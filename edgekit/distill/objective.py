@@ -54,6 +54,7 @@ class StudentObjective:
             pixel_weight = (
                 head.agreement_weight(agreement) if self._config.agreement else (agreement > 0).to(output.dtype)
             )
+            pixel_weight = pixel_weight * self._supervision.class_weight(task, soft)
             for name, loss in self._losses.items():
                 if task.kind in loss.kinds:
                     terms[f"{task.name}.{name}"] = weight * loss.config.weight * loss(output, soft, pixel_weight)

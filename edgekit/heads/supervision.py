@@ -31,6 +31,11 @@ class Supervision:
         classes = None if classes is None else classes.to(raw.device)
         return self.weights[task.name] * HEADS[task.kind].supervised(raw, label, classes)
 
+    def class_weight(self, task: Task, soft: Tensor) -> Tensor | float:
+        """What a pixel counts by the classes it probably is: Σ p·weight, (N, h, w); 1 where all classes count alike."""
+        classes = self._class_weights.get(task.name)
+        return 1.0 if classes is None else torch.einsum("nchw,c->nhw", soft, classes.to(soft.device))
+
     def scores(self) -> dict[str, float]:
         """A quick score per task on the labels it was last called with; tasks without a labelled pixel are left out."""
         found = {}

@@ -21,7 +21,7 @@ from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import new_student, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.training import check_student, teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -80,7 +80,7 @@ def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
     began = time.perf_counter()
     run.begin()
     bench = run.bench()
-    new_student(bench)  # over the parameter limit? Then say so before hours of training
+    check_student(bench)  # before hours of training, not after
     timing: dict[str, float] = {}
 
     networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
@@ -92,7 +92,8 @@ def distill(run: Run, *, baseline: bool = True) -> dict[str, Any]:
     if baseline:
         students["baseline"], stage = train_student(bench, targets=None, targets_key="")
         timing["labels-only student"] = stage.result()["seconds"]
-    students["student"], stage = train_student(bench, targets=store.read, targets_key=targets_key)
+    first = networks[0] if run.recipe.distill.warm_start else None
+    students["student"], stage = train_student(bench, targets=store.read, targets_key=targets_key, first_teacher=first)
     timing["distilled student"] = stage.result()["seconds"]
     for name, student in students.items():
         student.save(run.folder / f"{name}.pt")

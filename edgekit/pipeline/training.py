@@ -10,6 +10,7 @@ import torch
 from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
+from edgekit.distill.warm_start import warm_start
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student, load_student
@@ -83,8 +84,13 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     return network.to(device()).eval()
 
 
-def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str) -> tuple[Student, Stage]:
-    """The distilled student, or without targets the labels-only one; returns it and its stage."""
+def train_student(
+    bench: Workbench, *, targets: Targets | None, targets_key: str, first_teacher: MultiModal | None = None
+) -> tuple[Student, Stage]:
+    """The distilled student, or without targets the labels-only one; returns it and its stage.
+
+    ``first_teacher``: what the student starts from; ``targets_key`` covers it, since the targets depend on it.
+    """
     recipe = bench.recipe
     config = recipe.distill.train
     if targets is None:
@@ -102,11 +108,20 @@ def train_student(bench: Workbench, *, targets: Targets | None, targets_key: str
             seed = _seed(bench, recipe.student.seed)
             torch.manual_seed(seed)
             student = new_student(bench)
+            if first_teacher is not None:
+                warm_start(student, first_teacher)
             batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
             objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"
             _train(bench, stage, student, objective, batches, config, title, lambda s, path: s.save(path))
     return load_student(stage.folder / "network.pt"), stage
+
+
+def check_student(bench: Workbench) -> None:
+    """EdgekitError for a student over the parameter limit, or one that cannot start from the first teacher."""
+    student = new_student(bench)
+    if bench.recipe.distill.warm_start:
+        warm_start(student, _new_teacher(bench, 0))
 
 
 def new_student(bench: Workbench) -> Student:

@@ -41,6 +41,12 @@ class MultiModal(nn.Module):
         self.register_buffer("mean", torch.cat(means)[:, None, None])
         self.register_buffer("deviation", torch.cat(deviations)[:, None, None])
 
+    def channels(self) -> dict[str, Tensor]:
+        """Name → the channels of its slot, the same in input and output."""
+        return dict(
+            zip(self.sizes, torch.arange(sum(self.sizes.values())).split(list(self.sizes.values())), strict=True)
+        )
+
     def standardise(self, inputs: dict[str, Tensor]) -> Tensor:
         """Modalities (N, C, H, W) in network units → (N, ΣC, H, W) with NaN where a value is missing or invalid."""
         return (torch.cat([inputs[t.name] for t in self.modalities], dim=1) - self.mean) / self.deviation

@@ -119,11 +119,18 @@ def test_weights_of_tasks_losses_and_labels_multiply():
         assert found[name] == pytest.approx(factor * plain[name], rel=1e-5)
 
 
-def test_class_weights_reach_the_labels_alone():
+def test_class_weights_count_in_labels_and_in_targets():
     data = batch()
-    plain, weighted = terms(config(), data), terms(config(), data, class_weights={"classes": [1.0, 9.0, 1.0, 1.0]})
+    balance = [1.0, 9.0, 1.0, 1.0]
+    plain, weighted = terms(config(), data), terms(config(), data, class_weights={"classes": balance})
     changed = {name for name in plain if plain[name] != pytest.approx(weighted[name], rel=1e-6)}
-    assert changed == {"classes"}
+    assert changed == {"classes", "classes.soft"}
+    # a target pixel counts by the classes it probably is
+    by_hand = data.agreement["classes"] * sum(data.soft["classes"][:, c] * w for c, w in enumerate(balance))
+    raw = student()(data.inputs["rgb"])["classes"]
+    raw = F.interpolate(raw, size=by_hand.shape[-2:], mode="bilinear", align_corners=False)
+    expected = LOSSES["soft"](LOSSES["soft"].Config())(raw, data.soft["classes"], by_hand)
+    assert weighted["classes.soft"] == pytest.approx(float(expected.detach()), rel=1e-4)
 
 
 def test_labels_can_be_switched_off():

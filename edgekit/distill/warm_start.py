@@ -1,0 +1,52 @@
+"""Starting the student from a teacher: a masked network that sees rgb alone is a student already."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgekit.errors import EdgekitError
+from edgekit.students.student import Student
+from edgekit.teachers.multimodal import MultiModal
+
+
+@torch.no_grad()
+def warm_start(student: Student, teacher: MultiModal) -> None:
+    """Give the student the teacher's weights for rgb in and the tasks out, in place.
+
+    All other weights are the same; of the first layer only the kernels that read rgb are taken, of the last only those
+    that write the tasks. The student then says what the teacher says with everything but rgb hidden, since hidden
+    modalities are zero and both standardise rgb alike. EdgekitError where the two are not of one family and shape.
+    """
+    channels = teacher.channels()
+    seen = channels.get("rgb")
+    said = torch.cat([channels[task.name] for task in student.tasks])
+    own = student.network.state_dict()
+    given = teacher.network.state_dict()
+    if own.keys() != given.keys() or seen is None:
+        raise _misfit(student)
+    for name, value in own.items():
+        taken = given[name].cpu()
+        if taken.shape != value.shape and taken.ndim == 4 and taken.shape[0] == value.shape[0]:
+            taken = taken[:, seen]
+        elif taken.shape != value.shape:
+            taken = taken[said]
+        if taken.shape != value.shape:
+            raise _misfit(student)
+        value.copy_(taken)
+    _check_statistics(student, teacher, seen)
+
+
+def _check_statistics(student: Student, teacher: MultiModal, seen: Tensor) -> None:
+    for own, given in ((student.mean, teacher.mean), (student.std, teacher.deviation)):
+        if not torch.allclose(own.cpu(), given.cpu()[seen]):
+            raise ValueError("student and teacher standardise rgb differently")
+
+
+def _misfit(student: Student) -> EdgekitError:
+    return EdgekitError(
+        f"the student ({student.name}, width {student.width}) cannot start from the first teacher: "
+        "they are not of one family and width, or the teacher does not see rgb",
+        where="distill.warm_start",
+        fix="give teacher.members.0 the student's family and width, or set distill.warm_start: false",
+    )

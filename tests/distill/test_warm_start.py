@@ -1,0 +1,59 @@
+"""A warm-started student says what its teacher says with rgb alone visible."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from edgekit.distill.warm_start import warm_start
+from edgekit.errors import EdgekitError
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+from edgekit.teachers.config import MemberConfig
+from edgekit.teachers.multimodal import MultiModal
+
+RGB = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
+HSV = Task("hsv", "modality", channels=3)
+TASKS = [
+    Task("depth", "depth", range=(1.0, 100.0), unit="m"),
+    Task("semantic", "semantic", classes=("a", "b", "c")),
+]
+STATISTICS = {"rgb": ([90.0, 100.0, 110.0], [50.0, 55.0, 60.0]), "hsv": ([0.5] * 3, [0.2] * 3)}
+
+
+def teacher_of(family: str, width: int, modalities=(HSV, RGB)) -> MultiModal:
+    torch.manual_seed(1)
+    network = MultiModal(MemberConfig(family=family, width=width), modalities, TASKS[::-1], STATISTICS)
+    for buffer in network.buffers():  # running statistics as after training
+        if buffer.is_floating_point() and buffer.ndim == 1:
+            buffer.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def student_of(name: str, width: int | None = None) -> Student:
+    mean, std = STATISTICS["rgb"]
+    return Student(name, TASKS, width=width, mean=mean, std=std).eval()
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_it_says_what_the_teacher_says_of_rgb_alone(name):
+    student = student_of(name, width=8)
+    teacher = teacher_of(STUDENTS[name].family, 8)
+    rgb = torch.rand(2, 3, 33, 46) * 255
+    inputs = {"rgb": rgb, "hsv": torch.rand(2, 3, 33, 46)}
+    with torch.no_grad():
+        raw = teacher(teacher.standardise(inputs), torch.tensor([False, True]))
+        before = student(rgb)
+        warm_start(student, teacher)
+        after = student(rgb)
+    for task in TASKS:
+        assert not torch.allclose(before[task.name], raw[task.name], atol=1e-3)
+        torch.testing.assert_close(after[task.name], raw[task.name], atol=1e-4, rtol=1e-4)
+
+
+def test_another_width_family_or_a_teacher_without_rgb_is_refused():
+    for teacher in (teacher_of("repseg", 16), teacher_of("safeuav", 32), teacher_of("repseg", 32, modalities=(HSV,))):
+        with pytest.raises(EdgekitError, match="cannot start from the first teacher") as caught:
+            warm_start(student_of("repseg", width=32), teacher)
+        assert caught.value.where == "distill.warm_start"
