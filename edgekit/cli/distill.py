@@ -17,6 +17,9 @@ from edgekit.cli.output import json_option, print_json, print_rich
 @click.option(
     "--baseline/--no-baseline", default=True, show_default=True, help="Also train the student on labels only."
 )
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Networks trained at once on a CPU; default: one per core."
+)
 @json_option
 @click.pass_context
 def command(
@@ -25,6 +28,7 @@ def command(
     overrides: tuple[str, ...],
     out: Path,
     baseline: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Train the teachers of RECIPE, ask their ensemble, distil the student and score everything.
@@ -43,7 +47,7 @@ def command(
         run = Run.open(recipe_or_run)
     else:
         run = Run.of(load_model(Recipe, recipe_or_run, overrides), recipe_or_run.parent, out)
-    result = distill(run, baseline=baseline)
+    result = distill(run, baseline=baseline, jobs=jobs)
     if as_json:
         print_json(result)
     else:

@@ -43,7 +43,7 @@ def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from edgekit.recipe.load import load_model
     from edgekit.recipe.schema import Recipe
 
-    _, report = check_data(load_model(Recipe, recipe, overrides), recipe.parent)
+    report = check_data(load_model(Recipe, recipe, overrides), recipe.parent)
     if as_json:
         print_json(report.to_json())
     else:

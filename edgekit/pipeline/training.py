@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -13,6 +12,7 @@ from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student, load_student
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
@@ -84,6 +84,18 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     return network.to(device()).eval()
 
 
+def _baseline_config(recipe: Recipe) -> TrainConfig:
+    rate = recipe.baseline.learning_rate or recipe.distill.train.learning_rate
+    return recipe.distill.train.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
+
+
+def baseline_stage(bench: Workbench) -> Stage:
+    """The stage of the labels-only student."""
+    recipe = bench.recipe
+    settings = _result_settings(_baseline_config(recipe))
+    return bench.stage("baseline", recipe.seed, recipe.student, settings, recipe.tasks)
+
+
 def train_student(
     bench: Workbench, *, targets: Targets | None, targets_key: str, first_teacher: MultiModal | None = None
 ) -> tuple[Student, Stage]:
@@ -92,14 +104,11 @@ def train_student(
     ``first_teacher``: what the student starts from; ``targets_key`` covers it, since the targets depend on it.
     """
     recipe = bench.recipe
-    config = recipe.distill.train
     if targets is None:
-        rate = recipe.baseline.learning_rate or config.learning_rate
+        config, stage = _baseline_config(recipe), baseline_stage(bench)
         distill = recipe.distill.model_copy(update={"supervised": 1.0})  # it has nothing else to learn from
-        config = config.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
-        stage = bench.stage("baseline", recipe.seed, recipe.student, _result_settings(config), recipe.tasks)
     else:
-        distill = recipe.distill
+        config, distill = recipe.distill.train, recipe.distill
         settings = distill.model_dump(mode="json", exclude={"train"})
         inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.tasks, targets_key)
         stage = bench.stage("student", *inputs)
@@ -140,11 +149,10 @@ def new_student(bench: Workbench) -> Student:
 
 
 def _train(bench: Workbench, stage, network, objective, batches, config: TrainConfig, title: str, save) -> None:
-    began = time.perf_counter()
     with Progress(title, bench.log) as progress:
         trained = train(network, objective, batches, config, folder=stage.folder, progress=progress)
     save(trained, stage.folder / "network.pt")
-    stage.finish({"seconds": round(time.perf_counter() - began, 1), "waiting": progress.waiting}, ["network.pt"])
+    stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])
     Latest(stage.folder).clear()
 
 

@@ -33,8 +33,13 @@ def open_source(recipe: Recipe, base: Path) -> Source:
     return entry.build(config, base, cache_folder())
 
 
-def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[Source, Report]:
-    """Open the data, make what is generated, read all of it once. EdgekitError for what the recipe gets wrong."""
+def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Report:
+    """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
+    return _read_all(open_data(recipe, base, log=log), recipe, log)
+
+
+def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
+    """Open the data and make what is generated. EdgekitError for what the recipe asks and the data does not have."""
     source = open_source(recipe, base)
     frames = FrameSet(source, fold=_fold(recipe))
     tasks = frames.tasks
@@ -62,9 +67,12 @@ def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> tuple[
     if prepare:
         with Progress("rendering", log) as bar:
             prepare(bar.count)
+    return source
+
+
+def _read_all(source: Source, recipe: Recipe, log: Path | None) -> Report:
     with Progress("checking data", log) as bar:
-        report = check_source(source, recipe.data.on_bad_file, bar.count)
-    return source, report
+        return check_source(source, recipe.data.on_bad_file, bar.count)
 
 
 def _check_taught(recipe: Recipe, tasks: dict[str, Task]) -> None:
@@ -99,8 +107,16 @@ class Workbench:
 
     @classmethod
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
-        """Check and open the data, compute or read its statistics."""
-        source, report = check_data(recipe, base, log=log)
+        """Open the data; check it and compute its statistics, unless that was done and the data is the same."""
+        source = open_data(recipe, base, log=log)
+        described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
+        checked = Stage(
+            root / "stages", "check", recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file])
+        )
+        with checked.unless_done() as todo:
+            if todo:
+                checked.finish(_read_all(source, recipe, log).to_json(), [])
+        report = Report.from_json(checked.result())
         frames = FrameSet(
             source,
             excluded=report.excluded(),
@@ -108,17 +124,14 @@ class Workbench:
             fold=_fold(recipe),
         )
         frames.frames(recipe.evaluate.split)  # a fold without labelled frames is refused before anything trains
-        described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
         bench = cls(recipe, root, log, frames, report, data_key, {})
         names = sorted({"rgb", *recipe.teacher.modalities})
         stage = bench.stage("statistics", names)
-        found = stage.result()
-        if found is None:
-            with stage.locked():
-                found = compute_statistics(frames, frames.frames("train"), names)
-                stage.finish(found, [])
-        bench.statistics = found
+        with stage.unless_done() as todo:
+            if todo:
+                stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
+        bench.statistics = stage.result()
         labelled, _ = bench.train_frames()
         bench.class_weights = {
             name: class_weights(frames, labelled, name, task.class_balance)

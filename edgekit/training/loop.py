@@ -59,10 +59,10 @@ def train(
     scaler = torch.amp.GradScaler(where.type, enabled=resolve(config.precision, where.type) == torch.float16)
     ema = EMA(network, config.ema)
     latest = Latest(folder)
-    start = _restore(latest, network, ema, optimiser, scaler)
+    start, spent = _restore(latest, network, ema, optimiser, scaler)
     saved_at = time.monotonic()
     prefetch = Prefetch(batches, start, config.steps, workers=config.workers)
-    progress.begin(config.steps, start)
+    progress.begin(config.steps, start, spent=spent)
     try:
         with Interrupt() as interrupt:
             for step, batch in prefetch:
@@ -83,7 +83,7 @@ def train(
                 ema.update()
                 progress.step(step + 1, lambda: _facts(total, objective), waited=prefetch.waited)  # noqa: B023
                 if interrupt.requested or time.monotonic() - saved_at > config.checkpoint_every:
-                    _save(latest, step + 1, network, ema, optimiser, scaler)
+                    _save(latest, step + 1, progress.seconds, network, ema, optimiser, scaler)
                     saved_at = time.monotonic()
                 if interrupt.requested:
                     raise KeyboardInterrupt
@@ -115,10 +115,11 @@ def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int)
     )
 
 
-def _save(latest: Latest, step: int, network: nn.Module, ema: EMA, optimiser, scaler) -> None:
+def _save(latest: Latest, step: int, seconds: float, network: nn.Module, ema: EMA, optimiser, scaler) -> None:
     latest.save(
         step,
         {
+            "seconds": seconds,
             "network": network.state_dict(),
             "ema": ema.network.state_dict(),
             "ema_updates": ema.updates,
@@ -128,13 +129,13 @@ def _save(latest: Latest, step: int, network: nn.Module, ema: EMA, optimiser, sc
     )
 
 
-def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) -> int:
+def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) -> tuple[int, float]:
     state = latest.load()
     if state is None:
-        return 0
+        return 0, 0.0
     network.load_state_dict(state["network"])
     ema.network.load_state_dict(state["ema"])
     ema.updates = state["ema_updates"]
     optimiser.load_state_dict(state["optimiser"])
     scaler.load_state_dict(state["scaler"])
-    return state["step"]
+    return state["step"], state.get("seconds", 0.0)

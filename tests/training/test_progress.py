@@ -8,6 +8,7 @@ import json
 import pytest
 
 from edgekit.training import progress as module
+from edgekit.training import views
 from edgekit.training.progress import Progress
 
 
@@ -90,7 +91,7 @@ def test_a_resumed_stage_says_so_and_counts_its_own_rate(clock):
     clock.now += 2
     progress.step(10)
     lines = stream.getvalue().splitlines()
-    assert lines == ["student: continues at 6 of 10", "student: 10/10 2.0/s eta 0 s"]
+    assert lines == ["student: 6/10 continues", "student: 10/10 2.0/s eta 0 s"]
 
 
 def test_a_terminal_gets_a_bar(clock):
@@ -117,3 +118,28 @@ def test_the_end_may_come_before_the_beginning():
     with Progress("nothing", stream=io.StringIO()) as progress:
         pass
     progress.end()
+
+
+def test_a_worker_tells_its_parent_what_to_show(clock, monkeypatch):
+    monkeypatch.setenv(views.FORWARD, "0.5")
+    pipe, shown = io.StringIO(), io.StringIO()
+    with Progress("teacher 1/2", stream=pipe) as progress:
+        progress.begin(8, start=2)
+        clock.now += 3
+        progress.step(5, lambda: {"loss": 0.25})
+    view = views.LineView(shown)
+    assert all(views.forward(line, view) for line in pipe.getvalue().splitlines())
+    assert shown.getvalue().splitlines() == ["teacher 1/2: 2/8 continues", "teacher 1/2: 5/8 1.0/s loss 0.25 eta 3 s"]
+    assert not views.forward("Traceback (most recent call last):", view)
+    assert not views.forward('{"title": "half"}', view)
+
+
+def test_bars_of_several_stages_stand_side_by_side():
+    stream = Terminal()
+    view = views.view_for(stream)
+    for done in (1, 2):
+        view.show("teacher 1/2", done, 2, "3.0/s", 1.0)
+        view.show("teacher 2/2", done, 2, "3.0/s", 1.0)
+    view.close()
+    text = stream.getvalue()
+    assert "teacher 1/2" in text and "teacher 2/2" in text and "2/2" in text

@@ -1,0 +1,111 @@
+"""Independent networks trained at once on a CPU, one process each.
+
+On a few cores, two processes of one thread do half as many steps again as one process of two threads: small maps leave
+the threads of one network waiting for each other, and for the loader. The stages are the same as in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit.errors import EdgekitError
+from edgekit.training.interrupt import Interrupt
+from edgekit.training.views import FORWARD, View, forward, view_for
+
+Job = tuple[str, ...]
+"""A worker's arguments behind the run: ``("teacher", "0")`` or ``("baseline",)``."""
+
+
+def train_at_once(run: Path, jobs: Sequence[Job], *, threads: int) -> None:
+    """Run every job, as many at a time as there are threads, which they share.
+
+    EdgekitError of the first job that is refused, after the others were stopped at a checkpoint; KeyboardInterrupt
+    after all were, on Ctrl-C.
+    """
+    view = view_for(sys.stderr)
+    waiting, running = list(jobs), []
+    at_once = min(threads, len(jobs))
+    try:
+        with Interrupt() as interrupt:
+            while waiting or running:
+                while waiting and len(running) < at_once and not interrupt.requested:
+                    running.append(_Worker(run, waiting.pop(0), max(1, threads // at_once), view))
+                for worker in [w for w in running if not w.alive()]:
+                    running.remove(worker)
+                    worker.check()
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+                time.sleep(0.05)
+    finally:
+        for worker in running:
+            worker.stop()
+        view.close()
+
+
+class _Worker:
+    """A worker process, its progress forwarded to the view."""
+
+    def __init__(self, run: Path, job: Job, threads: int, view: View):
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), FORWARD: str(view.interval)}
+        self._job = job
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edgekit.pipeline.worker", str(run), *job],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._read, args=(view,), daemon=True)
+        self._reader.start()
+
+    def _read(self, view: View) -> None:
+        for line in self._process.stderr:
+            if not forward(line, view):
+                self._said.append(line)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def check(self) -> None:
+        """Raise what the finished worker could not do."""
+        told = self._end()
+        code = self._process.returncode
+        if code == 0:
+            return
+        if code == 2 and told:
+            error = json.loads(told)
+            raise EdgekitError(error["what"], where=error["where"], fix=error["fix"])
+        if code in (130, -signal.SIGINT):
+            raise KeyboardInterrupt
+        name = " ".join(self._job)
+        if code == -signal.SIGKILL:
+            raise EdgekitError(
+                f"the process that trained '{name}' was killed, as the kernel does when memory runs out",
+                fix="lower data.memory_gb or the batch size, or train one at a time with --jobs 1",
+            )
+        raise RuntimeError(f"the process that trained '{name}' ended with {code}:\n{''.join(self._said)}")
+
+    def stop(self) -> None:
+        """Ask for a checkpoint and wait for the end."""
+        if self.alive():
+            self._process.send_signal(signal.SIGTERM)
+        self._end()
+
+    def _end(self) -> str:
+        """Wait for the process and close its pipes; what it said on stdout."""
+        told = self._process.stdout.read().strip()
+        self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+        self._process.stderr.close()
+        return told

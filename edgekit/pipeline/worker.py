@@ -1,0 +1,38 @@
+"""One training stage in a process of its own: ``python -m edgekit.pipeline.worker RUN teacher 0`` (or ``baseline``)."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import sys
+from pathlib import Path
+
+from edgekit.errors import EdgekitError
+from edgekit.pipeline.run import Run
+from edgekit.pipeline.training import train_student, train_teacher
+
+INTERRUPTED, REFUSED = 130, 2
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(arguments: list[str]) -> int:
+    """Do the stage; a user's error goes to stdout as JSON for the parent to raise."""
+    if sys.platform.startswith("linux"):  # a killed parent takes its workers along, by way of their last checkpoint
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        bench = Run.open(Path(arguments[0])).bench()
+        if arguments[1] == "teacher":
+            train_teacher(bench, int(arguments[2]))
+        else:
+            train_student(bench, targets=None, targets_key="")
+    except EdgekitError as error:
+        print(json.dumps({"what": error.what, "where": error.where, "fix": error.fix}))
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

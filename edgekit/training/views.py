@@ -1,0 +1,94 @@
+"""Where progress is shown: bars on a terminal, lines elsewhere, JSON for a parent process that shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+FORWARD = "EDGEKIT_PROGRESS_SECONDS"
+"""Set in a worker's environment: print JSON lines for the parent, at this interval."""
+
+
+class View(Protocol):
+    """Shows the progress of any number of stages; ``interval`` is how often, in seconds, it wants to be told."""
+
+    interval: float
+
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LineView:
+    """One line at a time, for logs."""
+
+    interval = 10.0
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
+        left = "" if eta is None else f" eta {eta:.0f} s"
+        print(f"{title}: {done}/{total} {note}{left}", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class BarView:
+    """A bar per stage, redrawn in place."""
+
+    interval = 0.5
+
+    def __init__(self, stream: TextIO):
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        times = [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
+        self._bars = Bars(*columns, *times, console=Console(file=stream))
+        self._tasks: dict[str, int] = {}
+
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
+        if not self._tasks:
+            self._bars.start()
+        if title not in self._tasks:
+            self._tasks[title] = self._bars.add_task(title, total=total, note="")
+        self._bars.update(self._tasks[title], completed=done, total=total, note=note)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+class JsonView:
+    """One JSON object per line, which ``forward`` understands."""
+
+    def __init__(self, stream: TextIO, interval: float):
+        self._stream = stream
+        self.interval = interval
+
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
+        shown = {"title": title, "done": done, "total": total, "note": note, "eta": eta}
+        print(json.dumps(shown), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def view_for(stream: TextIO) -> View:
+    """The view that fits where the text goes."""
+    if FORWARD in os.environ:
+        return JsonView(stream, float(os.environ[FORWARD]))
+    return BarView(stream) if stream.isatty() else LineView(stream)
+
+
+def forward(line: str, view: View) -> bool:
+    """Show what a ``JsonView`` printed; False where the line is something else."""
+    try:
+        shown = json.loads(line)
+        view.show(shown["title"], shown["done"], shown["total"], shown["note"], shown["eta"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Networks trained at once are the networks trained one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgekit.errors import EdgekitError
+from edgekit.pipeline import parallel
+from edgekit.pipeline.parallel import train_at_once
+from edgekit.pipeline.run import Run, distill
+from edgekit.pipeline.training import baseline_stage, teacher_stage
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import Recipe
+from edgekit.training import checkpoint
+
+
+def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
+    run = Run.of(load_model(Recipe, photographs / "tiny.yaml", overrides), photographs, root)
+    run.begin()
+    run.bench()  # as in `distill`, which checks the data before anything trains
+    return run
+
+
+def trained(bench) -> list[dict]:
+    stages = [teacher_stage(bench, 0), teacher_stage(bench, 1), baseline_stage(bench)]
+    return [checkpoint.load(s.folder / "network.pt")["state"] for s in stages if s.result()]
+
+
+def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path, capfd):
+    apart, together = run_of(photographs, tmp_path / "apart"), run_of(photographs, tmp_path / "together")
+    distill(apart, jobs=1)
+    train_at_once(together.folder, [("teacher", "0"), ("teacher", "1"), ("baseline",)], threads=2)
+    expected, found = trained(apart.bench()), trained(together.bench())
+    assert len(found) == len(expected) == 3
+    for one, other in zip(expected, found, strict=True):
+        assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    said = capfd.readouterr().err
+    for title in ("teacher 1/2", "teacher 2/2", "labels-only student"):
+        assert f"{title}: 4/4" in said
+
+
+def test_a_workers_refusal_is_raised_here(photographs, tmp_path):
+    run = run_of(photographs, tmp_path, "teacher.train.learning_rate=1e30", "teacher.train.warmup=0")
+    with pytest.raises(EdgekitError, match="not finite at step"):
+        train_at_once(run.folder, [("teacher", "0")], threads=1)
+
+
+def test_a_worker_that_is_killed_is_said_to_be(photographs, tmp_path):
+    run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
+    worker = parallel._Worker(run.folder, ("teacher", "0"), 1, parallel.view_for(sys.stderr))
+    worker._process.kill()
+    worker._process.wait()
+    with pytest.raises(EdgekitError, match="was killed") as caught:
+        worker.check()
+    assert "--jobs 1" in caught.value.fix
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a worker asks Linux to tell it of its parent's death")
+def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
+    run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
+    script = (
+        "from pathlib import Path; from edgekit.pipeline.parallel import train_at_once;"
+        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0'), ('teacher', '1')], threads=2)"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=environment)
+    log = run.folder / "log.jsonl"
+    for _ in range(600):
+        if log.exists() and "teacher" in log.read_text():
+            break
+        time.sleep(0.1)
+    workers = subprocess.run(["pgrep", "-P", str(parent.pid)], capture_output=True, text=True).stdout.split()
+    assert len(workers) == 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for _ in range(300):
+        if not any(Path(f"/proc/{pid}").exists() for pid in workers):
+            break
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert list((run.folder.parent / "stages").glob("teacher-*/latest.json")), "no checkpoint was left"
