@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from torch import Tensor
@@ -22,7 +23,7 @@ class Aggregate(Protocol):
         """How much the members differ per pixel, (N, H, W) in [0, 1]; 0: they all say the same."""
 
 
-class Head:
+class Head(ABC):
     """One kind's torch half: raw output → soft prediction, its mirror image, its supervised loss, its ensemble mean.
 
     *raw* is what the network emits; *soft* is what is averaged, stored and distilled:
@@ -31,9 +32,9 @@ class Head:
     or for semantic (N, H, W) int64 class indices with 255 = ignore.
     """
 
+    @abstractmethod
     def soften(self, raw: Tensor) -> Tensor:
         """raw (N, C, H, W) → soft (N, C, H, W)."""
-        raise NotImplementedError
 
     def mirror(self, soft: Tensor) -> Tensor:
         """The soft prediction of the left-right mirrored frame."""
@@ -50,24 +51,24 @@ class Head:
         """
         return soft
 
+    @abstractmethod
     def score(self, raw: Tensor, label: Tensor) -> tuple[str, float]:
         """(name, value) of a quick score of one batch for the progress bar; NaN where nothing is labelled."""
-        raise NotImplementedError
 
     def agreement_weight(self, agreement: Tensor) -> Tensor:
         """Pixel weights ≥ 0 from agreement in [0, 1], (N, h, w); 0 stays 0 (outside the frame)."""
         return agreement
 
+    @abstractmethod
     def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
         """Mean loss over the labelled pixels, a scalar; 0 with a gradient where no pixel is labelled.
 
         ``class_weights`` (C,): the mean counts each pixel by its class's weight (semantic only).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def aggregate(self, average: str = "probability") -> Aggregate:
         """A fresh streaming mean; ``average`` is ``probability`` or ``logit`` where the kind knows the difference."""
-        raise NotImplementedError
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

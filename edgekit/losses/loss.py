@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +20,7 @@ class LossConfig(BaseModel):
     weight: float = Field(1.0, ge=0, description="factor in the sum of losses; 0 switches it off")
 
 
-class DistillationLoss:
+class DistillationLoss(ABC):
     """Student against ensemble, for the task kinds it names.
 
     ``needs`` is the least of the class distribution that the target store must keep (regression targets are always kept
@@ -34,8 +35,9 @@ class DistillationLoss:
     def __init__(self, config: LossConfig):
         self.config = config
 
+    @abstractmethod
     def __call__(self, raw: Tensor, soft: Tensor, weight: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The loss of one task and batch."""
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Independent networks trained at once on a CPU, one process each.
 
-On a few cores, two processes of one thread do half as many steps again as one process of two threads: small maps leave
+On two cores, two processes of one thread did 1.4 times the steps of one process of two threads: small maps leave
 the threads of one network waiting for each other, and for the loader. The stages are the same as in one process.
 """
 
