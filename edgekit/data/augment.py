@@ -76,7 +76,7 @@ def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] 
     kind = kind_of(task)
     if kind.name == "modality":
         if view.zoom < _SHRINKS:  # bilinear samples alone would alias, and the student is flown on antialiased frames
-            array = cv2.resize(array, None, fx=view.zoom, fy=view.zoom, interpolation=cv2.INTER_AREA)
+            array = _shrunk(array, view.zoom)
         return warp(view, array, size, border=None)
     if array.dtype.kind == "f":
         out = _warp_valid(view, array, size)
@@ -115,6 +115,18 @@ def warp(
         for c in range(0, planes.shape[-1], _MOST_CHANNELS)
     ]
     out = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    return out[..., 0] if array.ndim == 2 else out
+
+
+def _shrunk(array: np.ndarray, factor: float) -> np.ndarray:
+    """A picture made smaller by averaging; any number of channels."""
+    planes = array[..., None] if array.ndim == 2 else array
+    size = [max(1, round(side * factor)) for side in array.shape[:2]]
+    parts = [
+        cv2.resize(np.ascontiguousarray(planes[..., c : c + _MOST_CHANNELS]), size[::-1], interpolation=cv2.INTER_AREA)
+        for c in range(0, planes.shape[-1], _MOST_CHANNELS)
+    ]
+    out = np.concatenate([part.reshape(*size, -1) for part in parts], axis=-1)
     return out[..., 0] if array.ndim == 2 else out
 
 

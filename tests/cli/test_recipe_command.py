@@ -49,7 +49,7 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
 
     def check(recipe, base):
         asked.append((recipe, base))
-        return None, Report(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
+        return Report(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
 
     monkeypatch.setattr("edgekit.pipeline.workbench.check_data", check)
     assert main(["recipe", "check", str(recipe), "--set", "seed=3", "--json"]) == 0

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
@@ -128,12 +128,25 @@ def test_labels_are_the_nearest_pixel_and_ignored_outside_the_frame(seed):
 @given(SEEDS)
 def test_pictures_are_interpolated_and_continue_beyond_the_edge(seed):
     view = random_view(np.random.default_rng(seed), EVERYTHING, (20, 30), (24, 22))
+    assume(view.zoom >= 0.75)
     array = np.random.default_rng(seed).random((20, 30, 6)).astype(np.float32)
     x, y = frame_points(view)
     expected = np.stack(
         [map_coordinates(array[..., c], [y - 0.5, x - 0.5], order=1, mode="nearest") for c in range(6)], -1
     )
     np.testing.assert_allclose(apply_view(view, MANY, array), expected, atol=0.05)  # OpenCV may round to 1/32 pixel
+
+
+def test_a_frame_zoomed_out_is_averaged_and_not_sampled():
+    """Stripes of one pixel become grey; samples of them would be black and white."""
+    stripes = np.zeros((64, 96, 6), np.uint8)
+    stripes[:, ::2] = 200
+    for channels in (1, 3, 6):
+        task = Task("stripes", "modality", channels=channels, range=(0.0, 255.0))
+        view = random_view(np.random.default_rng(0), AugmentConfig(flip=False, scale=(0.5, 0.5)), (64, 96), (32, 48))
+        seen = apply_view(view, task, stripes[..., 0] if channels == 1 else stripes[..., :channels])
+        assert seen.shape == ((32, 48) if channels == 1 else (32, 48, channels))
+        np.testing.assert_allclose(seen, 100, atol=1)
 
 
 @settings(max_examples=40)

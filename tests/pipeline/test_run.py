@@ -85,7 +85,7 @@ def test_a_run_leaves_what_it_promises(first):
     table = (run / "table.md").read_text()
     assert "| student, distilled |" in table and "| model | sky | roof | grass |" in table
     stages = sorted(p.name.rpartition("-")[0] for p in (first.root / "stages").iterdir())
-    assert stages == ["baseline", "statistics", "student", "targets", "teacher", "teacher"]
+    assert stages == ["baseline", "check", "statistics", "student", "targets", "teacher", "teacher"]
     assert not list((first.root / "stages").rglob("step-*.pt")), "finished stages keep no checkpoint"
     for line in (run / "log.jsonl").read_text().splitlines():
         assert {"stage", "step", "rate"} <= set(json.loads(line))
