@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -27,13 +26,3 @@ def print_rich(*renderables: Any) -> None:
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
     for renderable in renderables:
         console.print(renderable)
-
-
-def count_on_stderr(label: str) -> Callable[[int, int], None]:
-    """A function ``(done, total)`` that shows how far a loop is: one rewritten line, nothing if not on a terminal."""
-
-    def tell(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
-
-    return tell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import threading
 import zipfile
 from collections.abc import Sequence
@@ -106,17 +105,9 @@ class TargetStore:
                 )
                 for task in self._tasks
             }
-        except FileNotFoundError:
+        except (FileNotFoundError, MemoryError):
             raise
         except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, …
             raise EdgekitError(
                 f"the target file is damaged: {error}", where=str(path), fix="delete it and run again"
             ) from error
-
-
-def summary_path(folder: Path) -> Path:
-    return folder / "summary.json"
-
-
-def read_summary(folder: Path) -> dict:
-    return json.loads(summary_path(folder).read_text())

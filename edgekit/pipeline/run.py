@@ -27,6 +27,7 @@ from edgekit.pipeline.training import baseline_stage, check_student, teacher_sta
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
+from edgekit.students.student import load_student
 from edgekit.training.precision import device
 
 
@@ -169,8 +170,6 @@ def evaluate_run(run: Run, split: str) -> dict[str, Any]:
 
 
 def load_students(run: Run) -> dict:
-    from edgekit.students.student import load_student
-
     if not (run.folder / "student.pt").exists():
         raise EdgekitError("the run has no student yet", where=str(run.folder), fix=f"edgekit distill {run.folder}")
     names = [n for n in ("baseline", "student") if (run.folder / f"{n}.pt").exists()]

@@ -138,4 +138,4 @@ def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) ->
     ema.updates = state["ema_updates"]
     optimiser.load_state_dict(state["optimiser"])
     scaler.load_state_dict(state["scaler"])
-    return state["step"], state.get("seconds", 0.0)
+    return state["step"], state["seconds"]
