@@ -30,7 +30,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Top-level module -> the extra that installs it.
 EXTRAS = {
-    "cv2": "train",
+    "cv2": "cpu",
+    "matplotlib": "train",
+    "onnx": "train",
+    "onnxruntime": "cpu",
+    "onnxscript": "train",
+    "onnxslim": "train",
     "pydantic": "train",
     "torch": "train",
     "pycuda": "tensorrt",

@@ -1,0 +1,1 @@
+"""What is known of boards and JetPacks, in one data file."""

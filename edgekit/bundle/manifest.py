@@ -1,0 +1,274 @@
+"""The manifest: everything a device must know of a bundle, as plain data.
+
+``manifest.json`` is this module's ``Manifest`` written out. A field that is missing, unknown or of another type is an
+EdgekitError that names it; a newer schema is refused, for what it means is not known here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgekit.errors import EdgekitError
+from edgekit.tasks.task import Task
+
+SCHEMA = 1
+
+Form = Literal["classes", "confidence", "probabilities", "mask", "depth", "normals", "logits"]
+"""What an output holds.
+
+classes        (N, H, W) uint8 class index
+confidence     (N, H, W) uint8, 255 × the probability of the class that won
+probabilities  (N, C, h, w) float
+mask           (N, H, W) uint8, 0 or 1
+depth          (N, h, w) float in the task's unit
+normals        (N, 3, h, w) float unit vectors
+logits         (N, C, h, w) float, what the network emits before anything is made of it
+"""
+
+Lane = Literal["onnxruntime", "weak", "strong", "cache"]
+"""Who reads the file, and where precision is written.
+
+onnxruntime  the CPU; Q/DQ with U8 activations where the precision is int8
+weak         TensorRT up to 10, weakly typed: fp32 types, Q/DQ for int8, builder flags for fp16; opset 17
+strong       TensorRT from 10, strongly typed: precision is the file's types; opset 19
+cache        TensorRT up to 10, and DLA: plain fp32 graph, float NCHW in, logits out; int8 by a calibration cache
+"""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of an artifact. ``shape`` may hold names for dimensions that a profile leaves open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Output(Tensor):
+    """``stride``: network input pixels per pixel of this map, 1 or the student's."""
+
+    task: str
+    form: Form
+    stride: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Least, usual and most shape of one dynamic input."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One way to run the student: a file, read in one lane at one precision. Several may share a file.
+
+    input is ``frames`` (N, H, W, 3) uint8 rgb, or ``input`` (N, 3, H, W) float, standardised, in the cache lane.
+    tensorrt: (oldest, newest) version that can build it as "8.5" and "10", None at the end for no limit known;
+    None in the onnxruntime lane.
+    """
+
+    file: str
+    lane: Lane
+    precision: Literal["fp32", "fp16", "int8"]
+    opset: int
+    input: Tensor
+    outputs: tuple[Output, ...]
+    profile: Profile | None = None
+    tensorrt: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a frame of any size to the network's input; the Predictor executes it, and undoes it for the results.
+
+    size    (H, W) of the network's input
+    fit     ``letterbox``: resized to fit inside ``size`` by one factor, never enlarged where the frame fits, placed at
+            the top left, the rest filled with ``pad``; ``stretch``: resized to ``size`` by two factors
+    pad     the rgb value, 0-255, that standardises to about zero
+    mean, std  of rgb, 0-255: standardised = (rgb − mean) / std. Inside the graph for uint8 inputs
+    depth_scale  metric depth from the network × this = metres (a student may see frames at a reduced scale)
+    """
+
+    size: tuple[int, int]
+    fit: Literal["letterbox", "stretch"]
+    pad: tuple[int, int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    depth_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Student:
+    """Which network this is. ``stride``: input pixels per pixel of its logits."""
+
+    name: str
+    width: int
+    parameters: int
+    multiply_adds: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Calibrated activation ranges of the cache lane's graph, and what they belong to.
+
+    tensors      tensor name → (least, most) value
+    unranged     activations of that graph without a range
+    model, frames, preprocessing  SHA-256 of the graph's file, of the calibration frames, of the pre-processing
+    """
+
+    observer: str
+    count: int
+    tensors: dict[str, tuple[float, float]]
+    unranged: tuple[str, ...]
+    model: str
+    frames: str
+    preprocessing: str
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Frames with the answers of the fp32 graph. ``tolerance``: lane/precision → output name → least or most allowed.
+
+    file         ``.npz``: ``frames`` (n, H, W, 3) uint8 at the network's size, and per output of the fp32 artifact an
+                 array of its name
+    source       ``recipe`` or ``synthetic``
+    tolerance    per output ``{"agreement": least share of equal pixels}`` for classes and masks, and
+                 ``{"error": most mean absolute difference}`` for the other forms
+    """
+
+    file: str
+    count: int
+    source: Literal["recipe", "synthetic"]
+    tolerance: dict[str, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole manifest.
+
+    target, board, jetpack  what the export was asked for
+    tasks        what the student predicts
+    ranges       None for a bundle that was not calibrated
+    parity       one row per step and task of the export: {step, task, metric, value, limit, holds}
+    metrics      step (``module``, ``fp32``, ``int8`` …) → task → scores on ``provenance.split``
+    quantization what the accuracy gate asked, which steps were needed, which layers stayed in float and why
+    provenance   recipe name and hash, run, versions, data, split; free-form
+    files        name → SHA-256 of every file in the bundle but the manifest
+    """
+
+    schema: int
+    name: str
+    edgekit: str
+    created: str
+    target: Literal["cpu", "jetson", "onnx"]
+    board: str | None
+    jetpack: str | None
+    student: Student
+    tasks: tuple[Task, ...]
+    preprocessing: Preprocessing
+    artifacts: tuple[Artifact, ...]
+    golden: Golden
+    ranges: Ranges | None = None
+    parity: tuple[dict[str, Any], ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    quantization: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "manifest.json") -> Manifest:
+        """EdgekitError, naming ``where`` and the field, for anything but a manifest of this schema."""
+        fix = "export the bundle again, or copy it again if it was whole where it came from"
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise EdgekitError(f"the manifest is no JSON: {error}", where=where, fix=fix) from None
+        if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
+            raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
+        if document["schema"] > SCHEMA:
+            raise EdgekitError(
+                f"the bundle has schema {document['schema']}, this edgekit reads up to {SCHEMA}",
+                where=where,
+                fix=f"update edgekit on this machine (the bundle was made by {document.get('edgekit', 'a newer one')})",
+            )
+        try:
+            return _read(cls, document, "manifest")
+        except _Misfit as error:
+            raise EdgekitError(str(error), where=where, fix=fix) from None
+
+
+class _Misfit(Exception):
+    """A field that is not what the schema says."""
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:
+    """``value`` from JSON as the annotated type ``kind``; _Misfit names the ``path`` where it is something else."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _first_fitting(args, value, path)
+    if origin is Literal:
+        if value not in args:
+            raise _Misfit(f"{path} is {value!r}, expected one of {', '.join(map(str, args))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _Misfit(f"{path} is {value!r}, expected a list")
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(value):
+            raise _Misfit(f"{path} has {len(value)} entries, expected {len(kinds)}")
+        return tuple(_read(k, v, f"{path}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if origin is dict or kind is dict:
+        if not isinstance(value, dict):
+            raise _Misfit(f"{path} is {value!r}, expected a mapping")
+        return {k: _read(args[1], v, f"{path}.{k}") for k, v in value.items()} if args else value
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, value, path)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is type(None):
+        if value is not None:
+            raise _Misfit(f"{path} is {value!r}, expected null")
+        return None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _Misfit(f"{path} is {value!r}, expected {kind.__name__}")
+    return value
+
+
+def _first_fitting(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
+    misfits = []
+    for kind in kinds:
+        try:
+            return _read(kind, value, path)
+        except _Misfit as misfit:
+            misfits.append(str(misfit))
+    raise _Misfit(misfits[0])
+
+
+def _read_dataclass(kind: Any, value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise _Misfit(f"{path} is {value!r}, expected a mapping")
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise _Misfit(f"{path} has an unknown field '{unknown[0]}'")
+    for name, described in known.items():
+        required = described.default is dataclasses.MISSING and described.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise _Misfit(f"{path} lacks the field '{name}'")
+    return kind(**{name: _read(hints[name], v, f"{path}.{name}") for name, v in value.items()})

@@ -1,0 +1,1 @@
+"""From a student to deployable ONNX files and the bundle around them."""

@@ -1,0 +1,1 @@
+"""INT8: observing ranges, writing Q/DQ, and recovering accuracy."""

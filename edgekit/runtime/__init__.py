@@ -1,0 +1,1 @@
+"""Running a bundle: one Predictor, and a backend per runtime."""
