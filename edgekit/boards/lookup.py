@@ -1,0 +1,108 @@
+"""Boards and JetPacks by name, and which goes with which."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from edgekit.boards.table import Board, JetPack, OldJetPack, numbers, table
+from edgekit.errors import EdgekitError
+
+
+def board(name: str, where: str = "--board") -> Board:
+    """The board of this name; case, spaces, underscores and a leading ``jetson`` do not matter.
+
+    EdgekitError, naming the nearest and all known ones, for a name that is unknown, that fits several boards
+    (``orin-nx``), or that belongs to a board which edgekit does not support.
+    """
+    known = table()
+    plain = _plain(name)
+    if plain in known.boards:
+        return known.boards[plain]
+    old = known.old_boards.get(plain) or known.old_boards.get(re.split(r"-\d", plain)[0])
+    if old:
+        raise EdgekitError(
+            f"{old.title} is not supported: {old.why}", where=where, fix=f"use one of {_listed(known.boards)}"
+        )
+    several = [row for row in known.boards if plain and row.startswith(plain + "-")]
+    if plain and not several:
+        several = [row for row in known.boards if _contains(row, plain)]
+    if len(several) == 1:
+        return known.boards[several[0]]
+    if several:
+        raise EdgekitError(f"'{name}' fits several boards", where=where, fix=f"write one of {_listed(several)}")
+    raise EdgekitError(f"unknown board '{name}'", where=where, fix=_suggest(plain, known.boards))
+
+
+def jetpack(version: str, where: str = "--jetpack") -> JetPack:
+    """The JetPack of this version; a patch release that is no row of its own belongs to the row below it (5.1.3: 5.1).
+
+    EdgekitError, naming the known ones, for an unknown version or one that edgekit does not support.
+    """
+    known = table()
+    parts = numbers(version) if re.fullmatch(r"\d{1,3}(\.\d{1,3}){1,3}", version, re.ASCII) else ()
+    below = [row for row in known.jetpacks if numbers(row)[:2] == parts[:2] and numbers(row) <= parts]
+    if below:
+        return known.jetpacks[max(below, key=numbers)]
+    if not parts or parts > numbers(next(iter(known.jetpacks))):
+        raise EdgekitError(f"unknown JetPack '{version}'", where=where, fix=_suggest(version, known.jetpacks))
+    older = list(known.old_jetpacks.values())
+    old = next((row for row in reversed(older) if numbers(row.version) <= parts), older[0])
+    fix = old.fix or f"use JetPack {_listed(known.jetpacks)}"
+    raise EdgekitError(f"JetPack {version} is not supported: {old.why}", where=where, fix=fix)
+
+
+def check_pair(board: Board, jetpack: JetPack, where: str = "--jetpack") -> None:
+    """EdgekitError where this JetPack does not run on this board."""
+    if jetpack.version in board.jetpacks:
+        return
+    runs = ", ".join(board.jetpacks)
+    if numbers(jetpack.version) > numbers(board.jetpacks[-1]):
+        what = f"JetPack {jetpack.version} does not run on {board.title}, which ends at JetPack {board.jetpacks[-1]}"
+    else:
+        what = f"JetPack {jetpack.version} does not run on {board.title}"
+    raise EdgekitError(what, where=where, fix=f"use JetPack {runs}, or another board")
+
+
+def newest_jetpack(board: Board) -> JetPack:
+    """The newest JetPack that runs on the board."""
+    return table().jetpacks[board.jetpacks[-1]]
+
+
+def newest_opset(tensorrt: str) -> int:
+    """The newest ONNX opset that the parser of this TensorRT version (as "10.3.0") reads."""
+    return table().opset(tensorrt)
+
+
+def jetpack_of_l4t(release: str) -> JetPack | OldJetPack | None:
+    """The JetPack that carries L4T ``release`` (as "36.4.3"); of several the oldest; None for a release not known."""
+    known = table()
+    asked = numbers(release)
+    for row in [*known.old_jetpacks.values(), *known.jetpacks.values()]:
+        first, last = (numbers(end) for end in row.l4t)
+        # "35.6" as the last release covers 35.6.1: compared to as many parts as it has.
+        if len(asked) >= 2 and first <= asked and asked[: len(last)] <= last:
+            return row
+    return None
+
+
+def _plain(name: str) -> str:
+    plain = re.sub(r"[\s_-]+", "-", name.strip().lower()).strip("-")
+    plain = re.sub(r"(\d)-(gb)\b", r"\1\2", plain)
+    return plain.removeprefix("nvidia-").removeprefix("jetson-")
+
+
+def _contains(row: str, asked: str) -> bool:
+    """Whether every word asked for is a word of the row's name: ``orin-64gb`` finds ``agx-orin-64gb``."""
+    return set(asked.split("-")) <= set(row.split("-"))
+
+
+def _suggest(asked: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+    return (f"did you mean {near[0]}? " if near else "") + f"Known: {_listed(known)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
