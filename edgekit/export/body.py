@@ -1,0 +1,94 @@
+"""The student as one ONNX graph, from which every file of a bundle is made by editing."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import torch
+from torch import nn
+
+from edgekit.errors import EdgekitError
+from edgekit.export.fuse import fused
+from edgekit.graphs.check import NEWEST_IR, checked
+from edgekit.graphs.names import readable
+from edgekit.graphs.opset import at_opset
+from edgekit.graphs.rewrite import pad_by_pad, scale_resizes, split_channels
+from edgekit.students.student import Student
+
+INPUT = "input"
+SIZE_MULTIPLE = 16
+"""Sides of a network input: so that every resolution inside is a whole one."""
+
+_TORCH_OPSET = 18  # what torch's exporter writes by itself; everything older or newer is a conversion
+_LOG = "torch.onnx"
+_OUTPUT = "logits"
+
+
+def logits_name(task: str) -> str:
+    return f"{task}_logits"
+
+
+def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.ModelProto:
+    """The fused student: ``input`` (1, 3, H, W) float32, standardised → ``<task>_logits`` (1, C, H/s, W/s) per task.
+
+    Exported by torch.onnx's dynamo exporter, simplified by onnxslim, resizes by whole factors, names readable and the
+    same in every export (see ``edgekit.graphs.names``), checked with strict shape inference.
+
+    EdgekitError for a size that is no multiple of 16; GraphError where what comes out is not what it should be.
+    """
+    if any(side <= 0 or side % SIZE_MULTIPLE for side in size):
+        up = "x".join(str(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in size)
+        raise EdgekitError(
+            f"the size {size[0]}x{size[1]} is no multiple of {SIZE_MULTIPLE}",
+            where="--size",
+            fix=f"give {up}: the Predictor fits frames of any size into it",
+        )
+    model = at_opset(_simplified(_export(fused(student).network, size)), opset)
+    scale_resizes(model)
+    pad_by_pad(model)
+    model = readable(model)
+    split_channels(model, {logits_name(task): count for task, count in student.sizes.items()})
+    model.graph.name = student.name
+    model.producer_name, model.producer_version = "edgekit", ""
+    return checked(model, opset)
+
+
+def _export(module: nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (torch.zeros(1, 3, *size),),
+            dynamo=True,
+            opset_version=_TORCH_OPSET,
+            input_names=[INPUT],
+            output_names=[_OUTPUT],
+            verbose=False,
+        )
+    model = program.model_proto
+    model.ir_version = min(model.ir_version, NEWEST_IR)
+    return checked(model, _TORCH_OPSET)
+
+
+def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    import onnxslim
+
+    return onnxslim.slim(model)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about packages that it does not need and about its own use of torch."""
+    logger = logging.getLogger(_LOG)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # torch's own copy of a pytree warns about torch's own class
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
