@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -36,3 +38,18 @@ def semantic_drone() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the Semantic Drone photographs are not beside the repository ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """tests/tiny_bundle.py: ``tiny.write_tiny_bundle(folder)`` and what its network computes."""
+    spec = importlib.util.spec_from_file_location("tiny_bundle", REPOSITORY / "tests" / "tiny_bundle.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a whole small bundle; do not write into it."""
+    return tiny.write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

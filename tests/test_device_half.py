@@ -20,7 +20,9 @@ from edgekit.cli.main import COMMANDS
 WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "cv2", "scipy", "matplotlib")
 CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
-RUNTIMES: dict[str, set[str]] = {}
+RUNTIMES: dict[str, set[str]] = {
+    "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
+}
 ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench")
 
 REFUSE = f"""

@@ -17,6 +17,8 @@ from edgekit.errors import EdgekitError
 from edgekit.tasks.task import Task
 
 SCHEMA = 1
+MANIFEST = "manifest.json"  # its name in a bundle
+MOST_MANIFEST_BYTES = 64 << 20
 
 Form = Literal["classes", "confidence", "probabilities", "mask", "depth", "normals", "logits"]
 """What an output holds.
@@ -193,8 +195,8 @@ class Manifest:
         """EdgekitError, naming ``where`` and the field, for anything but a manifest of this schema."""
         fix = "export the bundle again, or copy it again if it was whole where it came from"
         try:
-            document = json.loads(text)
-        except ValueError as error:
+            document = json.loads(text, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise EdgekitError(f"the manifest is no JSON: {error}", where=where, fix=fix) from None
         if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
             raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
@@ -212,6 +214,10 @@ class Manifest:
 
 class _Misfit(Exception):
     """A field that is not what the schema says."""
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:

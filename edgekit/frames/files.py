@@ -35,6 +35,11 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept between runs: ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``."""
+    return Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit")
+
+
 def sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's content, 64 hexadecimal digits; reads in pieces, so any size will do."""
     digest = hashlib.sha256()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,17 +12,13 @@ from edgekit.data.source import FrameInfo, Source
 from edgekit.data.statistics import Statistics, class_weights, compute_statistics
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import cache_folder
 from edgekit.losses import LOSSES
 from edgekit.pipeline.stage import Stage
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks import Task, kind_of
 from edgekit.training.progress import Progress
-
-
-def cache_folder() -> Path:
-    """Where rendered data is kept between runs: ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``."""
-    return Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit")
 
 
 def open_source(recipe: Recipe, base: Path) -> Source:

@@ -1,0 +1,215 @@
+"""Opening a bundle: nothing of it is believed before it is checked, and nothing in it is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Manifest
+from edgekit.bundle.unpack import unpack
+from edgekit.errors import EdgekitError
+from edgekit.tasks import kind_of
+
+MOST_GOLDEN_BYTES = 2 << 30  # once decompressed
+FORMS = {
+    "semantic": ("classes", "confidence", "probabilities", "logits"),
+    "binary": ("mask", "confidence", "probabilities", "logits"),
+    "depth": ("depth", "logits"),
+    "normals": ("normals", "logits"),
+}
+"""Kind of task → what outputs of it may hold. The first is its native map."""
+
+_AGAIN = "copy the bundle again if it was whole where it came from, else export it again"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle. ``folder`` holds its files; ``source`` is the directory or .tar that the user named."""
+
+    manifest: Manifest
+    folder: Path
+    source: Path
+
+    def path(self, file: str) -> Path:
+        """Where a file of the bundle lies. ValueError for a name that the manifest does not list."""
+        if file not in self.manifest.files:
+            raise ValueError(f"'{file}' is no file of the bundle {self.source}")
+        return self.folder / file
+
+    def read(self, file: str) -> bytes:
+        """A file's content, checked once more: what is used is what was checked, whatever happened to the disk since.
+
+        EdgekitError where it has changed.
+        """
+        path = self.path(file)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_AGAIN) from error
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[file]:
+            raise EdgekitError("the file has changed since the bundle was opened", where=str(path), fix=_AGAIN)
+        return content
+
+    def artifacts(self, lane: str | None = None, precision: str | None = None) -> list[Artifact]:
+        """The artifacts of a lane and precision, in the manifest's order; None does not narrow."""
+        return [a for a in self.manifest.artifacts if lane in (None, a.lane) and precision in (None, a.precision)]
+
+    def artifact(self, lane: str, precision: str) -> Artifact:
+        """The one artifact of a lane and precision. EdgekitError, listing what there is, where there is none."""
+        found = self.artifacts(lane, precision)
+        if not found:
+            raise EdgekitError(
+                f"the bundle has no {precision} artifact in the {lane} lane",
+                where=str(self.source),
+                fix=f"choose one of {self.listed()}, or export the bundle with that precision and target",
+            )
+        return found[0]
+
+    def listed(self) -> str:
+        """Its lanes and precisions in words, for an error message."""
+        return ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in self.manifest.artifacts))
+
+    def golden(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The golden file's arrays: ``frames`` (n, H, W, 3) uint8 and per output name the fp32 answer.
+
+        ``names``: only these. EdgekitError where the file is not what the manifest says.
+        """
+        where = str(self.path(self.manifest.golden.file))
+        try:
+            with zipfile.ZipFile(where) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > MOST_GOLDEN_BYTES:
+                raise EdgekitError(f"the golden file unpacks to {size:,} bytes", where=where, fix=_AGAIN)
+            with np.load(where, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in (file.files if names is None else names) if name in file.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise EdgekitError(f"the golden file cannot be read: {error}", where=where, fix=_AGAIN) from error
+        self._check_golden(arrays, where)
+        return arrays
+
+    def _check_golden(self, arrays: dict[str, np.ndarray], where: str) -> None:
+        golden, size = self.manifest.golden, self.manifest.preprocessing.size
+        frames = arrays.get("frames")
+        expected = (golden.count, *size, 3)
+        if frames is not None and (frames.shape != expected or frames.dtype != np.uint8):
+            raise EdgekitError(
+                f"the golden frames are {frames.shape} {frames.dtype}, the manifest says {expected} uint8",
+                where=where,
+                fix=_AGAIN,
+            )
+        for name, array in arrays.items():
+            if array.shape[:1] != (golden.count,) or array.dtype.kind not in "uif":
+                raise EdgekitError(
+                    f"the golden array '{name}' is {array.shape} {array.dtype}, not numbers of {golden.count} frames",
+                    where=where,
+                    fix=_AGAIN,
+                )
+
+
+def open_bundle(path: str | os.PathLike) -> Bundle:
+    """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file.
+
+    EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema.
+    """
+    source = Path(path)
+    folder = source
+    if source.is_file():
+        folder = unpack(source)
+    elif not source.is_dir():
+        raise EdgekitError(
+            "there is no bundle here", where=str(source), fix="give the directory or .tar that `edgekit export` made"
+        )
+    manifest = read_manifest(folder / MANIFEST)
+    bundle = Bundle(manifest, folder, source)
+    for name, digest in manifest.files.items():
+        _check_file(folder / name, digest)
+    return bundle
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A bundle's manifest. EdgekitError where the file is missing or damaged, or contradicts itself."""
+    if not path.is_file():
+        raise EdgekitError(
+            f"this is not a bundle: it has no {MANIFEST}",
+            where=str(path.parent),
+            fix="give the directory or .tar that `edgekit export` made",
+        )
+    if path.stat().st_size > MOST_MANIFEST_BYTES:
+        raise EdgekitError("the manifest is too large to be one", where=str(path), fix=_AGAIN)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgekitError(f"the manifest cannot be read: {error}", where=str(path), fix=_AGAIN) from error
+    manifest = Manifest.from_json(text, where=str(path))
+    problem = next(_contradictions(manifest), None)
+    if problem:
+        raise EdgekitError(problem, where=str(path), fix=_AGAIN)
+    return manifest
+
+
+def _contradictions(manifest: Manifest):
+    """What the types alone do not say, one sentence each."""
+    for name in manifest.files:
+        if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
+            yield f"the manifest lists a file outside the bundle or with an unusual name: {name!r}"
+    if not manifest.artifacts:
+        yield "the bundle is incomplete: it has no artifact"
+    if not manifest.tasks:
+        yield "the bundle is incomplete: it predicts nothing"
+    for file in (manifest.golden.file, *(a.file for a in manifest.artifacts)):
+        if file not in manifest.files:
+            yield f"the bundle is incomplete: '{file}' is used and not among its files"
+    names = [task.name for task in manifest.tasks]
+    if len(set(names)) < len(names):
+        yield f"the tasks' names are not unique: {', '.join(names)}"
+    kinds = {task.name: kind_of(task).name for task in manifest.tasks}
+    for task in manifest.tasks:
+        if task.kind not in FORMS:
+            yield f"task '{task.name}' is of the kind {task.kind}, which no student predicts"
+        if task.kind == "semantic" and not 1 <= len(task.classes) <= 255:
+            yield f"task '{task.name}' has {len(task.classes)} classes, expected 1 to 255"
+    for artifact in manifest.artifacts:
+        for output in artifact.outputs:
+            if output.task not in kinds:
+                yield f"'{artifact.file}' has an output of an unknown task '{output.task}'"
+            elif output.form not in FORMS[kinds[output.task]]:
+                yield f"'{artifact.file}' has {output.form} of '{output.task}', a {kinds[output.task]} task"
+            if output.stride < 1:
+                yield f"'{artifact.file}' has an output of stride {output.stride}"
+        if not artifact.outputs:
+            yield f"'{artifact.file}' has no outputs"
+        if len(artifact.input.shape) != 4:
+            yield f"'{artifact.file}' has an input of shape {artifact.input.shape}, expected four dimensions"
+    pre = manifest.preprocessing
+    if min(pre.size) < 1 or min(pre.std) <= 0 or not all(0 <= v <= 255 for v in pre.pad) or pre.depth_scale <= 0:
+        yield f"the pre-processing is impossible: {pre}"
+
+
+def _check_file(path: Path, digest: str) -> None:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device would never end
+            raise EdgekitError("the bundle's file is no regular file", where=str(path), fix=_AGAIN)
+        with open(path, "rb") as file:
+            found = hashlib.sha256()
+            while piece := file.read(1 << 20):
+                found.update(piece)
+    except FileNotFoundError:
+        raise EdgekitError("the bundle is incomplete: a file is missing", where=str(path), fix=_AGAIN) from None
+    except OSError as error:
+        raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_AGAIN) from error
+    if found.hexdigest() != digest:
+        raise EdgekitError(
+            f"the file is not the one that was exported: its SHA-256 is {found.hexdigest()[:12]}…, "
+            f"the manifest says {digest[:12]}…",
+            where=str(path),
+            fix=_AGAIN,
+        )

@@ -1,0 +1,132 @@
+"""Unpacking a bundle's .tar into a cache folder that is named by the archive's hash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import cache_folder, sha256
+
+MOST_BYTES = 4 << 30
+MOST_MEMBERS = 1000
+_AGAIN = "copy the archive again if it was whole where it came from, else export the bundle again"
+
+
+def unpack(archive: Path) -> Path:
+    """The folder with an archive's files, unpacked unless it was before; what the files are is for the reader to check.
+
+    Only regular files are taken, by names that stay inside; ``<folder>/manifest.json`` at the top is accepted as well.
+    EdgekitError where the archive is no plain .tar, truncated, or holds anything else.
+    """
+    folder = cache_folder() / "bundles" / sha256(archive)[:32]
+    if folder.is_dir() and _is_whole(folder, archive):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        _extract(archive, part)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            os.rename(part, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster with the same archive
+                raise
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise EdgekitError(
+            f"the bundle's archive is no .tar, or truncated: {error}", where=str(archive), fix=_AGAIN
+        ) from error
+    except OSError as error:
+        raise EdgekitError(
+            f"the bundle cannot be unpacked: {error.strerror or error}",
+            where=f"{archive} → {folder.parent}",
+            fix="make room or set EDGEKIT_CACHE to another folder; or unpack it yourself and give the folder",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _is_whole(folder: Path, archive: Path) -> bool:
+    """Whether an earlier unpacking still is what the archive holds."""
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            return all(
+                (folder / name).read_bytes() == tar.extractfile(member).read()
+                for name, member in _members(tar, archive).items()
+            )
+    except (OSError, tarfile.TarError, EdgekitError, ValueError):
+        return False
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive, "r:") as tar:
+        for name, member in _members(tar, archive).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tar.extractfile(member) as source, open(path, "xb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+            if path.stat().st_size != member.size:
+                raise EOFError(f"'{name}' ends early")
+
+
+def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
+    """Name inside the bundle → member, for the manifest and the files it lists; a member beside them is refused."""
+    members = _without_top(_regular(tar, archive))
+    about = members.get(MANIFEST)
+    if about is None or about.size > MOST_MANIFEST_BYTES:
+        raise EdgekitError(f"the archive is no bundle: it has no {MANIFEST}", where=str(archive), fix=_AGAIN)
+    text = tar.extractfile(about).read().decode("utf-8")
+    manifest = Manifest.from_json(text, where=f"{archive}: {MANIFEST}")
+    for name, member in members.items():
+        if name != MANIFEST and name not in manifest.files:
+            raise _refused(archive, member, "is not listed in the manifest")
+    return members
+
+
+def _regular(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
+    """Name → member, all of them regular files with names that stay inside."""
+    found: dict[str, tarfile.TarInfo] = {}
+    room = min(
+        MOST_BYTES, archive.stat().st_size
+    )  # a plain archive holds no more than itself; a sparse member claims to
+    for member in tar:
+        name = member.name.removeprefix("./").rstrip("/")
+        if member.isdir() and (name in ("", ".") or _stays_inside(name)):
+            continue
+        if not member.isreg() or member.issparse():
+            raise _refused(archive, member, "is no regular file")
+        if not _stays_inside(name):
+            raise _refused(archive, member, "would be written outside the bundle")
+        if name in found:
+            raise _refused(archive, member, "is there twice")
+        room -= member.size
+        if room < 0 or len(found) >= MOST_MEMBERS:
+            raise _refused(archive, member, "is more than a bundle's archive holds")
+        found[name] = member
+    return found
+
+
+def _stays_inside(name: str) -> bool:
+    parts = name.split("/")
+    return not name.startswith("/") and "\\" not in name and "\0" not in name and not {"", ".", ".."} & set(parts)
+
+
+def _without_top(members: dict[str, tarfile.TarInfo]) -> dict[str, tarfile.TarInfo]:
+    """Names relative to the folder that holds the manifest: `tar cf b.tar bundle` is a bundle too."""
+    tops = {name.partition("/")[0] for name in members}
+    if MANIFEST not in members and len(tops) == 1 and f"{(top := tops.pop())}/{MANIFEST}" in members:
+        return {name.removeprefix(f"{top}/"): member for name, member in members.items()}
+    return members
+
+
+def _refused(archive: Path, member: tarfile.TarInfo, why: str) -> EdgekitError:
+    return EdgekitError(
+        f"the bundle's archive is refused: its member {member.name!r} {why}",
+        where=str(archive),
+        fix="do not use this archive; get the bundle from where it was exported",
+    )

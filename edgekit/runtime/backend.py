@@ -1,0 +1,92 @@
+"""What runs a graph: one interface for every runtime."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from edgekit.bundle.bundle import Bundle
+from edgekit.bundle.manifest import Artifact
+from edgekit.errors import EdgekitError
+
+# name → "module:class", imported when it is asked for; a module imports its runtime inside its functions.
+BACKENDS: dict[str, str] = {
+    "onnxruntime": "edgekit.runtime.onnxruntime.backend:OnnxRuntime",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose of a backend; None is the backend's own default.
+
+    threads  CPU threads of one inference
+    engine   a built engine's file, for backends that build one from the artifact
+    """
+
+    threads: int | None = None
+    engine: Path | None = None
+
+
+class Backend(ABC):
+    """Runs one artifact of a bundle: network-size input in, the graph's outputs out, nothing before or after it.
+
+    name   the key in ``BACKENDS``
+    lanes  the lanes whose files it reads, the one it reads by default first
+    """
+
+    name: ClassVar[str]
+    lanes: ClassVar[tuple[str, ...]]
+    artifact: Artifact
+
+    @abstractmethod
+    def __init__(self, bundle: Bundle, artifact: Artifact, options: Options): ...
+
+    @classmethod
+    def choose(cls, bundle: Bundle, lane: str | None, precision: str | None, options: Options) -> Artifact:
+        """The artifact to run; None is the backend's choice: its first lane, in int8 where there is that, else fp32.
+
+        EdgekitError, listing what there is, where the bundle has no such artifact.
+        """
+        lane = lane or cls.lanes[0]
+        if lane not in cls.lanes:
+            raise EdgekitError(f"{cls.name} does not read the lane '{lane}'", fix=f"use one of {', '.join(cls.lanes)}")
+        if precision is None:
+            precision = "int8" if bundle.artifacts(lane, "int8") else "fp32"
+        return bundle.artifact(lane, precision)
+
+    @abstractmethod
+    def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """The ``wanted`` outputs for ``feed``, laid out as the artifact's input says, C-contiguous.
+
+        The arrays may be buffers of the backend: they are valid until the next call.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """For reports, ready for JSON: at least ``backend``, ``runtime`` (its version), ``device``, ``lane``,
+        ``precision``, ``file`` and ``threads``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what it holds; it cannot run afterwards. Twice is fine."""
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The backend of a name. EdgekitError, listing those there are, for an unknown one."""
+    if name not in BACKENDS:
+        raise EdgekitError(f"there is no backend '{name}'", fix=f"use one of {', '.join(BACKENDS)}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,60 @@
+"""From a bundle on disk to a Predictor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit.bundle.bundle import Bundle, open_bundle
+from edgekit.runtime.backend import Backend, Options, backend_class
+from edgekit.runtime.predictor import Predictor
+
+
+def load(
+    bundle: str | os.PathLike | Bundle,
+    backend: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    lane: str | None = None,
+    engine: str | os.PathLike | None = None,
+) -> Predictor:
+    """A Predictor for a bundle (its directory, its .tar, or one that is open).
+
+    backend    ``onnxruntime``, the default, or another of ``edgekit.runtime.backend.BACKENDS``
+    precision  default: int8 where the bundle has it, else fp32; ``describe()`` says which it became
+    threads    CPU threads of one inference; default: every core the process may use
+    outputs    names of results, default all
+    lane       default: the backend's own
+    engine     the engine's file, for a backend that runs a built one
+
+    EdgekitError where the bundle is not whole, or has not what is asked for.
+
+    >>> import edgekit
+    >>> predictor = edgekit.load("bundles/uav.tar")  # doctest: +SKIP
+    >>> classes = predictor.infer(frame)["semantic"]  # doctest: +SKIP
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    runner = open_backend(
+        opened,
+        backend or "onnxruntime",
+        lane=lane,
+        precision=precision,
+        options=Options(threads=threads, engine=Path(engine) if engine else None),
+    )
+    try:
+        return Predictor(opened.manifest, runner, outputs)
+    except BaseException:
+        runner.close()
+        raise
+
+
+def open_backend(
+    bundle: Bundle, name: str, *, lane: str | None = None, precision: str | None = None, options: Options | None = None
+) -> Backend:
+    """The backend of a name with the artifact it chooses. EdgekitErrors as of ``load``."""
+    options = options or Options()
+    kind = backend_class(name)
+    return kind(bundle, kind.choose(bundle, lane, precision, options), options)

@@ -1,0 +1,118 @@
+"""The onnxruntime backend: a session per artifact, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.bundle.bundle import Bundle
+from edgekit.bundle.manifest import Artifact
+from edgekit.errors import EdgekitError
+from edgekit.runtime.backend import Backend, Options
+
+_WARNINGS_OFF = 3  # onnxruntime's severity: errors alone
+
+
+class OnnxRuntime(Backend):
+    """An onnxruntime session. It reads every lane's file: those for TensorRT can be checked without one."""
+
+    name = "onnxruntime"
+    lanes = ("onnxruntime", "weak", "strong", "cache")
+
+    def __init__(self, bundle: Bundle, artifact: Artifact, options: Options):
+        onnxruntime = _onnxruntime()
+        self.artifact = artifact
+        self._where = str(bundle.path(artifact.file))
+        self._threads = options.threads or usable_cores()
+        self._version = onnxruntime.__version__
+        # From memory: what was checked is what runs, and a graph cannot name other files to be read.
+        content = bundle.read(artifact.file)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content, sess_options=self._session_options(onnxruntime), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has no common base class for what it raises
+            raise EdgekitError(
+                f"onnxruntime {self._version} cannot load the network: {_first_line(error)}",
+                where=self._where,
+                fix="update onnxruntime, or choose another precision or lane of the bundle",
+            ) from error
+        self._check_interface()
+
+    def _session_options(self, onnxruntime: Any) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = _WARNINGS_OFF
+        # Threads spin while a network runs and sleep in between, when other code needs the cores.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        return options
+
+    def _check_interface(self) -> None:
+        """EdgekitError where the file's inputs and outputs are not those of the manifest."""
+        inputs = [i.name for i in self._session.get_inputs()]
+        missing = {o.name for o in self.artifact.outputs} - {o.name for o in self._session.get_outputs()}
+        if inputs != [self.artifact.input.name] or missing:
+            wrong = f"inputs {', '.join(inputs)}" if not missing else f"no output {', '.join(sorted(missing))}"
+            raise EdgekitError(
+                f"the network is not the one of the manifest: it has {wrong}",
+                where=self._where,
+                fix="export the bundle again",
+            )
+
+    def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        if self._session is None:
+            raise ValueError("the backend is closed")
+        try:
+            outputs = self._session.run(list(wanted), {self.artifact.input.name: feed})
+        except Exception as error:
+            raise EdgekitError(
+                f"onnxruntime {self._version} cannot run the network on an input {feed.shape} {feed.dtype}: "
+                f"{_first_line(error)}",
+                where=self._where,
+                fix=f"the input is {self.artifact.input.shape} {self.artifact.input.dtype}; if that is what it got, "
+                "update onnxruntime or export the bundle again",
+            ) from error
+        return dict(zip(wanted, outputs, strict=True))
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "backend": self.name,
+            "runtime": f"onnxruntime {self._version}",
+            "device": "cpu",
+            "lane": self.artifact.lane,
+            "precision": self.artifact.precision,
+            "file": self.artifact.file,
+            "threads": self._threads,
+        }
+
+    def close(self) -> None:
+        self._session = None
+
+
+def usable_cores() -> int:
+    """The cores this process may run on, which a container or taskset may have made fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise
+        raise EdgekitError(
+            "the onnxruntime backend needs the package 'onnxruntime', which is not installed",
+            fix="pip install 'edgekit[cpu]'",
+        ) from None
+    return onnxruntime
+
+
+def _first_line(error: Exception) -> str:
+    return f"{error}".strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,82 @@
+"""Where a frame's pixels lie in the network's input, and where they are found again in its maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from edgekit.bundle.manifest import Preprocessing
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A frame of the size ``frame`` fills the top left ``content`` of the network's input ``network``, all (H, W).
+
+    Pixel centres are half-integers, as in torch's ``align_corners=False`` and in Pillow: what is at row y of the frame
+    is at (y + ½) · content / frame − ½ of the input, and a map of stride s shows it at (that + ½) / s − ½.
+    """
+
+    frame: tuple[int, int]
+    content: tuple[int, int]
+    network: tuple[int, int]
+
+    @classmethod
+    def of(cls, preprocessing: Preprocessing, frame: tuple[int, int], network: tuple[int, int]) -> Placement:
+        """How ``preprocessing`` puts a frame into an input of the size ``network``."""
+        if preprocessing.fit == "stretch":
+            return cls(frame, network, network)
+        factor = min(network[0] / frame[0], network[1] / frame[1], 1.0)
+        height, width = (min(most, max(1, round(side * factor))) for side, most in zip(frame, network, strict=True))
+        return cls(frame, (height, width), network)
+
+    @property
+    def resized(self) -> bool:
+        return self.content != self.frame
+
+    @property
+    def padded(self) -> bool:
+        return self.content != self.network
+
+    def back_nearest(self, array: np.ndarray, stride: int) -> np.ndarray:
+        """A map (h, w, …) of the network's input, a pixel for ``stride`` input pixels, as (H, W, …) of the frame.
+
+        Each pixel of the frame gets the value of the map's pixel that it lies in. A view where nothing moves.
+        """
+        if stride == 1 and not self.resized:
+            return array[: self.frame[0], : self.frame[1]]
+        rows, columns = self._nearest(stride)
+        # columns first, while there are few rows; after that a row is one copy
+        return array.take(columns, axis=1).take(rows, axis=0)
+
+    def back_linear(self, array: np.ndarray, stride: int) -> np.ndarray:
+        """The same for a map (h, w) or (h, w, C) float32, by bilinear interpolation (antialiased where it shrinks).
+
+        Padding does not bleed in: beyond its content a map is continued by its last row and column.
+        """
+        if stride == 1 and not self.resized:
+            return array[: self.frame[0], : self.frame[1]]
+        height, width = (side / stride for side in self.content)
+        # The map's last pixel may cover content and padding; the box ends where the content does.
+        array = array[: int(np.ceil(height)), : int(np.ceil(width))]
+        planes = [array] if array.ndim == 2 else [array[..., c] for c in range(array.shape[-1])]
+        size, box = (self.frame[1], self.frame[0]), (0, 0, width, height)
+        resized = [
+            np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize(size, Image.Resampling.BILINEAR, box=box))
+            for p in planes
+        ]
+        return resized[0] if array.ndim == 2 else np.stack(resized, axis=-1)
+
+    def _nearest(self, stride: int) -> tuple[np.ndarray, np.ndarray]:
+        if stride not in self._indices:
+            self._indices[stride] = tuple(
+                ((2 * np.arange(frame) + 1) * content // (2 * frame * stride)).astype(np.intp)  # exact, in integers
+                for frame, content in zip(self.frame, self.content, strict=True)
+            )
+        return self._indices[stride]
+
+    @cached_property
+    def _indices(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        return {}
