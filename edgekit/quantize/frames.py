@@ -1,0 +1,39 @@
+"""Which frames to calibrate with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from edgekit.errors import EdgekitError
+
+
+class HasScene(Protocol):
+    scene: str
+
+
+Frame = TypeVar("Frame", bound=HasScene)
+
+
+def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
+    """``count`` of the frames (all where there are fewer), as many from every scene as it has or as its equal share is.
+
+    Evenly spaced inside a scene, in the order given. EdgekitError where there is no frame: data is never made up.
+    """
+    if not frames:
+        raise EdgekitError(
+            "there are no frames to calibrate with",
+            where="data",
+            fix="calibrate with frames of the recipe's train split, or name a folder with --calibration-frames DIR",
+        )
+    scenes: dict[str, list[int]] = defaultdict(list)
+    for index, frame in enumerate(frames):
+        scenes[frame.scene].append(index)
+    left, chosen = min(count, len(frames)), []
+    # From the smallest scene on: what it lacks of its share goes to those that follow.
+    for done, members in enumerate(sorted(scenes.values(), key=len)):
+        share = min(len(members), -(-left // (len(scenes) - done)))
+        chosen += [members[(2 * i + 1) * len(members) // (2 * share)] for i in range(share)]
+        left -= share
+    return [frames[i] for i in sorted(chosen)]
