@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import onnx
@@ -40,6 +40,11 @@ def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.Mo
 
     EdgekitError for a size that is no multiple of 16; GraphError where what comes out is not what it should be.
     """
+    return bodies(student, size, (opset,))[opset]
+
+
+def bodies(student: Student, size: tuple[int, int], opsets: Sequence[int]) -> dict[int, onnx.ModelProto]:
+    """One export in several operator sets: the same graph under the same names. See ``body``."""
     if any(side <= 0 or side % SIZE_MULTIPLE for side in size):
         up = "x".join(str(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in size)
         raise EdgekitError(
@@ -47,7 +52,14 @@ def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.Mo
             where="--size",
             fix=f"give {up}: the Predictor fits frames of any size into it",
         )
-    model = at_opset(_simplified(_export(fused(student).network, size)), opset)
+    exported = _simplified(_export(fused(student).network, size))
+    return {opset: _settled(exported, student, opset) for opset in opsets}
+
+
+def _settled(exported: onnx.ModelProto, student: Student, opset: int) -> onnx.ModelProto:
+    """The exported graph in one operator set, in the form that every file is made of."""
+    model = onnx.ModelProto()
+    model.CopyFrom(at_opset(exported, opset))
     scale_resizes(model)
     pad_by_pad(model)
     model = readable(model)

@@ -24,6 +24,13 @@ class Draft:
         self._prefix = prefix
         self._constants = {tensor.name for tensor in self.model.graph.initializer}
 
+    @classmethod
+    def within(cls, other: Draft, prefix: str) -> Draft:
+        """Another prefix for the same model, which is not copied."""
+        out = cls.__new__(cls)
+        out.model, out._prefix, out._constants = other.model, prefix, other._constants
+        return out
+
     @property
     def graph(self) -> onnx.GraphProto:
         return self.model.graph

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgekit.errors import EdgekitError
-from edgekit.export.body import body
+from edgekit.export.body import bodies, body
 from edgekit.graphs.read import opset
 from edgekit.students.registry import STUDENTS
 
@@ -24,7 +24,7 @@ def run(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict[str, np.nda
 @pytest.fixture(scope="module", params=sorted(STUDENTS))
 def exported(request, student_of):
     student = student_of(request.param, width=None)
-    return student, body(student, SIZE), body(student, SIZE, opset=19)
+    return student, *bodies(student, SIZE, (17, 19)).values()
 
 
 def test_every_student_says_the_same_in_onnx(exported):
