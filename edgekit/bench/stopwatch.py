@@ -17,7 +17,7 @@ LEAST_WARM_UPS = 3
 class Plan:
     """When a measurement is long enough: ``duration`` seconds and ``runs`` runs, whichever ends later.
 
-    warm_up  seconds that are run and thrown away first (at least three runs)
+    warm_up  seconds that are run and thrown away first (at least three runs, none for 0)
     """
 
     warm_up: float = 0.2
@@ -66,7 +66,7 @@ def measure(
     progress  gets how much of the plan is done, 0 to 1
     """
     start, warm_ups = clock(), 0
-    while warm_ups < LEAST_WARM_UPS or clock() - start < plan.warm_up:
+    while plan.warm_up and (warm_ups < LEAST_WARM_UPS or clock() - start < plan.warm_up):
         once()
         warm_ups += 1
     taken: dict[str, list[float]] = {}

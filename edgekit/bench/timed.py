@@ -33,7 +33,7 @@ class Pipelined(Protocol):
     def time_many(self, count: int) -> float:
         """``count`` queries, the copies of one overlapping with the compute of another where the backend can do that.
 
-        Returns host time from before the first is enqueued until the last is complete.
+        Returns ms of host time from before the first is enqueued until the last is complete.
         """
 
 

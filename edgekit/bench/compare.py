@@ -1,0 +1,131 @@
+"""Is B slower than A? By a rule that is stated, with a known rate of false alarms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+LEAST_EFFECT = 0.03
+CONFIDENCE = 0.99
+RESAMPLES = 2000
+LEAST_SAMPLES = 30
+COMPARED = ("end_to_end", "graph", "latency", "compute")
+"""The timings that are compared, where both sides have them; the others are parts of these."""
+
+Verdict = Literal["regression", "improvement", "same", "undecided"]
+
+RULE = (
+    "Rule: the ratio of the medians, B to A, with a one-sided {confidence:.0%} bound on either side, shared among the "
+    "timings that are compared (Bonferroni). The bounds come from a circular block bootstrap of {resamples} resamples "
+    "with blocks of √n consecutive runs, since neighbouring runs resemble each other. Regression: the lower bound is "
+    "above {slower:.3f}, so B is slower by more than {effect:.0%} beyond what the scatter of the runs explains. "
+    "Improvement: the upper bound is below {faster:.3f}. Same: both bounds lie between. Undecided: neither; measure "
+    "longer. What changes from one start of a program to the next, one measurement of each cannot see: the "
+    "{effect:.0%} stand for it."
+)
+
+
+def rule(effect: float = LEAST_EFFECT, confidence: float = CONFIDENCE) -> str:
+    """The rule in words and numbers, for output and documentation."""
+    return RULE.format(
+        confidence=confidence, resamples=RESAMPLES, effect=effect, slower=1 + effect, faster=1 / (1 + effect)
+    )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One timing of A beside that of B. ``a``, ``b``: medians in ms; ``low``, ``high``: bounds of ``ratio`` = b / a."""
+
+    timing: str
+    a: float
+    b: float
+    ratio: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+def compare(a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST_EFFECT) -> list[Finding]:
+    """Two measurements (see ``document``), timing by timing. ValueError where they have none in common."""
+    names = [n for n in COMPARED if n in a["timings"] and n in b["timings"]]
+    if not names:
+        raise ValueError("the two measurements have no timing in common")
+    confidence = 1 - (1 - CONFIDENCE) / len(names)
+    return [
+        _find(name, a["timings"][name]["samples_ms"], b["timings"][name]["samples_ms"], effect, confidence)
+        for name in names
+    ]
+
+
+def _find(timing: str, a: Sequence[float], b: Sequence[float], effect: float, confidence: float) -> Finding:
+    rng = np.random.default_rng(0)  # the same files give the same answer
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    ratio = float(np.median(b) / np.median(a))
+    ratios = np.log(resampled_medians(b, rng)) - np.log(resampled_medians(a, rng))
+    low, high = (float(v) for v in np.exp(np.quantile(ratios, [1 - confidence, confidence])))
+    return Finding(timing, float(np.median(a)), float(np.median(b)), ratio, low, high, _verdict(low, high, effect))
+
+
+def _verdict(low: float, high: float, effect: float) -> Verdict:
+    slower, faster = 1 + effect, 1 / (1 + effect)
+    if low > slower:
+        return "regression"
+    if high < faster:
+        return "improvement"
+    return "same" if faster < low and high < slower else "undecided"
+
+
+def resampled_medians(values: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
+    """Medians (resamples,) of series drawn from ``values`` in blocks of √n neighbours, its end joined to its start.
+
+    Politis & Romano, A circular block-resampling procedure for stationary data, 1992.
+    """
+    n = len(values)
+    block = max(1, math.isqrt(n))
+    blocks = -(-n // block)
+    medians = np.empty(resamples)
+    step = max(1, 2_000_000 // n)  # resamples at a time: tens of megabytes, however long the series
+    for first in range(0, resamples, step):
+        count = min(step, resamples - first)
+        starts = rng.integers(0, n, (count, blocks, 1))
+        drawn = ((starts + np.arange(block)) % n).reshape(count, -1)[:, :n]
+        medians[first : first + count] = np.median(values[drawn], axis=1)
+    return medians
+
+
+MUST_MATCH = (
+    ("machine", "processor"),
+    ("machine", "board"),
+    ("machine", "usable_cores"),
+    ("subject", "student"),
+    ("subject", "size"),
+    ("subject", "batch"),
+    ("subject", "precision"),
+    ("subject", "lane"),
+    ("subject", "backend"),
+    ("subject", "runtime"),
+    ("subject", "threads"),
+    ("telemetry", "power_mode"),
+    ("telemetry", "clocks_locked"),
+)
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
+    """What else differs between the two, one line each: a change of it may be the whole difference in time."""
+    for part, key in MUST_MATCH:
+        left, right = ((side.get(part) or {}).get(key) for side in (a, b))
+        if left != right:
+            yield f"{part} {key.replace('_', ' ')}: {_say(left)} → {_say(right)}"
+    for side, name in ((a, "A"), (b, "B")):
+        for mark in side.get("marks", ()):
+            yield f"{name}: {mark}"
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, list):
+        return "×".join(map(str, value))
+    return "unknown" if value is None else str(value)

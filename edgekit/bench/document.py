@@ -1,0 +1,107 @@
+"""A measurement as one JSON document, and files of them: what ``bench --json`` prints and a suite's rows are.
+
+schema   1
+created  UTC, ISO 8601
+subject  what was measured: bundle, student, size, batch, precision, and what the backend says of itself
+machine  see ``machine``
+plan     warm_up and duration in seconds, runs
+timings  name → ``definition``, the fields of ``Summary`` and ``samples_ms``, every run in the order taken
+throughput  name → queries per second
+start_up, memory, accuracy, telemetry, soak, layers   or None
+marks    what a reader must know before believing a number, one sentence each
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.bench.statistics import summarise
+from edgekit.errors import EdgekitError
+
+SCHEMA = 1
+_GIVE = "give a file that `edgekit bench --json` or `edgekit bench suite` wrote"
+DEFINITIONS = {
+    "end_to_end": "host time from the uint8 frame to the maps at the frame's own size",
+    "prepare": "host time of the pre-processing before the graph",
+    "graph": "host time of the graph alone",
+    "finish": "host time of the post-processing after the graph",
+    "compute": "GPU Compute Time: event pair around the enqueue",
+    "h2d": "H2D Latency: event pair around the copies to the device",
+    "d2h": "D2H Latency: event pair around the copies to the host",
+    "latency": "Latency: H2D + GPU compute + D2H",
+    "enqueue": "Enqueue Time: host time of the launch",
+    "host": "End-to-End Host Latency: host time from the first copy to the last one complete",
+}
+"""The timings' names, and what each is; those from ``compute`` on are defined as trtexec defines them."""
+
+
+def timing(name: str, samples: np.ndarray) -> dict[str, Any]:
+    """An entry of ``timings``. Samples keep five significant digits, which is below what a clock tells."""
+    return {
+        "definition": DEFINITIONS[name],
+        **{key: _digits(value) for key, value in asdict(summarise(samples)).items()},
+        "samples_ms": [_digits(float(v)) for v in samples],
+    }
+
+
+def _digits(value: float) -> float:
+    return value if isinstance(value, int) else float(f"{value:.5g}")
+
+
+def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
+    """The measurements in a file, by label: one in a ``.json``, any number in a suite's ``.jsonl``.
+
+    A line that was cut off by a kill is left out; of several rows of one cell the last counts. EdgekitError where the
+    file is missing or holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgekitError(
+            f"the file cannot be read: {error}", where=str(path), fix="give a file of `edgekit bench --json`"
+        ) from None
+    if path.suffix == ".jsonl":
+        from edgekit.bench.rows import parse_rows
+
+        rows = [row for row in parse_rows(text, str(path)) if row["status"] == "done"]
+        for row in rows:
+            check_measurement(row["measurement"], str(path))
+        return {row["label"]: row["measurement"] for row in rows}
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise EdgekitError(
+            f"the file is no JSON: {error}", where=str(path), fix="give a file of `edgekit bench --json`"
+        ) from None
+    check_measurement(document, str(path))
+    return {label(document): document}
+
+
+def check_measurement(document: Any, where: str) -> None:
+    """EdgekitError for what is no measurement of this schema."""
+    if not isinstance(document, Mapping) or not isinstance(document.get("timings"), Mapping):
+        raise EdgekitError("this is not a measurement", where=where, fix=_GIVE)
+    if document.get("schema") != SCHEMA:
+        raise EdgekitError(
+            f"the measurement has schema {document.get('schema')!r}, this edgekit reads {SCHEMA}",
+            where=where,
+            fix="measure again, or read it with the edgekit that made it",
+        )
+    for name, entry in document["timings"].items():
+        samples = entry.get("samples_ms") if isinstance(entry, Mapping) else None
+        whole = isinstance(samples, list) and samples and all(isinstance(v, (int, float)) and v >= 0 for v in samples)
+        if not whole:
+            raise EdgekitError(f"the timing '{name}' has no samples", where=where, fix="measure again")
+
+
+def label(document: Mapping[str, Any]) -> str:
+    """A short name of what was measured: ``repseg 544×960 int8 onnxruntime``."""
+    subject = document["subject"]
+    size = "×".join(map(str, subject["size"]))
+    return f"{subject['student']} {size} {subject['precision']} {subject['backend']}"

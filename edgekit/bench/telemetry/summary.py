@@ -1,0 +1,88 @@
+"""What the readings of a measurement come to, and what a reader must know before believing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from edgekit.bench.telemetry.energy import energy
+from edgekit.bench.telemetry.reading import Reading, total_rails
+from edgekit.bench.telemetry.sampler import Sampler
+from edgekit.bench.telemetry.state import PowerState
+from edgekit.bench.telemetry.throttling import find_drops
+
+Window = tuple[float, float]
+
+
+def summarise_telemetry(
+    sampler: Sampler, before: PowerState, after: PowerState, windows: Sequence[Window], frames: int
+) -> dict[str, Any]:
+    """Ready for JSON. ``windows``: when something was measured, on time.monotonic; ``frames`` ran in the first one,
+    which energy per frame is from."""
+    inside = [r for r in sampler.readings if any(began <= r.time <= ended for began, ended in windows)]
+    joules = energy(sampler.readings, *windows[0])
+    drops = [drop for window in windows for drop in find_drops(sampler.readings, *window)]
+    rails = sorted({name for r in inside for name in r.rails})
+    total = total_rails(inside[0].rails) if inside else None
+    return {
+        **before.as_json(),
+        "before": before.as_json(),
+        "after": after.as_json(),
+        "source": sampler.source,
+        "trouble": sampler.trouble,
+        "readings": len(inside),
+        "power_mw": {name: _spread(r.rails.get(name) for r in inside) for name in rails},
+        "total_mw": _spread(r.power for r in inside),
+        "total_is": "+".join(total) if total else None,
+        "energy_mj_per_frame": None if joules is None else round(1000 * joules / frames, 4),
+        "temperatures_c": _temperatures(inside),
+        "gpu_load": _spread(r.gpu_load for r in inside),
+        "gpu_mhz": _spread(r.gpu_mhz for r in inside),
+        "cpu_load": _spread(fmean(r.cpu_load) if r.cpu_load else None for r in inside),
+        "cpu_mhz": _spread(max(r.cpu_mhz, default=None) for r in inside),
+        "emc_load": _spread(r.emc_load for r in inside),
+        "emc_mhz": _spread(r.emc_mhz for r in inside),
+        "ram_mib": _spread(r.ram for r in inside),
+        "throttled": bool(drops) if _clocks_seen(inside) else None,
+        "drops": [str(drop) for drop in drops],
+    }
+
+
+def marks(telemetry: dict[str, Any]) -> list[str]:
+    """Sentences that belong beside the numbers; none where nothing is to be said."""
+    said = []
+    locked = {telemetry["before"]["clocks_locked"], telemetry["after"]["clocks_locked"]}
+    if False in locked:
+        said.append("taken without locked clocks: they may differ next time (on a Jetson: sudo jetson_clocks)")
+    elif None in locked:
+        said.append("it is not known whether the clocks were locked: this machine does not tell")
+    modes = [telemetry[when]["power_mode"] for when in ("before", "after")]
+    if modes[0] != modes[1]:
+        said.append(f"the power mode changed while measuring, from {modes[0]} to {modes[1]}")
+    said += [f"throttled: {drop}" for drop in telemetry["drops"]]
+    if telemetry["trouble"]:
+        said.append(f"no telemetry: {telemetry['trouble']}")
+    return said
+
+
+def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
+    known = [v for v in values if v is not None]
+    if not known:
+        return None
+    return {name: round(of(known), 2) for name, of in _SPREAD.items()}
+
+
+_SPREAD: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "min": min, "max": max}
+
+
+def _temperatures(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
+    found = {}
+    for name in sorted({name for r in readings for name in r.temperatures}):
+        values = [r.temperatures[name] for r in readings if name in r.temperatures]
+        found[name] = {"start": values[0], "end": values[-1], "max": max(values)}
+    return found
+
+
+def _clocks_seen(readings: Sequence[Reading]) -> bool:
+    return any(r.gpu_mhz or r.cpu_mhz for r in readings)
