@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -53,3 +54,19 @@ def tiny() -> ModuleType:
 def tiny_bundle(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a whole small bundle; do not write into it."""
     return tiny.write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`import pycuda` and `import tensorrt` find the fakes of tests/fakes, here and in child processes."""
+    folder = str(Path(__file__).parent / "fakes")
+
+    def forget() -> None:
+        for name in [n for n in sys.modules if n.partition(".")[0] in ("pycuda", "tensorrt")]:
+            del sys.modules[name]
+
+    forget()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    yield
+    forget()

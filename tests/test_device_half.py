@@ -22,6 +22,7 @@ CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
 RUNTIMES: dict[str, set[str]] = {
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
+    "edgekit.runtime.cuda.pycuda_device": {"pycuda"},
 }
 ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench")
 
