@@ -42,6 +42,7 @@ class Batch:
     ``labels``     per task (N, H, W) int64 with 255 = ignore (semantic) or (N, C, H, W) float32 with NaN
     ``soft``       per task (N, C, h, w) float32, the ensemble's prediction
     ``agreement``  per task (N, h, w) float32, how much its members agree; 0 outside the frame
+    ``frames``     which frames they are, N of ``split/name``
     """
 
     step: int
@@ -49,6 +50,7 @@ class Batch:
     labels: dict[str, Tensor] = field(default_factory=dict)
     soft: dict[str, Tensor] = field(default_factory=dict)
     agreement: dict[str, Tensor] = field(default_factory=dict)
+    frames: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device) -> Batch:
         return Batch(
@@ -57,6 +59,7 @@ class Batch:
                 {k: v.to(device, non_blocking=True) for k, v in part.items()}
                 for part in (self.inputs, self.labels, self.soft, self.agreement)
             ),
+            self.frames,
         )
 
 
@@ -112,14 +115,15 @@ class Batches:
     def __getitem__(self, step: int) -> Batch:
         plan = self._plan
         rng = np.random.default_rng([plan.seed, 2, step])
-        examples = []
+        examples, names = [], []
         for slot in range(plan.size):
             labelled = slot < plan.supervised
             draw, share = (self._labelled, plan.supervised) if labelled else (self._others, plan.size - plan.supervised)
             frame = draw[step * share + (slot if labelled else slot - plan.supervised)]
             examples.append(self._example(rng, frame, labelled))
+            names.append(f"{frame.split}/{frame.name}")
         self._cutmix(rng, examples)
-        return self._collate(step, examples)
+        return self._collate(step, examples, names)
 
     def _example(self, rng: np.random.Generator, frame: FrameInfo, labelled: bool) -> dict:
         plan, tasks = self._plan, self._frames.tasks
@@ -186,7 +190,7 @@ class Batches:
                     example[part][name] = array
 
     @staticmethod
-    def _collate(step: int, examples: list[dict]) -> Batch:
+    def _collate(step: int, examples: list[dict], names: list[str]) -> Batch:
         def stack(part: str) -> dict[str, Tensor]:
             out = {}
             for name in examples[0][part]:
@@ -198,7 +202,7 @@ class Batches:
                 out[name] = tensor
             return out
 
-        return Batch(step, *(stack(part) for part in ("inputs", "labels", "soft", "agreement")))
+        return Batch(step, *(stack(part) for part in ("inputs", "labels", "soft", "agreement")), names)
 
 
 def _view_of_target(view, task: Task, target: SoftMap, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

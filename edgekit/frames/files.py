@@ -1,7 +1,8 @@
-"""Files that are either whole or absent, and their hash."""
+"""Files that are either whole or absent, their hash, and what a refused write means."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -10,6 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgekit.errors import EdgekitError
+
+_PART = ".part-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
@@ -17,22 +24,46 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     Missing parent folders are made. The temporary file carries the final name in a folder of its own beside the
     target, so that writers that look at the suffix work, and a glob of the target's folder never meets half a file.
-    A reader sees the old file or the new one, also after a kill or a power cut.
+    A reader sees the old file or the new one, also after a kill or a power cut. EdgekitError where the disk is full or
+    the folder cannot be written.
 
     >>> with atomic_write("runs/metrics.json") as part:  # doctest: +SKIP
     ...     part.write_text("{}")
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_PART, dir=path.parent))
+        try:
+            part = folder / path.name
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Turn the system's refusal to write ``path`` into an EdgekitError that says what to do."""
     try:
-        part = folder / path.name
-        yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except OSError as error:
+        where = str(error.filename or path)
+        if error.errno in _FULL:
+            fix = "free some space there, then run the same command again: what is finished is kept"
+            raise EdgekitError(f"the disk is full: {error.strerror}", where=where, fix=fix) from error
+        if error.errno in _CLOSED:
+            fix = "make it writable, or choose another folder with --out"
+            raise EdgekitError(f"cannot write: {error.strerror}", where=where, fix=fix) from error
+        raise
+
+
+def remove_parts(folder: str | os.PathLike) -> None:
+    """Remove what killed writers left under ``folder``. Only for who alone writes there."""
+    for path in list(Path(folder).rglob(_PART + "*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def cache_folder() -> Path:

@@ -16,7 +16,7 @@ from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
 from edgekit.teachers.ensemble import Ensemble, only
 from edgekit.teachers.multimodal import MultiModal
-from edgekit.training.memory import keep_freed_memory
+from edgekit.training.memory import enough_memory, keep_freed_memory
 from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
@@ -40,7 +40,8 @@ def evaluate(bench: Workbench, predict: dict[str, Predict], split: str) -> dict[
     infos = bench.frames.frames(split)
     results = {}
     for name, one in predict.items():
-        with Progress(f"evaluating {name} on {split}", bench.log) as progress:
+        doing, fix = f"scoring {name} on whole frames of {split}", "lower ensemble.at_once or student.input_scale"
+        with Progress(f"evaluating {name} on {split}", bench.log) as progress, enough_memory(doing, "data", fix):
             progress.begin(len(infos))
             results[name] = score(
                 one,

@@ -24,20 +24,19 @@ Job = tuple[str, ...]
 """A worker's arguments behind the run: ``("teacher", "0")`` or ``("baseline",)``."""
 
 
-def train_at_once(run: Path, jobs: Sequence[Job], *, threads: int) -> None:
-    """Run every job, as many at a time as there are threads, which they share.
+def train_at_once(run: Path, jobs: Sequence[Job], *, at_once: int, threads: int) -> None:
+    """Run every job, ``at_once`` at a time, in ``threads`` threads each.
 
     EdgekitError of the first job that is refused, after the others were stopped at a checkpoint; KeyboardInterrupt
     after all were, on Ctrl-C.
     """
     view = view_for(sys.stderr)
     waiting, running = list(jobs), []
-    at_once = min(threads, len(jobs))
     try:
         with Interrupt() as interrupt:
             while waiting or running:
                 while waiting and len(running) < at_once and not interrupt.requested:
-                    running.append(_Worker(run, waiting.pop(0), max(1, threads // at_once), view))
+                    running.append(_Worker(run, waiting.pop(0), threads, view))
                 for worker in [w for w in running if not w.alive()]:
                     running.remove(worker)
                     worker.check()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +23,7 @@ from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
 from edgekit.pipeline.parallel import Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
-from edgekit.pipeline.stage import Stage
+from edgekit.pipeline.stage import Stage, locked
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import baseline_stage, check_student, teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
@@ -50,26 +52,29 @@ class Run:
         about = folder / "run.json"
         if not about.is_file():
             raise EdgekitError("this is not a run directory", where=str(folder), fix="give a folder that distill made")
+        recipe = folder / "recipe.yaml"
+        fix = "give the recipe to `edgekit distill` instead; finished stages are found again"
         try:
-            base = Path(json.loads(about.read_text())["base"])
-        except (ValueError, KeyError, TypeError) as error:
-            fix = "give the recipe to `edgekit distill` instead; finished stages are found again"
+            said = json.loads(about.read_text())
+            base = Path(said["base"])
+            whole = _sha256(recipe.read_text()) == said.get("recipe", _sha256(recipe.read_text()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
-        return cls(folder, load_model(Recipe, folder / "recipe.yaml"), base)
+        if not whole:  # a changed recipe is another run
+            raise EdgekitError("the run's recipe was changed or damaged", where=str(recipe), fix=fix)
+        return cls(folder, load_model(Recipe, recipe), base)
 
     def begin(self) -> None:
         """Write what the run is before it does anything: resolved recipe and environment."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write("recipe.yaml", dump(self.recipe))
-            self._write("run.json", json.dumps({"base": str(self.base.resolve()), "edgekit": __version__}, indent=2))
-            self._write("environment.json", json.dumps(environment(), indent=2))
-        except OSError as error:
-            raise EdgekitError(
-                f"cannot write the run: {error.strerror}",
-                where=str(self.folder),
-                fix="choose another folder with --out",
-            ) from error
+        recipe = dump(self.recipe)
+        about = {"base": str(self.base.resolve()), "edgekit": __version__, "recipe": _sha256(recipe)}
+        self._write("recipe.yaml", recipe)
+        self._write("run.json", json.dumps(about, indent=2))
+        self._write("environment.json", json.dumps(environment(), indent=2))
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the directory against a second run of the same recipe. EdgekitError where there is one."""
+        return locked(self.folder, "another run is working in this directory")
 
     def bench(self) -> Workbench:
         return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")
@@ -84,6 +89,11 @@ def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict
 
     ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
     """
+    with run.locked():
+        return _distill(run, baseline=baseline, jobs=jobs)
+
+
+def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any]:
     began = time.perf_counter()
     run.begin()
     bench = run.bench()
@@ -133,16 +143,22 @@ def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict
 
 
 def _train_independent(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train what depends on the data alone, several at once, where that is faster than one after the other."""
+    """Train what depends on the data alone, several at once, where that is faster than one after the other.
+
+    The threads of each follow from how many there are, not from how many are left: sums in another number of threads
+    round differently, and a continued run is to end where an unbroken one does.
+    """
     stages: list[tuple[Stage, Job]] = [
         (teacher_stage(bench, i), ("teacher", str(i))) for i in range(len(run.recipe.teacher.members))
     ]
     if baseline:
         stages.append((baseline_stage(bench), ("baseline",)))
-    pending = list({stage.folder: job for stage, job in stages if stage.result() is None}.values())
-    threads = min(jobs or torch.get_num_threads(), torch.get_num_threads())
-    if device().type == "cpu" and threads > 1 and len(pending) > 1:
-        train_at_once(run.folder, pending, threads=threads)
+    alone = {stage.folder: (stage, job) for stage, job in stages}.values()
+    pending = [job for stage, job in alone if stage.result() is None]
+    threads = torch.get_num_threads()
+    at_once = min(jobs or threads, threads, len(alone))
+    if device().type == "cpu" and at_once > 1 and pending:
+        train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once)
 
 
 def evaluate_run(run: Run, split: str) -> dict[str, Any]:
@@ -200,6 +216,10 @@ def environment() -> dict[str, Any]:
         "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "packages": {name: _version(name) for name in packages},
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -12,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, sha256
+from edgekit.frames.files import atomic_write, remove_parts, sha256, writing
+from edgekit.training.progress import note
+
+PATIENCE = 15.0
+"""Seconds that a held stage is waited for: a worker whose parent was killed still writes its checkpoint."""
 
 
 class Stage:
@@ -31,7 +36,8 @@ class Stage:
         try:
             done = json.loads(self._marker.read_text())
             intact = all(sha256(self.folder / name) == digest for name, digest in done["files"].items())
-            return done["result"] if intact else None
+            # a marker of before there were digests has none
+            return done["result"] if intact and done.get("digest", _digest(done)) == _digest(done) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or not one that we wrote
             return None
 
@@ -44,6 +50,7 @@ class Stage:
             "files": {name: sha256(self.folder / name) for name in files},
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
+        done["digest"] = _digest(done)
         with atomic_write(self._marker) as part:
             part.write_text(json.dumps(done, indent=2))
 
@@ -54,30 +61,61 @@ class Stage:
             yield False
             return
         with self.locked():
-            yield self.result() is None  # another process may have finished it in between
+            todo = self.result() is None  # another process may have finished it in between
+            if todo and self._marker.exists():
+                note(self.name, f"what was stored in {self.folder} is damaged, and is made again")
+            yield todo
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the stage against other processes. The kernel lets go of the lock when its holder dies, however.
+        """Hold the stage against other processes; what killed ones left half-written is removed.
 
         EdgekitError where another run holds it, or where the folder cannot be written.
         """
+        with locked(self.folder, f"another run is working on the stage '{self.name}'", patience=PATIENCE):
+            yield
+
+
+@contextmanager
+def locked(folder: Path, taken: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a folder, made where it is missing. The kernel lets go of the lock when its holder dies, however it dies.
+
+    EdgekitError saying ``taken`` where another process still holds it after ``patience`` seconds, or where the folder
+    cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # not inherited by the processes that are started meanwhile, which may outlive this one
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(handle, folder, taken, patience)
+        remove_parts(folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, folder: Path, taken: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise EdgekitError(
-                f"cannot write: {error.strerror}", where=str(self.folder), fix="choose another folder with --out"
-            ) from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(handle, 100, 0).decode(errors="replace").strip()
                 raise EdgekitError(
-                    f"another run is working on the stage '{self.name}'",
-                    where=str(self.folder),
+                    f"{taken} ({holder})" if holder else taken,
+                    where=str(folder),
                     fix="wait for it to end, or give this run another folder with --out",
                 ) from None
-            yield
-        finally:
-            os.close(handle)
+            time.sleep(0.1)
+    with writing(folder):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+
+
+def _digest(done: dict[str, Any]) -> str:
+    """The SHA-256 of what a marker says beside its digest."""
+    rest = {key: value for key, value in done.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,7 @@ from edgekit.tasks import kind_of
 from edgekit.teachers.ensemble import Ensemble, members_of
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.interrupt import Interrupt
-from edgekit.training.memory import keep_freed_memory
+from edgekit.training.memory import enough_memory, keep_freed_memory
 from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
@@ -27,7 +27,8 @@ def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble
     """The recipe's ensemble of these networks."""
     recipe = bench.recipe
     members = members_of(recipe.ensemble, len(networks), recipe.teacher.modalities, recipe.teacher.masking)
-    return Ensemble(networks, members, average=recipe.ensemble.average, precision=recipe.teacher.train.precision)
+    precision, config = recipe.teacher.train.precision, recipe.ensemble
+    return Ensemble(networks, members, average=config.average, precision=precision, at_once=config.at_once)
 
 
 def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -53,17 +54,21 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
     """
     recipe = bench.recipe
     teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
-    stage = bench.stage("targets", teachers, recipe.ensemble, recipe.targets, recipe.teacher.train.precision)
+    asked = recipe.ensemble.model_dump(exclude={"at_once"})  # how much at a time is no part of the answer
+    stage = bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
     store = TargetStore(stage.folder, bench.tasks, recipe.targets)
     frames = bench.frames.frames("train")
     facts = stage.result()
     missing = [f for f in frames if not store.has(f)]
+    damaged = sum(store.path(f).exists() for f in missing)
     if facts is not None and not missing:
         return store, facts, stage.key
     keep_freed_memory()
     began = time.perf_counter()
     with stage.locked(), Progress("targets", bench.log) as progress, Interrupt() as interrupt:
         progress.begin(len(frames), len(frames) - len(missing))
+        if damaged:
+            progress.note(f"{damaged} stored targets are damaged, and are computed again")
         for done, frame in enumerate(missing, len(frames) - len(missing) + 1):
             store.write(frame, ask(bench, ensemble, frame))
             progress.step(done)
@@ -84,10 +89,21 @@ def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, Sof
     inputs = encode_inputs(bench.frames, frame, bench.recipe.teacher.modalities)
     height, width = next(iter(inputs.values())).shape[-2:]
     stride = bench.recipe.targets.stride
-    predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)))
+    with _room_for(ensemble, height, width):
+        predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)))
     out = {}
     for task in bench.tasks:
         soft = predictions[task.name].soft[0].permute(1, 2, 0).cpu().numpy()
         agreement = 1.0 - predictions[task.name].disagreement[0].cpu().numpy()
         out[task.name] = SoftMap(np.ascontiguousarray(soft), agreement)
     return out
+
+
+def _room_for(ensemble: Ensemble, height: int, width: int):
+    """EdgekitError that says what to lower where the passes of one frame need more memory than there is."""
+    at_once = ensemble.largest_batch
+    return enough_memory(
+        f"asking {at_once} members at once about a frame of {height}×{width}",
+        "ensemble.at_once",
+        f"lower ensemble.at_once ({at_once}) or the largest of ensemble.scales",
+    )

@@ -20,6 +20,7 @@ from edgekit.training import checkpoint
 from edgekit.training.checkpoint import Latest
 from edgekit.training.config import TrainConfig
 from edgekit.training.loop import train
+from edgekit.training.memory import enough_memory
 from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
@@ -79,7 +80,7 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
             batches = Batches(bench.frames, _plan(bench, recipe.teacher.train, names, seed, None))
             objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
             title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
-            _train(bench, stage, network, objective, batches, recipe.teacher.train, title, _save_state)
+            _train(bench, stage, network, objective, batches, recipe.teacher.train, "teacher.train", title, _save_state)
     network.load_state_dict(checkpoint.load(stage.folder / "network.pt")["state"])
     return network.to(device()).eval()
 
@@ -122,7 +123,7 @@ def train_student(
             batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
             objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"
-            _train(bench, stage, student, objective, batches, config, title, lambda s, path: s.save(path))
+            _train(bench, stage, student, objective, batches, config, "distill.train", title, Student.save)
     return load_student(stage.folder / "network.pt"), stage
 
 
@@ -148,8 +149,13 @@ def new_student(bench: Workbench) -> Student:
     )
 
 
-def _train(bench: Workbench, stage, network, objective, batches, config: TrainConfig, title: str, save) -> None:
-    with Progress(title, bench.log) as progress:
+def _train(
+    bench: Workbench, stage, network, objective, batches, config: TrainConfig, key: str, title: str, save
+) -> None:
+    size, crop = config.batch_size, "×".join(map(str, config.crop))
+    doing = f"training {title} on batches of {size} frames of {crop}"
+    fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop})"
+    with Progress(title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
         trained = train(network, objective, batches, config, folder=stage.folder, progress=progress)
     save(trained, stage.folder / "network.pt")
     stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])

@@ -72,6 +72,7 @@ class EnsembleConfig(BaseModel):
     vertical_flips: bool = Field(False, description="… and top-bottom, for cameras that look down")
     scales: list[float] = Field([1.0], min_length=1, description="each at these sizes; one pass alone uses the first")
     average: Literal["probability", "logit"] = Field("probability", description="what is averaged over members")
+    at_once: int = Field(8, ge=1, description="passes in a batch, which bounds memory whatever the number of members")
     seed: int = Field(0, ge=0, description="of the maskings")
 
     @field_validator("scales")

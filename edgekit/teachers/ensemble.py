@@ -18,8 +18,6 @@ from edgekit.teachers.masking import distinct_maskings
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.precision import autocast
 
-_MOST_AT_ONCE = 8  # passes in a batch: bounds memory whatever the number of members
-
 
 @dataclass(frozen=True)
 class Member:
@@ -70,9 +68,11 @@ class Ensemble:
         *,
         average: str = "probability",
         precision="auto",
+        at_once: int = 8,
     ):
         self.networks = [n.eval() for n in networks]
         self.members = list(members)
+        self.at_once = at_once
         self._average = average
         self._precision = precision
 
@@ -86,13 +86,18 @@ class Ensemble:
                 sums[task.name].add(soft)
         return {name: Prediction(total.mean(), total.disagreement()) for name, total in sums.items()}
 
+    @property
+    def largest_batch(self) -> int:
+        """How many passes run at once."""
+        return max(len(group) for group in self._groups())
+
     def _groups(self) -> Iterator[list[Member]]:
         """Members that differ in their masking alone share a batch: they see the same pixels of the same frame."""
         alike = groupby(self.members, key=lambda m: (m.network, m.scale, m.mirror_x, m.mirror_y))
         for _, members in alike:
             members = list(members)
-            for start in range(0, len(members), _MOST_AT_ONCE):
-                yield members[start : start + _MOST_AT_ONCE]
+            for start in range(0, len(members), self.at_once):
+                yield members[start : start + self.at_once]
 
     def _ask(
         self, group: list[Member], inputs: dict[str, Tensor], size: tuple[int, int]

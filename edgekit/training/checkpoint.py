@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -14,10 +16,12 @@ from edgekit.frames.files import atomic_write, sha256
 
 
 def save(path: Path, state: dict[str, Any]) -> str:
-    """Write tensors and plain values atomically; returns the file's SHA-256."""
+    """Write tensors and plain values atomically; returns the file's SHA-256. EdgekitError where the disk is full."""
+    buffer = io.BytesIO()  # torch's own writer tells a full disk as an internal error, and would be hashed as it lies
+    torch.save(state, buffer)
     with atomic_write(path) as part:
-        torch.save(state, part)
-        return sha256(part)
+        part.write_bytes(buffer.getbuffer())
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
 
 
 def load(path: Path, digest: str | None = None) -> dict[str, Any]:

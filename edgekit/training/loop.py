@@ -59,7 +59,7 @@ def train(
     scaler = torch.amp.GradScaler(where.type, enabled=resolve(config.precision, where.type) == torch.float16)
     ema = EMA(network, config.ema)
     latest = Latest(folder)
-    start, spent = _restore(latest, network, ema, optimiser, scaler)
+    start, spent = _restore(latest, network, ema, optimiser, scaler, progress)
     saved_at = time.monotonic()
     prefetch = Prefetch(batches, start, config.steps, workers=config.workers)
     progress.begin(config.steps, start, spent=spent)
@@ -68,7 +68,7 @@ def train(
             for step, batch in prefetch:
                 terms = objective(batch.to(where))
                 total = torch.stack(list(terms.values())).sum()
-                _check_finite("loss", total, terms, step)
+                _check_finite("loss", total, terms, step, batch, progress.title)
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:
                     group["lr"] = rate
@@ -77,7 +77,7 @@ def train(
                 scaler.unscale_(optimiser)
                 norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
                 if not scaler.is_enabled():  # it skips such steps by itself
-                    _check_finite("gradient", norm, terms, step)
+                    _check_finite("gradient", norm, terms, step, batch, progress.title)
                 scaler.step(optimiser)
                 scaler.update()
                 ema.update()
@@ -104,13 +104,15 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int) -> None:
+def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int, batch: Batch, stage: str) -> None:
     """Before the weights change, so that no checkpoint ever holds NaN."""
     if torch.isfinite(value):
         return
-    listed = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
+    bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+    listed = ", ".join(f"{name} {term.item():g}" for name, term in terms.items())
     raise EdgekitError(
-        f"the {what} is not finite at step {step}: {listed}",
+        f"the {what} is not finite at step {step}: {listed}" + (f"; see {' and '.join(bad)}" if bad else ""),
+        where=f"{stage}, step {step}, frames " + ", ".join(batch.frames),
         fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",
     )
 
@@ -129,8 +131,16 @@ def _save(latest: Latest, step: int, seconds: float, network: nn.Module, ema: EM
     )
 
 
-def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) -> tuple[int, float]:
-    state = latest.load()
+def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler, progress: Progress) -> tuple[int, float]:
+    """(steps done, seconds spent): from the newest checkpoint, from nothing where there is none or a damaged one."""
+    try:
+        state = latest.load()
+        if state is not None and not _fits(state, network):
+            raise EdgekitError("the checkpoint is of another network")
+    except EdgekitError as error:
+        progress.note(f"{error.what}; training starts from step 0")
+        latest.clear()
+        state = None
     if state is None:
         return 0, 0.0
     network.load_state_dict(state["network"])
@@ -139,3 +149,17 @@ def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler) ->
     optimiser.load_state_dict(state["optimiser"])
     scaler.load_state_dict(state["scaler"])
     return state["step"], state["seconds"]
+
+
+def _fits(state: dict, network: nn.Module) -> bool:
+    """Whether a checkpoint holds all that ``_save`` writes, for a network of this shape."""
+    keys = {"step", "seconds", "network", "ema", "ema_updates", "optimiser", "scaler"}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    return (
+        isinstance(state, dict)
+        and keys <= state.keys()
+        and all(
+            isinstance(state[part], dict) and {n: getattr(v, "shape", None) for n, v in state[part].items()} == shapes
+            for part in ("network", "ema")
+        )
+    )

@@ -1,9 +1,15 @@
-"""Keep freed memory in the process while training on a CPU."""
+"""Memory: keep what is freed in the process, and say what to lower where it runs out."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from edgekit.errors import EdgekitError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
@@ -23,3 +29,20 @@ def keep_freed_memory() -> bool:
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
     accepted = [mallopt(option, value) == 1 for option, value in settings]  # every option, also after a refusal
     return all(accepted)
+
+
+@contextmanager
+def enough_memory(doing: str, where: str, fix: str) -> Iterator[None]:
+    """EdgekitError where memory runs out in the block, on a CPU or a GPU, instead of the allocator's own error."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EdgekitError(f"out of memory {doing}: {reason}", where=where, fix=fix) from error
+
+
+def _ran_out(error: Exception) -> bool:
+    # torch's CPU allocator has no error type of its own
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from edgekit.frames.files import writing
 from edgekit.training.views import view_for
 
 LOG_SECONDS = 10.0
@@ -72,10 +73,12 @@ class Progress:
         self._view.show(self.title, done, self._total, note, (self._total - done) / rate if rate else 0.0)
         if self._log and (now - self._logged_at >= self._log_interval or done == self._total):
             self._logged_at = now
-            entry = {"stage": self.title, "step": done, "seconds": round(self.seconds, 3), "rate": rate, **facts}
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._log, "a") as file:  # one short write: workers append to the same file
-                file.write(json.dumps(entry) + "\n")
+            self._write({"stage": self.title, "step": done, "seconds": round(self.seconds, 3), "rate": rate, **facts})
+
+    def note(self, text: str) -> None:
+        """Something the user should know that stops nothing; kept in the log too."""
+        self._view.note(self.title, text)
+        self._write({"stage": self.title, "note": text})
 
     def count(self, done: int, total: int) -> None:
         """The form of a plain callback: begins by itself."""
@@ -85,6 +88,18 @@ class Progress:
 
     def end(self) -> None:
         self._view.close()
+
+    def _write(self, entry: dict) -> None:
+        if self._log:
+            with writing(self._log):
+                self._log.parent.mkdir(parents=True, exist_ok=True)
+                with open(self._log, "a") as file:  # one short write: workers append to the same file
+                    file.write(json.dumps(entry) + "\n")
+
+
+def note(title: str, text: str) -> None:
+    """``Progress.note`` where there is no progress to show."""
+    view_for(sys.stderr).note(title, text)
 
 
 def _say(name: str, value: float) -> str:

@@ -21,6 +21,8 @@ class View(Protocol):
 
     def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None: ...
 
+    def note(self, title: str, text: str) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -35,6 +37,9 @@ class LineView:
     def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
         left = "" if eta is None else f" eta {eta:.0f} s"
         print(f"{title}: {done}/{total} {note}{left}", file=self._stream, flush=True)
+
+    def note(self, title: str, text: str) -> None:
+        print(f"{title}: {text}", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -58,6 +63,9 @@ class BarView:
             self._tasks[title] = self._bars.add_task(title, total=total, note="")
         self._bars.update(self._tasks[title], completed=done, total=total, note=note)
 
+    def note(self, title: str, text: str) -> None:
+        self._bars.console.print(f"{title}: {text}", markup=False, highlight=False)
+
     def close(self) -> None:
         self._bars.stop()
 
@@ -72,6 +80,9 @@ class JsonView:
     def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
         shown = {"title": title, "done": done, "total": total, "note": note, "eta": eta}
         print(json.dumps(shown), file=self._stream, flush=True)
+
+    def note(self, title: str, text: str) -> None:
+        print(json.dumps({"title": title, "text": text}), file=self._stream, flush=True)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -88,7 +99,10 @@ def forward(line: str, view: View) -> bool:
     """Show what a ``JsonView`` printed; False where the line is something else."""
     try:
         shown = json.loads(line)
-        view.show(shown["title"], shown["done"], shown["total"], shown["note"], shown["eta"])
+        if "text" in shown:
+            view.note(shown["title"], shown["text"])
+        else:
+            view.show(shown["title"], shown["done"], shown["total"], shown["note"], shown["eta"])
     except (ValueError, KeyError, TypeError):
         return False
     return True

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, sha256
+
+LIMITED = """
+import resource, sys
+from edgekit.frames.files import atomic_write
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+with atomic_write(sys.argv[1]) as part:
+    part.write_bytes(bytes(2000))
+"""
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -29,6 +40,22 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_no_room_is_told_and_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "a.bin"
+    target.write_text("old")
+    command = [sys.executable, "-c", LIMITED, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "EdgekitError: the disk is full" in done.stderr and str(tmp_path) in done.stderr
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EdgekitError, match="cannot write") as caught, atomic_write(tmp_path / "file" / "a.txt"):
+        pass
+    assert caught.value.where.startswith(str(tmp_path / "file")) and "--out" in caught.value.fix
 
 
 def test_an_existing_file_is_replaced(tmp_path):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from edgekit.cli.main import main
 from edgekit.frames.images import write_png
 
 
@@ -66,3 +72,34 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw_frame(base / "photographs" / split, f"f{i}", i)
     (base / "tiny.yaml").write_text(RECIPE)
     return base
+
+
+@pytest.fixture(scope="session")
+def tell():
+    """Run `edgekit …` as a function of its arguments: exit code, the one document on stdout, and stderr."""
+
+    def tell(*args: object) -> SimpleNamespace:
+        out, err = io.StringIO(), io.StringIO()
+        torch.set_num_threads(1)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([*map(str, args), "--json"])
+        return SimpleNamespace(code=code, found=json.loads(out.getvalue()), err=err.getvalue())
+
+    return tell
+
+
+@pytest.fixture(scope="session")
+def first(photographs, tell, tmp_path_factory) -> SimpleNamespace:
+    """The first run of the recipe: ``root`` of runs, ``run`` folder, ``found`` document."""
+    root = tmp_path_factory.mktemp("runs")
+    done = tell("distill", photographs / "tiny.yaml", "--out", root)
+    assert done.code == 0, done.err
+    return SimpleNamespace(recipe=photographs / "tiny.yaml", root=root, run=Path(done.found["run"]), **vars(done))
+
+
+@pytest.fixture
+def copied(first, tmp_path) -> SimpleNamespace:
+    """The same, in a folder that a test may damage."""
+    root = tmp_path / "runs"
+    shutil.copytree(first.root, root)
+    return SimpleNamespace(recipe=first.recipe, root=root, run=root / first.run.name, found=first.found)

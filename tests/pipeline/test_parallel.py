@@ -37,7 +37,7 @@ def trained(bench) -> list[dict]:
 def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path, capfd):
     apart, together = run_of(photographs, tmp_path / "apart"), run_of(photographs, tmp_path / "together")
     distill(apart, jobs=1)
-    train_at_once(together.folder, [("teacher", "0"), ("teacher", "1"), ("baseline",)], threads=2)
+    train_at_once(together.folder, [("teacher", "0"), ("teacher", "1"), ("baseline",)], at_once=2, threads=1)
     expected, found = trained(apart.bench()), trained(together.bench())
     assert len(found) == len(expected) == 3
     for one, other in zip(expected, found, strict=True):
@@ -50,7 +50,7 @@ def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path,
 def test_a_workers_refusal_is_raised_here(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.learning_rate=1e30", "teacher.train.warmup=0")
     with pytest.raises(EdgekitError, match="not finite at step"):
-        train_at_once(run.folder, [("teacher", "0")], threads=1)
+        train_at_once(run.folder, [("teacher", "0")], at_once=1, threads=1)
 
 
 def test_a_worker_that_is_killed_is_said_to_be(photographs, tmp_path):
@@ -68,7 +68,7 @@ def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
     script = (
         "from pathlib import Path; from edgekit.pipeline.parallel import train_at_once;"
-        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0'), ('teacher', '1')], threads=2)"
+        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0'), ('teacher', '1')], at_once=2, threads=1)"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=environment)

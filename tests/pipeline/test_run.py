@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import shutil
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
-from edgekit.cli.main import main
 from edgekit.students.student import load_student
 from edgekit.training import loop
-
-
-@pytest.fixture(scope="module")
-def tell():
-    """Run `edgekit …` as a function of its arguments: exit code, the one document on stdout, and stderr."""
-
-    def tell(*args: object) -> SimpleNamespace:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([*map(str, args), "--json"])
-        return SimpleNamespace(code=code, found=json.loads(out.getvalue()), err=err.getvalue())
-
-    return tell
-
-
-@pytest.fixture(scope="module")
-def first(photographs, tell, tmp_path_factory) -> SimpleNamespace:
-    """The first run of the recipe: ``root`` of runs, ``run`` folder, ``found`` document."""
-    root = tmp_path_factory.mktemp("runs")
-    done = tell("distill", photographs / "tiny.yaml", "--out", root)
-    assert done.code == 0, done.err
-    return SimpleNamespace(recipe=photographs / "tiny.yaml", root=root, run=Path(done.found["run"]), **vars(done))
-
-
-@pytest.fixture
-def copied(first, tmp_path) -> SimpleNamespace:
-    """The same, in a folder that a test may damage."""
-    root = tmp_path / "runs"
-    shutil.copytree(first.root, root)
-    return SimpleNamespace(recipe=first.recipe, root=root, run=root / first.run.name, found=first.found)
 
 
 def times(root: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,11 @@ with Stage(Path(sys.argv[1]), "teacher", "abc").locked():
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch) -> None:
+    monkeypatch.setattr("edgekit.pipeline.stage.PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -52,6 +58,14 @@ def test_a_changed_or_missing_file_undoes_it(stage):
     path.write_bytes(b"weights")
     assert stage.result() is not None
     path.unlink()
+    assert stage.result() is None
+
+
+def test_a_changed_result_undoes_it(stage):
+    """Statistics lie in the marker itself: another number in it is damage too, though it is JSON."""
+    finish(stage)
+    marker = stage.folder / "done.json"
+    marker.write_text(marker.read_text().replace("1.5", "2.5"))
     assert stage.result() is None
 
 
@@ -89,11 +103,38 @@ def test_a_lock_is_held_against_others_and_let_go_after(stage, tmp_path):
         pass
 
 
+def test_a_held_stage_is_waited_for_as_long_as_patience_lasts(stage, tmp_path, monkeypatch):
+    """So a run that is started anew meets no lock of a worker that is still writing its last checkpoint."""
+    monkeypatch.setattr("edgekit.pipeline.stage.PATIENCE", 60.0)
+    release, held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with Stage(tmp_path, "teacher", "abc").locked():
+            held.set()
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    threading.Timer(0.3, release.set).start()
+    with stage.locked():
+        assert release.is_set()
+    holder.join()
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_holder(stage):
+    deep = stage.folder / "train" / ".part-x1y2"
+    deep.mkdir(parents=True)
+    (deep / "half.npz").write_bytes(b"half")
+    with stage.locked():
+        assert not deep.exists()
+
+
 def test_a_killed_process_lets_go_of_its_lock(stage, tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(EdgekitError, match="another run"), stage.locked():
+        with pytest.raises(EdgekitError, match=f"another run.*process {holder.pid}"), stage.locked():
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)

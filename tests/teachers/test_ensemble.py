@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edgekit.teachers import ensemble as module
 from edgekit.teachers.config import EnsembleConfig, MaskingConfig
 from edgekit.teachers.ensemble import Ensemble, Member, members_of, only
 
@@ -144,9 +143,7 @@ def test_the_size_is_what_was_asked_for(make_network, make_inputs, modalities, t
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
-def test_how_many_passes_share_a_batch_does_not_matter(
-    make_network, make_inputs, modalities, tasks, at_once, monkeypatch
-):
+def test_how_many_passes_share_a_batch_does_not_matter(make_network, make_inputs, modalities, tasks, at_once):
     names = [m.name for m in modalities]
     members = members_of(EnsembleConfig(maskings=7), 2, names, MaskingConfig())
     networks = [make_network(0), make_network(1)]
@@ -154,9 +151,8 @@ def test_how_many_passes_share_a_batch_does_not_matter(
     for network in networks:
         network.register_forward_hook(lambda module, args, out: batches.append(args[0].shape[0]))
     usual = Ensemble(networks, members, precision="fp32").predict(make_inputs(), SIZE)
-    monkeypatch.setattr(module, "_MOST_AT_ONCE", at_once)
     batches.clear()
-    other = Ensemble(networks, members, precision="fp32").predict(make_inputs(), SIZE)
+    other = Ensemble(networks, members, precision="fp32", at_once=at_once).predict(make_inputs(), SIZE)
     assert sum(batches) == 2 * len(members) and max(batches) <= 2 * at_once
     for name in usual:
         torch.testing.assert_close(usual[name].soft, other[name].soft, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,175 @@
+"""kill -9 at random moments of every stage: run again, the student is that of an unbroken run, to the last bit.
+
+The moments are drawn from a seed that is printed; ``EDGEKIT_KILL_SEED=123`` draws them again. (What a moment hits
+depends on the machine's speed too.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgekit.students.student import load_student
+
+STAGES = ("teacher 1", "teacher 2", "targets", "baseline", "student", "evaluation")
+ROUNDS = 3
+
+# Steps make the stages long enough to be hit; a checkpoint after every one makes writes a large part of each.
+LONGER = [
+    *("--set", "teacher.train.steps=24", "--set", "distill.train.steps=24"),
+    *("--set", "teacher.train.checkpoint_every=0.000001", "--set", "distill.train.checkpoint_every=0.000001"),
+    *("--set", "ensemble.maskings=3", "--set", "ensemble.scales=[1.0, 1.5]"),
+]
+
+# Everything is imported once; each run is a fork of this process, which has one thread, and can be killed alone.
+NURSERY = """
+import json, os, sys
+import edgekit.pipeline.run, edgekit.recipe.schema, edgekit.cli.distill
+from edgekit.cli.main import main
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os._exit(main(json.loads(line)))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Nursery:
+    """Starts runs that may be killed; one at a time."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        assert self._process.stdout.readline() == "ready\n"
+
+    def start(self, *arguments: object) -> int:
+        """The process id of ``edgekit …``."""
+        self._process.stdin.write(json.dumps([str(a) for a in arguments]) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def code(self) -> int:
+        """The exit code of what was started last, once it has ended."""
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    with contextlib.closing(Nursery()) as nursery:
+        yield nursery
+
+
+def under_way(root: Path) -> str | None:
+    """The stage that a run is in, by what it has left on disk; None before the first and after the last."""
+    folders = sorted((root / "stages").glob("*-*")) if (root / "stages").is_dir() else []
+    begun = {f.name: f.stat().st_ctime_ns for f in folders}
+    teachers = sorted((f for f in folders if f.name.startswith("teacher-")), key=lambda f: begun[f.name])
+    named = {f"teacher {i}": f for i, f in enumerate(teachers, 1)}
+    named |= {f.name.split("-")[0]: f for f in folders if not f.name.startswith("teacher-")}
+    for stage in STAGES[:-1]:
+        if stage in named and not (named[stage] / "done.json").exists():
+            return stage
+    finished = "student" in named and not any(root.glob("tiny-*/result.json"))
+    return "evaluation" if finished else None
+
+
+def writes(root: Path) -> bool:
+    """Whether a file is half-written, or was when the run was killed."""
+    return any(root.glob("stages/*/.part-*")) or any(root.glob("stages/*/*/.part-*"))
+
+
+def times_of(nursery: Nursery, recipe: Path, root: Path) -> dict[str, float]:
+    """Run unbroken; the seconds that each stage was under way."""
+    nursery.start("distill", recipe, "--out", root, *LONGER)
+    spent, last = Counter(), time.monotonic()
+    while not any(root.glob("tiny-*/result.json")):
+        stage, now = under_way(root), time.monotonic()
+        if stage:
+            spent[stage] += now - last
+        last = now
+        time.sleep(0.01)
+    assert nursery.code() == 0
+    return spent
+
+
+def kill_within(nursery: Nursery, recipe: Path, root: Path, stage: str, delay: float | None) -> str | None:
+    """Run until ``delay`` seconds into ``stage``, then kill -9; what was under way, None where the run had ended.
+
+    Without a delay: as soon as something is being written.
+    """
+    pid = nursery.start("distill", recipe, "--out", root, *LONGER)
+    deadline = time.monotonic() + 60
+    order = STAGES.index(stage)
+    while time.monotonic() < deadline:
+        now = under_way(root)
+        if now and STAGES.index(now) >= order:
+            break
+        time.sleep(0.01)
+    time.sleep(delay or 0)
+    while delay is None and time.monotonic() < deadline and not writes(root):
+        pass
+    hit = under_way(root)
+    os.kill(pid, signal.SIGKILL)
+    return hit if nursery.code() == -signal.SIGKILL else None
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_run_again_the_student_is_the_same(photographs, nursery, tmp_path, capsys):
+    seed = int(os.environ.get("EDGEKIT_KILL_SEED") or random.SystemRandom().randrange(10**6))
+    rng, began = random.Random(seed), time.monotonic()
+    recipe, unbroken = photographs / "tiny.yaml", tmp_path / "unbroken"
+    spent = times_of(nursery, recipe, unbroken)
+    expected = {name: load_student(next(unbroken.glob(f"tiny-*/{name}.pt"))) for name in ("student", "baseline")}
+    hits, told, halves = Counter(), [f"seed {seed}"], 0
+    for number in range(ROUNDS):
+        root = tmp_path / f"round-{number}"
+        for stage in STAGES:
+            delays = [rng.uniform(0, 0.9 * spent[stage])]
+            if stage in ("teacher 1", "student"):
+                delays.append(None)
+            for delay in delays:
+                hit = kill_within(nursery, recipe, root, stage, delay)
+                hits[hit] += hit is not None
+                halves += writes(root)
+                when = "at a write" if delay is None else f"{delay:.3f} s"
+                left = "a half-written file" if writes(root) else "whole files"
+                told.append(f"round {number}: {when} into {stage}: killed in {hit}, leaving {left}")
+        nursery.start("distill", recipe, "--out", root, *LONGER)
+        assert nursery.code() == 0, told
+        for name, student in expected.items():
+            found = load_student(next(root.glob(f"tiny-*/{name}.pt"))).state_dict()
+            for key, value in student.state_dict().items():
+                assert torch.equal(found[key], value), (name, key, told)
+        assert not list(root.rglob(".part-*")) and not list(root.rglob("step-*.pt")), told
+    with capsys.disabled():
+        print("", *told, f"{dict(hits)}, {time.monotonic() - began:.0f} s", sep="\n")
+    assert sum(hits.values()) >= 20 and set(hits) >= set(STAGES) and halves, told
