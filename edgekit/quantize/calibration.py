@@ -13,10 +13,11 @@ from onnx import ModelProto
 
 from edgekit.bundle.manifest import Ranges
 from edgekit.errors import EdgekitError
+from edgekit.graphs.execute import Runner
+from edgekit.graphs.read import Shape, shape_of
 from edgekit.quantize.histogram import Histogram, Tally
 from edgekit.quantize.observers import OBSERVERS, Observer
-from edgekit.quantize.session import open_session
-from edgekit.quantize.topology import Topology, is_passing, with_outputs
+from edgekit.quantize.topology import Topology, is_passing
 
 Frames = Callable[[], Iterable[np.ndarray]]
 """Makes the calibration frames anew: arrays (N, 3, H, W) float32 as the network takes them, in a fixed order."""
@@ -147,22 +148,21 @@ def _watch(
 
     As many frames are at work as there are threads, each on one thread from the network to the histogram.
     """
-    session = open_session(with_outputs(model, [t for t in tallies if t not in _inputs(model)]), threads=1)
-    entry = session.get_inputs()[0]
-    computed = [o.name for o in session.get_outputs()]
+    (entry,) = model.graph.input
+    run = Runner(model, [t for t in tallies if t != entry.name])
     digest, count, done = hashlib.sha256(), 0, 0
 
     def look(frame: np.ndarray) -> int:
         if entry.name in tallies:
             tallies[entry.name].add(frame)
-        values = session.run(computed, {entry.name: frame})
-        for name in computed:
-            tallies[name].add(values.pop(0))
+        values = run(frame)
+        for name in run.outputs:
+            tallies[name].add(values.pop(name))
         return len(frame)
 
     with ThreadPoolExecutor(threads) as pool:
         running: set[Future[int]] = set()
-        for frame in _checked(frames(), entry.name, entry.shape):
+        for frame in _checked(frames(), entry.name, shape_of(entry)):
             digest.update(repr(frame.shape).encode())
             digest.update(frame.data)
             count += len(frame)
@@ -185,11 +185,7 @@ def _watch(
     return count, digest.hexdigest()
 
 
-def _inputs(model: ModelProto) -> set[str]:
-    return {i.name for i in model.graph.input}
-
-
-def _checked(frames: Iterable[np.ndarray], name: str, shape: list[int | str | None]) -> Iterator[np.ndarray]:
+def _checked(frames: Iterable[np.ndarray], name: str, shape: Shape) -> Iterator[np.ndarray]:
     for index, frame in enumerate(frames):
         fits = frame.ndim == len(shape) and all(
             not isinstance(want, int) or want == have for want, have in zip(shape, frame.shape, strict=True)

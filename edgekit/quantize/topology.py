@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
+from edgekit.graphs.read import attribute
 
 LAYERS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 """What has weights and is worth integers."""
@@ -43,6 +44,7 @@ class Topology:
     consumers    tensor → (node, index of the input) of every reader
     constants    names of tensors that are the same for every frame
     activations  float tensors that depend on the frame, in the order they are made
+    floats       all float tensors
     """
 
     def __init__(self, model: ModelProto):
@@ -61,8 +63,9 @@ class Topology:
             if all(name in self.constants for name in node.input if name):
                 self.constants.update(node.output)
         self.types = _element_types(model)
+        self.floats = {name for name, kind in self.types.items() if kind == TensorProto.FLOAT}
         made = [*self.inputs, *(name for node in graph.node for name in node.output)]
-        self.activations = [n for n in made if n not in self.constants and self.types.get(n) == TensorProto.FLOAT]
+        self.activations = [n for n in made if n not in self.constants and n in self.floats]
         self._values: dict[str, np.ndarray] = {}
 
     def layers(self) -> list[NodeProto]:
@@ -108,7 +111,7 @@ class Topology:
             if node.output[0] not in parent:
                 continue
             for name in node.input if node.op_type == "Concat" else node.input[:1]:
-                if (node.op_type == "Concat" or is_passing(node)) and self.types.get(name) == TensorProto.FLOAT:
+                if (node.op_type == "Concat" or is_passing(node)) and name in self.floats:
                     parent[root(name)] = root(node.output[0])
             if is_passing(node):
                 for name in node.output[1:]:
@@ -133,46 +136,18 @@ class Topology:
 
 def is_passing(node: NodeProto) -> bool:
     """Whether the output stays within the range of the first input. Cubic interpolation overshoots."""
-    return node.op_type in PASSING and attribute(node, "mode", "") not in ("cubic", b"cubic")
-
-
-def attribute(node: NodeProto, name: str, default):
-    """An attribute's value, strings as str."""
-    for a in node.attribute:
-        if a.name == name:
-            value = onnx.helper.get_attribute_value(a)
-            return value.decode() if isinstance(value, bytes) else value
-    return default
+    return node.op_type in PASSING and attribute(node, "mode") != b"cubic"
 
 
 def named(model: ModelProto) -> ModelProto:
     """A copy in which every node has a name of its own."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    taken = {node.name for node in model.graph.node if node.name}
     seen: set[str] = set()
-    for index, node in enumerate(model.graph.node):
+    for node in model.graph.node:
         if not node.name or node.name in seen:
-            node.name = unused(node.name or f"{node.op_type}_{index}", taken)
+            node.name = f"{node.op_type}.{node.output[0]}"  # tensors have one producer, so this is unique
         seen.add(node.name)
     return model
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """``name``, or ``name`` with a number, not among ``taken``, to which it is added."""
-    candidate, count = name, 1
-    while candidate in taken:
-        candidate, count = f"{name}_{count}", count + 1
-    taken.add(candidate)
-    return candidate
-
-
-def with_outputs(model: ModelProto, names: Iterable[str]) -> ModelProto:
-    """A copy of the graph whose outputs are the float tensors ``names``; what they do not need falls away at load."""
-    copy = onnx.ModelProto.FromString(model.SerializeToString())
-    del copy.graph.output[:]
-    for name in names:
-        copy.graph.output.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return copy
 
 
 def _element_types(model: ModelProto) -> dict[str, int]:

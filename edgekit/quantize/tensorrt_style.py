@@ -1,0 +1,89 @@
+"""Where TensorRT wants Q/DQ: at the inputs of layers, and at the branch of a sum that no convolution is fused with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from onnx import NodeProto
+
+from edgekit.graphs.read import attribute
+from edgekit.quantize.placement import Placement, is_layer
+from edgekit.quantize.topology import LAYERS, Topology, is_passing
+
+_THIN = 16
+
+
+def place(topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]) -> Placement:
+    """Inputs of layers are quantized, their outputs are not: TensorRT moves a Q back to what makes the tensor.
+
+    Nothing stands between a convolution and its ReLU, and nothing before a Resize. Of a sum that a layer's input
+    depends on, only the identity branch is quantized: the other is the convolution that TensorRT fuses the sum into.
+    """
+    out = Placement()
+    carried: set[str] = set()  # tensors that reach an integer layer through sums and what only passes values on
+    for node in reversed(topology.model.graph.node):
+        if node.name in keep_float or node.output[0] in topology.constants:
+            continue
+        if node.op_type in LAYERS:
+            if node.input[0] not in ranges or (is_layer(topology, node) and is_thin(topology, node)):
+                continue
+            if is_layer(topology, node):
+                out.layers.append(node.name)
+                edges = [0]
+            elif node.op_type == "MatMul" and node.input[1] in ranges:
+                edges = [0, 1]
+            else:
+                continue
+            out.readings.update((node.name, i) for i in edges)
+            carried.update(node.input[i] for i in edges)
+        elif node.output[0] in carried:
+            if node.op_type == "Add":
+                edges = [i for i in identities(topology, node) if node.input[i] in ranges]
+                out.readings.update((node.name, i) for i in edges)
+                carried.update(node.input)
+            elif is_passing(node) or node.op_type in ("Concat", "Relu"):
+                carried.update(node.input)
+    out.layers.reverse()
+    return out
+
+
+def identities(topology: Topology, add: NodeProto) -> list[int]:
+    """Inputs of a sum that are not fresh from a layer; all but one where every input is, and none that is constant."""
+    moving = [i for i, name in enumerate(add.input) if name not in topology.constants]
+    fresh = [i for i in moving if _is_fresh(topology, add.input[i])]
+    if len(fresh) == len(moving):
+        return fresh[:-1]
+    return [i for i in moving if i not in fresh]
+
+
+def _is_fresh(topology: Topology, tensor: str) -> bool:
+    """Whether a layer makes the tensor for this sum alone, with nothing but passing operators between."""
+    if len(topology.consumers[tensor]) > 1 or tensor in topology.outputs:
+        return False
+    node = topology.producers.get(tensor)
+    if node is None:
+        return False
+    if is_passing(node) or node.op_type == "BatchNormalization":
+        return _is_fresh(topology, node.input[0])
+    return node.op_type in LAYERS
+
+
+def is_thin(topology: Topology, node: NodeProto) -> bool:
+    """Whether a convolution has so few channels that TensorRT runs it slower in INT8 than in FP16."""
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return False
+    shape, groups = topology.value(node.input[1]).shape, attribute(node, "group", 1)
+    kernel = shape[2:]
+    c_out, c_in = shape[0], shape[1] * groups
+    if node.op_type == "ConvTranspose":
+        c_in, c_out = shape[0], shape[1] * groups
+    depthwise = groups == c_in == c_out
+    if groups > 1 and not depthwise and (c_in // groups % 4 or c_out // groups % 4):
+        return True
+    if min(c_in, c_out) >= _THIN:
+        return False
+    if groups > 1:
+        return bool(c_out % 8) or min(kernel) < 3
+    is_first = node.input[0] in topology.inputs
+    square = len(set(kernel)) == 1
+    return not (square and (c_in % 8 == 0 or c_out % 8 == 0) and (max(c_in, c_out) >= _THIN or is_first))
