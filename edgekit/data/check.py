@@ -100,12 +100,34 @@ class Report:
 
 @dataclass
 class _Frame:
-    """What one frame contributes to the report."""
+    """What one frame contributes to the report: its tasks, and pixels per class of the semantic ones."""
 
     info: FrameInfo
     tasks: set[str] = field(default_factory=set)
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
     bad: BadFile | None = None
+
+
+class _Sums:
+    """The frames seen so far, added up: memory does not grow with their number, but for the bad ones."""
+
+    def __init__(self) -> None:
+        self.bad: list[BadFile] = []
+        self.counts: dict[str, SplitCount] = {}
+        self.having: Counter[str] = Counter()  # task -> readable frames that have it
+        self.pixels: dict[tuple[str, str], np.ndarray] = {}  # (task, split) -> pixels per value 0-255
+
+    def add(self, frame: _Frame) -> None:
+        if frame.bad:
+            self.bad.append(frame.bad)
+            return
+        count = self.counts.setdefault(frame.info.split, SplitCount())
+        count.frames += 1
+        count.labelled += frame.info.labelled
+        self.having.update(frame.tasks)
+        for name, pixels in frame.pixels.items():
+            key = (name, frame.info.split)
+            self.pixels[key] = self.pixels.get(key, 0) + pixels
 
 
 def check_source(
@@ -126,21 +148,19 @@ def check_source(
         if not frames:
             raise EdgekitError(f"the split '{split}' has no frames", where="data", fix="add images, or drop the split")
     everything = [info for frames in infos.values() for info in frames]
-    checked: list[_Frame] = []
+    sums = _Sums()
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for frame in pool.map(lambda info: _check_frame(source, info), everything):
-            checked.append(frame)
+        for done, frame in enumerate(pool.map(lambda info: _check_frame(source, info), everything), 1):
+            sums.add(frame)
             if progress:
-                progress(len(checked), len(everything))
-    bad = [frame.bad for frame in checked if frame.bad]
-    if bad and on_bad_file == "error":
-        raise _refusal(bad, len(everything))
-    good = [frame for frame in checked if not frame.bad]
+                progress(done, len(everything))
+    if sums.bad and on_bad_file == "error":
+        raise _refusal(sums.bad, len(everything))
     for split in infos:
-        if not any(frame.info.split == split for frame in good):
-            reason = next(b for b in bad if b.split == split)
+        if split not in sums.counts:
+            reason = next(b for b in sums.bad if b.split == split)
             raise EdgekitError(f"every frame of the split '{split}' is bad: {reason.reason}", where=reason.where)
-    return _summary(source, good, bad)
+    return _summary(source, sums)
 
 
 def _check_frame(source: Source, info: FrameInfo) -> _Frame:
@@ -148,6 +168,8 @@ def _check_frame(source: Source, info: FrameInfo) -> _Frame:
     where = f"{info.split}/{info.name}"
     try:
         maps = source.read(info, list(source.tasks))
+        if "rgb" not in maps:
+            raise EdgekitError("the frame has no rgb, which is what the student sees", where=where)
         for name, array in maps.items():
             kind_of(source.tasks[name]).validate(source.tasks[name], array, where)
         if len({array.shape[:2] for array in maps.values()}) > 1:
@@ -165,18 +187,13 @@ def _check_frame(source: Source, info: FrameInfo) -> _Frame:
     return frame
 
 
-def _summary(source: Source, good: list[_Frame], bad: list[BadFile]) -> Report:
-    report = Report(bad=bad)
-    for split in source.splits():
-        infos = [frame.info for frame in good if frame.info.split == split]
-        report.splits[split] = SplitCount(len(infos), sum(info.labelled for info in infos))
-    report.missing = {name: sum(name not in frame.tasks for frame in good) for name in source.tasks}
+def _summary(source: Source, sums: _Sums) -> Report:
+    report = Report(bad=sums.bad, splits={split: sums.counts[split] for split in source.splits()})
+    readable = sum(count.frames for count in sums.counts.values())
+    report.missing = {name: readable - sums.having[name] for name in source.tasks}
     for name, task in source.tasks.items():
         if task.kind == "semantic":
-            totals = {
-                split: sum((f.pixels[name] for f in good if f.info.split == split and name in f.pixels), np.zeros(256))
-                for split in source.splits()
-            }
+            totals = {split: sums.pixels.get((name, split), np.zeros(256)) for split in source.splits()}
             report.shares[name] = {split: _shares(task, total) for split, total in totals.items()}
             report.ignored[name] = {s: _share(total[IGNORE], total.sum()) for s, total in totals.items()}
     return report

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
 from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
 from edgekit.data.scenes import Scenes, ScenesConfig
 from edgekit.data.source import Source
@@ -23,4 +24,5 @@ class SourceEntry:
 SOURCES: dict[str, SourceEntry] = {
     "scenes": SourceEntry(ScenesConfig, Scenes),
     "image_folder": SourceEntry(ImageFolderConfig, ImageFolder),
+    "dronescapes": SourceEntry(DronescapesConfig, Dronescapes),
 }

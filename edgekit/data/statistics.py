@@ -9,7 +9,7 @@ import numpy as np
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.tasks import kind_of
+from edgekit.tasks import Task, kind_of
 
 MOST_FRAMES = 200
 _LEAST_DEVIATION = 1e-3
@@ -37,17 +37,23 @@ Statistics = dict[str, tuple[list[float], list[float]]]
 def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequence[str]) -> Statistics:
     """Per modality (mean, std), one number per channel in network units, from at most 200 frames spread over ``split``.
 
-    NaN (missing, invalid) does not count. A channel that never changes gets a deviation of 1, so that standardising
-    it gives 0 and not a division by nothing. EdgekitError for a modality that no frame has.
+    NaN (missing, invalid) does not count. A modality that none of them has is looked for in the others. A channel that
+    never changes gets a deviation of 1, so that standardising it gives 0 and not a division by nothing. EdgekitError
+    for a modality that no frame has.
     """
     chosen = [split[i] for i in np.unique(np.linspace(0, len(split) - 1, MOST_FRAMES).round().astype(int))]
     sums = {name: np.zeros((3, kind_of(frames.tasks[name]).channels(frames.tasks[name]))) for name in names}
     for frame in chosen:
-        maps = frames.read(frame, names)
-        for name, array in maps.items():
-            values = kind_of(frames.tasks[name]).encode(frames.tasks[name], array).reshape(-1, sums[name].shape[1])
-            values = values[np.isfinite(values).all(axis=1)].astype(np.float64)
-            sums[name] += [np.full(values.shape[1], len(values)), values.sum(0), np.square(values).sum(0)]
+        for name, array in frames.read(frame, names).items():
+            sums[name] += _moments(frames.tasks[name], array)
+    for name in [n for n in names if not sums[n][0].any()]:
+        found = 0
+        for frame in split:
+            for array in frames.read(frame, [name]).values():
+                sums[name] += _moments(frames.tasks[name], array)
+                found += 1
+            if found == MOST_FRAMES:
+                break
     out = {}
     for name, (count, total, squares) in sums.items():
         if not count[0]:
@@ -61,3 +67,10 @@ def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequ
         deviation[deviation < _LEAST_DEVIATION * np.maximum(1, np.abs(mean))] = 1.0
         out[name] = (mean.tolist(), deviation.tolist())
     return out
+
+
+def _moments(task: Task, array: np.ndarray) -> np.ndarray:
+    """(3, C) float64 over the valid pixels of a native map: their number, sum and sum of squares."""
+    values = kind_of(task).encode(task, array).reshape(-1, kind_of(task).channels(task))
+    values = values[np.isfinite(values).all(axis=1)].astype(np.float64)
+    return np.stack([np.full(values.shape[1], len(values)), values.sum(0), np.square(values).sum(0)])

@@ -41,7 +41,9 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
         for name in names:
             if name not in tasks:
-                raise EdgekitError(f"the data has no '{name}'", where=where, fix=f"use one of {', '.join(tasks)}")
+                why_not = getattr(source, "why_not", lambda name: None)(name)
+                fix = why_not or f"use one of {', '.join(tasks)}"
+                raise EdgekitError(f"the data has no '{name}'", where=where, fix=fix)
     for name in recipe.tasks:
         if not kind_of(tasks[name]).predictable:
             raise EdgekitError(
@@ -128,11 +130,13 @@ class Workbench:
                 stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
         bench.statistics = stage.result()
         labelled, _ = bench.train_frames()
-        bench.class_weights = {
-            name: class_weights(frames, labelled, name, task.class_balance)
-            for name, task in recipe.tasks.items()
-            if task.class_balance and frames.tasks[name].kind == "semantic"
-        }
+        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].kind == "semantic"}
+        for name, task in balanced.items():  # every labelled frame is read for these, so once is enough
+            stage = bench.stage("class-weights", name, task.class_balance)
+            with stage.unless_done() as todo:
+                if todo:
+                    stage.finish({"weights": class_weights(frames, labelled, name, task.class_balance)}, [])
+            bench.class_weights[name] = stage.result()["weights"]
         return bench
 
     def stage(self, name: str, *inputs: object) -> Stage:

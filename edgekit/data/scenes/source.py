@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.data.dronescapes.classes import CLASSES, COLOURS, WEIGHTS
 from edgekit.data.scenes.config import ScenesConfig
 from edgekit.data.scenes.frame import FAR_DEPTH, NEAR_DEPTH
 from edgekit.data.scenes.prepare import render_missing
@@ -17,19 +18,6 @@ from edgekit.data.scenes.store import is_whole, read_frame, write_frame
 from edgekit.data.scenes.worker import frame_path
 from edgekit.data.source import FrameInfo
 from edgekit.tasks.task import Task
-
-CLASSES = ("land", "forest", "residential", "road", "little-objects", "water", "sky", "hill")
-COLOURS = (
-    (0, 255, 0),
-    (0, 127, 0),
-    (255, 255, 0),
-    (255, 255, 255),
-    (255, 0, 0),
-    (0, 0, 255),
-    (0, 255, 255),
-    (127, 127, 63),
-)
-WEIGHTS = (0.28172092, 0.30589653, 0.13341699, 0.05937348, 0.00474491, 0.05987466, 0.08660721, 0.06836531)
 
 
 def _semantic(name: str) -> Task:

@@ -1,0 +1,59 @@
+"""`edgekit data convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.options import recipe_argument, set_option
+from edgekit.cli.output import json_option, print_json
+
+
+@click.group("data", epilog="Example: edgekit data convert recipes/uav.yaml --out data/uav")
+def command() -> None:
+    """Convert a recipe's data to one npz per frame and task."""
+
+
+@command.command(
+    "convert",
+    epilog="Example: edgekit data convert recipes/uav.yaml --out data/uav --rename semantic=semantic_segprop8",
+)
+@recipe_argument
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the sets; made if need be.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="Write this one; repeatable. Default: all stored.")
+@click.option("--rename", multiple=True, metavar="TASK=FOLDER", help="Another name for a task's folder; repeatable.")
+@click.option("--compress/--no-compress", default=True, show_default=True, help="Smaller files, or faster ones.")
+@json_option
+def convert(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    tasks: tuple[str, ...],
+    rename: tuple[str, ...],
+    compress: bool,
+    as_json: bool,
+) -> None:
+    """Write the frames of RECIPE in the layout of Dronescapes: OUT/train_set/rgb/NAME.npz and so on.
+
+    Readers of that layout, `source: dronescapes` among them, take it from there. A conversion that was stopped goes on
+    with the same command.
+    """
+    from edgekit.pipeline.conversion import convert_data
+    from edgekit.recipe.load import load_model
+    from edgekit.recipe.schema import Recipe
+
+    model = load_model(Recipe, recipe, overrides)
+    done = convert_data(model, recipe.parent, out, tasks=tasks, rename=rename, compress=compress)
+    if as_json:
+        print_json(done)
+        return
+    sets = ", ".join(f"{count} in {name}" for name, count in done["frames"].items())
+    lines = [f"skipped {bad['where']}: {bad['reason']}" for bad in done["bad_files"]]
+    lines += [
+        f"frames  {sets}",
+        f"files   {done['written']} written, {done['kept']} there already, {done['bytes'] / 2**20:.1f} MiB",
+        f"out     {done['out']}",
+    ]
+    click.echo("\n".join(lines))

@@ -1,0 +1,63 @@
+"""Which frames have which tasks: names alone, no file is opened or even looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgekit.errors import EdgekitError
+
+SUFFIX = ".npz"
+SIDE_FILE = "_extra.npz"  # beside a frame, and no frame
+
+Places = dict[str, str]
+"""Frame name -> the folder of its file below the task's: "", "npz", "part0", …"""
+
+
+def list_set(folder: Path) -> dict[str, Places]:
+    """Task -> places of its frames, for a set such as ``train_set``; a folder without frames is no task.
+
+    In the order of the names. EdgekitError for a frame that a task has twice.
+    """
+    shared: dict[str, str] = {}  # the same text for the same name in every task: a quarter of the memory
+    tasks = sorted(entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir())
+    listed = {task: _list_task(folder / task, shared) for task in tasks}
+    return {task: places for task, places in listed.items() if places}
+
+
+def _list_task(folder: Path, shared: dict[str, str]) -> Places:
+    places: Places = {}
+
+    def add(name: str, place: str) -> None:
+        if not name.endswith(SUFFIX) or name.endswith(SIDE_FILE) or name.startswith("."):
+            return
+        stem = name[: -len(SUFFIX)]
+        stem = shared.setdefault(stem, stem)
+        if stem in places:
+            raise EdgekitError(
+                f"the frame '{stem}' is there twice: {places[stem] or '.'}/{name} and {place or '.'}/{name}",
+                where=str(folder),
+                fix="keep one of the two",
+            )
+        places[stem] = place
+
+    parts = []
+    for entry in _entries(folder):
+        if entry.name.endswith(SUFFIX):
+            add(entry.name, "")
+        elif entry.name == "npz" or entry.name.startswith("part"):
+            parts.append(entry.name)
+    for part in sorted(parts):
+        if (folder / part).is_dir():
+            for entry in _entries(folder / part):
+                add(entry.name, part)
+    return places
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        raise EdgekitError(f"the folder cannot be listed: {error.strerror}", where=str(folder)) from error

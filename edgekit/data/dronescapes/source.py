@@ -1,0 +1,242 @@
+"""The source behind ``dronescapes``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgekit.data.dronescapes.config import DronescapesConfig
+from edgekit.data.dronescapes.description import Description, read_description
+from edgekit.data.dronescapes.files import read_array
+from edgekit.data.dronescapes.forms import to_native
+from edgekit.data.dronescapes.listing import SUFFIX, Places, list_set
+from edgekit.data.dronescapes.published import LABELS, published_task
+from edgekit.data.image_folder.listing import natural
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.tasks import Task, kind_of
+
+_USUAL = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
+_ANNOTATED = "_annotated_only"
+
+
+class Dronescapes:
+    """Frames of a `DronescapesConfig`; ``forms.py`` says what lies in a file and what becomes of it.
+
+    A frame is the union of the files of one name over the tasks; a task it lacks is absent. ``base`` is the folder the
+    recipe lies in; ``cache`` is unused, since the files are read as they are.
+
+    Listing looks at names alone: no file is opened before it is read.
+    Raises EdgekitError for a root, set, folder or scene expression that does not fit what is there.
+    """
+
+    def __init__(self, config: DronescapesConfig, base: Path, cache: Path | None = None):
+        self._root = Path(base, config.root.expanduser())
+        self._config = config
+        if not self._root.is_dir():
+            raise EdgekitError(
+                f"the folder '{config.root}' does not exist",
+                where=f"data.root: {self._root}",
+                fix="the path is relative to the recipe's own folder",
+            )
+        described = read_description(self._root) or Description()
+        splits = self._splits()
+        self._sets = {name: list_set(self._root / name) for sets in splits.values() for name in sets}
+        self.tasks = self._tasks(described)
+        self.sequential = config.film if config.film is not None else described.film is not False
+        known = config.labels if config.labels is not None else described.labels
+        self._labels = frozenset(LABELS if known is None else known)
+        self._check_named("data.labels", config.labels or ())
+        self._where: dict[str, tuple[str, str]] = {}  # frame -> (set, name of its files)
+        self._frames = self._infos(splits, described.scenes)
+        self._fingerprint: str | None = None
+
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._frames)
+
+    def frames(self, split: str) -> list[FrameInfo]:
+        """The frames of a split, set by set, in natural order of their names. KeyError for an unknown split."""
+        return list(self._frames[split])
+
+    def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Native maps; a task without a file for the frame is left out, and so are labels of an unlabelled set.
+
+        Thread-safe. EdgekitError naming the file that is damaged or does not fit its task.
+        """
+        folder, stem = self._where[frame.name]
+        maps = {}
+        for name in names:
+            place = self._sets[folder].get(name, {}).get(stem)
+            task = self.tasks.get(name)
+            if place is None or task is None or (name in self._labels and folder in self._config.unlabelled):
+                continue
+            path = self._path(folder, name, place, stem)
+            maps[name] = self._resized(task, to_native(task, read_array(path), path))
+        return maps
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every file's name, size and time of change, and what is known of the tasks and frames."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(repr((self.tasks, sorted(self._labels), self._frames)).encode())
+            for folder, tasks in sorted(self._sets.items()):
+                for name, places in tasks.items():
+                    for stem, place in sorted(places.items()):
+                        facts = os.stat(self._path(folder, name, place, stem))
+                        told = f"{folder}/{name}/{place}/{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
+                        digest.update(told.encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def flow(self, frame: FrameInfo) -> np.ndarray | None:
+        """None: published flow is an expert's guess, not exact."""
+        return None
+
+    def why_not(self, name: str) -> str | None:
+        """Why there is no task of this name although there is a folder; None where there is none either."""
+        if not any(name in tasks for tasks in self._sets.values()):
+            return None
+        return f"there is a folder '{name}'; say what it holds: data.tasks: {{{name}: {{kind: …}}}}"
+
+    def _path(self, folder: str, task: str, place: str, stem: str) -> str:
+        return os.path.join(self._root, folder, task, place, stem + SUFFIX)
+
+    def _splits(self) -> dict[str, list[str]]:
+        wanted = self._config.splits
+        if wanted is not None:
+            for split, sets in wanted.items():
+                for name in sets:
+                    if not (self._root / name).is_dir():
+                        there = sorted(p.name for p in self._root.iterdir() if p.is_dir())
+                        raise EdgekitError(
+                            f"the set '{name}' does not exist",
+                            where=f"data.splits.{split}: {self._root}",
+                            fix=f"use {', '.join(there) or 'another root: it has no folders'}",
+                        )
+            return wanted
+        found = {split: [s for name in sets if (s := self._present(name))] for split, sets in _USUAL.items()}
+        found = {split: sets for split, sets in found.items() if sets}
+        if not found:
+            raise EdgekitError(
+                "none of the sets train_set, validation_set, semisupervised_set, test_set is there",
+                where=str(self._root),
+                fix="data.root is the folder above them; name other sets with data.splits: {train: [NAME]}",
+            )
+        return found
+
+    def _present(self, name: str) -> str | None:
+        return next((n for n in (name, name + _ANNOTATED) if (self._root / n).is_dir()), None)
+
+    def _tasks(self, described: Description) -> dict[str, Task]:
+        """Tasks by folder: what the recipe says, else the description beside the data, else the published names."""
+        self._check_named("data.tasks", self._config.tasks)
+        folders = sorted({name for tasks in self._sets.values() for name in tasks})
+        tasks = {}
+        for name in folders:
+            own = self._config.tasks.get(name)
+            task = own.task(name) if own else described.tasks.get(name) or published_task(name)
+            if task is not None:
+                tasks[name] = task
+        if "rgb" not in tasks:
+            raise EdgekitError(
+                "there are no rgb frames, which are what a student sees",
+                where=", ".join(str(self._root / name) for name in self._sets),
+                fix="put them in the folder rgb of each set",
+            )
+        return tasks
+
+    def _check_named(self, key: str, names: Iterable[str]) -> None:
+        folders = sorted({name for tasks in self._sets.values() for name in tasks})
+        for name in names:
+            if name not in folders:
+                raise EdgekitError(
+                    f"no set has the folder '{name}'", where=key, fix=f"there are {', '.join(folders) or 'none'}"
+                )
+
+    def _infos(self, splits: Mapping[str, list[str]], scenes: Mapping[str, str]) -> dict[str, list[FrameInfo]]:
+        stems = {name: _frames_of(self._sets[name], self.tasks) for sets in splits.values() for name in sets}
+        in_splits = {split: [(s, name) for name in sets for s in stems[name]] for split, sets in splits.items()}
+        counted = [s for told in in_splits.values() for s, _ in told]
+        repeated = len(set(counted)) < len(counted)
+        infos = {}
+        for split, told in in_splits.items():
+            seen: dict[str, str] = {}
+            numbers = _Numbers()
+            infos[split] = []
+            for stem, folder in told:
+                if stem in seen:
+                    raise EdgekitError(
+                        f"the frame '{stem}' is in the sets {seen[stem]} and {folder} of one split",
+                        where=f"data.splits.{split}",
+                        fix="keep one of the two sets",
+                    )
+                seen[stem] = folder
+                name = f"{split}-{stem}" if repeated else stem
+                scene = scenes.get(stem) or self._scene(stem)
+                infos[split].append(
+                    FrameInfo(name, scene, numbers.next(scene, stem, folder), split, self._is_labelled(folder, stem))
+                )
+                self._where[name] = (folder, stem)
+        return infos
+
+    def _scene(self, stem: str) -> str:
+        scene = scene_of(self._config.scene_regex, stem)
+        if scene is None:
+            raise EdgekitError(
+                f"the frame '{stem}' has no scene: '{self._config.scene_regex}' is not found in its name",
+                where="data.scene_regex",
+                fix="write an expression that fits every name, e.g. '^[a-z]+'",
+            )
+        return scene
+
+    def _is_labelled(self, folder: str, stem: str) -> bool:
+        tasks = self._sets[folder]
+        return folder not in self._config.unlabelled and any(stem in tasks.get(name, ()) for name in self._labels)
+
+    def _resized(self, task: Task, array: np.ndarray) -> np.ndarray:
+        size = self._config.size
+        if size is None or array.shape[:2] == size:
+            return array
+        # Averages for pictures; values with holes or classes keep to one pixel each, as in the public code.
+        smooth = kind_of(task).name == "modality"
+        how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST_EXACT
+        return cv2.resize(array, (size[1], size[0]), interpolation=how)
+
+
+class _Numbers:
+    """Numbers frames within their scene so that two are neighbours if they are in the film.
+
+    The film and its frame number are told by the name: ``barsana_DJI_0500_12`` is frame 12 of ``barsana_DJI_0500_``.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[tuple[str, str], int, int]] = {}  # scene -> (film, frame number, index)
+
+    def next(self, scene: str, stem: str, folder: str) -> int:
+        prefix, digits = re.fullmatch(r"(.*?)([0-9]*)", stem, re.DOTALL).groups()
+        film, number = (folder, prefix), int(digits or 0)
+        last = self._last.get(scene)
+        if last is None:
+            index = number
+        elif last[0] == film and number > last[1]:
+            index = last[2] + number - last[1]
+        else:
+            index = last[2] + 2  # a gap: the first frame of one film does not follow the last of another
+        self._last[scene] = (film, number, index)
+        return index
+
+
+def _frames_of(tasks: Mapping[str, Places], known: Mapping[str, Task]) -> list[str]:
+    """The frames of a set: every name that some known task has."""
+    return sorted({stem for name, places in tasks.items() if name in known for stem in places}, key=natural)
+
+
+def scene_of(pattern: str, stem: str) -> str | None:
+    """The scene that a file's name tells: the first group of ``pattern``, or all that it finds; None: nothing found."""
+    match = re.search(pattern, stem)
+    return match and ((match.group(1) if match.re.groups else match.group()) or "")

@@ -1,0 +1,230 @@
+"""Any source's frames in the layout of Dronescapes: ``<out>/<set>/<task>/<frame>.npz``, whole files or none."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edgekit.data.check import BadFile
+from edgekit.data.dronescapes.config import DronescapesConfig
+from edgekit.data.dronescapes.description import NAME, Description, read_description
+from edgekit.data.dronescapes.files import is_whole, write_array
+from edgekit.data.dronescapes.forms import to_disk
+from edgekit.data.dronescapes.listing import SIDE_FILE, SUFFIX
+from edgekit.data.dronescapes.source import scene_of
+from edgekit.data.frameset import FrameSet
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.tasks import kind_of
+
+_SETS = {"train": "train_set", "val": "validation_set", "test": "test_set"}
+_UNLABELLED = "semisupervised_set"
+_WORKERS = 4
+_LOCK = ".lock"
+
+
+@dataclass
+class Conversion:
+    """What was done: frames per set, files written and files that were there, their bytes, and frames left out."""
+
+    frames: dict[str, int] = field(default_factory=dict)
+    written: int = 0
+    kept: int = 0
+    bytes: int = 0
+    bad: list[BadFile] = field(default_factory=list)
+
+
+def convert(
+    frames: FrameSet,
+    names: Sequence[str],
+    out: Path,
+    *,
+    labels: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    compress: bool = True,
+    on_bad_file: str = "error",
+    progress: Callable[[int, int], None] | None = None,
+) -> Conversion:
+    """Write the named tasks (stored or computed) of every frame; the tasks a frame lacks stay absent.
+
+    Train frames without labels go to ``semisupervised_set``. ``labels``: which of the names are labels. ``rename``:
+    task -> folder, where they differ. Stopped at any moment, the same call goes on where it was.
+
+    EdgekitError where ``out`` holds something else, two frames or tasks would share a file, a frame cannot be read
+    (``on_bad_file: skip`` lists it instead), or the disk is full.
+    """
+    folders = _folders(frames, names, rename or {})
+    placed = _placed(frames)
+    description = Description(
+        tasks={folder: replace(frames.tasks[name], name=folder) for name, folder in folders.items()},
+        labels=[folders[name] for name in labels if name in folders],
+        scenes={stem: f.scene for f, _, stem in placed if scene_of(_scene_regex(), stem) != f.scene},
+        film=frames.sequential,
+        made_from=_hash(frames, folders, placed),
+        complete=False,
+    )
+    done = Conversion(frames=dict(Counter(folder for _, folder, _ in placed)))
+    with _writing(out):
+        _check_empty_or_ours(out, description)
+        description.write(out)
+        _remove_halves(out)
+
+        def one(at: tuple[FrameInfo, str, str]) -> tuple[int, int, int] | BadFile:
+            frame, folder, stem = at
+            try:
+                return _write_frame(frames, frame, out / folder, stem, folders, compress)
+            except _Full:
+                raise
+            except EdgekitError as error:
+                return BadFile(frame.split, frame.name, error.where or frame.name, error.what)
+
+        for count, result in enumerate(_in_threads(one, placed), 1):
+            if isinstance(result, BadFile):
+                if on_bad_file == "error":
+                    raise EdgekitError(
+                        result.reason, where=result.where, fix="repair it, or leave it out: data.on_bad_file: skip"
+                    )
+                done.bad.append(result)
+            else:
+                done.written, done.kept, done.bytes = (
+                    a + b for a, b in zip((done.written, done.kept, done.bytes), result, strict=True)
+                )
+            if progress:
+                progress(count, len(placed))
+        description.complete = True
+        description.write(out)
+    return done
+
+
+def _write_frame(
+    frames: FrameSet, frame: FrameInfo, folder: Path, stem: str, folders: Mapping[str, str], compress: bool
+) -> tuple[int, int, int]:
+    """(files written, files kept, bytes of all of them)."""
+    paths = {name: folder / folders[name] / f"{stem}{SUFFIX}" for name in folders}
+    kept = [name for name, path in paths.items() if is_whole(path)]
+    size = sum(paths[name].stat().st_size for name in kept)
+    maps = frames.read(frame, [name for name in folders if name not in kept])
+    for name, native in maps.items():
+        where = f"{frame.split}/{frame.name}"
+        kind_of(frames.tasks[name]).validate(frames.tasks[name], native, where)
+        stored = to_disk(frames.tasks[name], native, where)
+        try:
+            size += write_array(paths[name], stored, compress=compress)
+        except OSError as error:
+            raise _cannot_write(paths[name], error) from error
+    return len(maps), len(kept), size
+
+
+class _Full(EdgekitError):
+    """Writing failed: no reason to leave a frame out."""
+
+
+def _cannot_write(path: Path, error: OSError) -> EdgekitError:
+    return _Full(
+        f"cannot write: {error.strerror}", where=str(path), fix="free space or choose another --out, then run it again"
+    )
+
+
+def _in_threads(one: Callable, placed: Sequence) -> Iterator:
+    """``one`` of each, in order, a few at a time and never far ahead: memory stays flat."""
+    waiting: deque = deque()
+    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+        for at in placed:
+            waiting.append(pool.submit(one, at))
+            if len(waiting) >= 2 * _WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _placed(frames: FrameSet) -> list[tuple[FrameInfo, str, str]]:
+    """Every frame with its set and the name of its files."""
+    placed, owners = [], {}
+    for split in frames.source.splits():
+        for frame in frames.source.frames(split):
+            unlabelled = split == "train" and not frame.labelled
+            folder = _UNLABELLED if unlabelled else _SETS.get(split, f"{split}_set")
+            stem = frame.name.replace("/", "_").replace("\\", "_")
+            owner = owners.setdefault((folder, stem), frame.name)
+            if owner != frame.name:
+                raise EdgekitError(f"the frames '{owner}' and '{frame.name}' would share the file {stem}{SUFFIX}")
+            if stem.startswith(".") or f"{stem}{SUFFIX}".endswith(SIDE_FILE):
+                raise EdgekitError(
+                    f"a reader of the layout would pass by the file {stem}{SUFFIX}",
+                    where=f"{split}/{frame.name}",
+                    fix="rename the frame: no dot in front, no _extra at the end",
+                )
+            placed.append((frame, folder, stem))
+    return placed
+
+
+def _folders(frames: FrameSet, names: Sequence[str], rename: Mapping[str, str]) -> dict[str, str]:
+    """Task -> folder."""
+    for name in [*names, *rename]:
+        if name not in frames.tasks:
+            raise EdgekitError(f"the data has no '{name}'", where="--task", fix=f"use one of {', '.join(frames.tasks)}")
+    folders = {name: rename.get(name, name) for name in dict.fromkeys(names)}
+    for name, folder in folders.items():
+        if not folder or folder.startswith(".") or "/" in folder or "\\" in folder:
+            raise EdgekitError(f"'{folder}' is no name for a folder", where="--rename")
+        if list(folders.values()).count(folder) > 1:
+            raise EdgekitError(f"two tasks would share the folder '{folder}', one is '{name}'", where="--rename")
+    return folders
+
+
+def _hash(frames: FrameSet, folders: Mapping[str, str], placed: Sequence) -> str:
+    digest = hashlib.sha256(repr((frames.source.fingerprint(), sorted(folders.items()))).encode())
+    for frame, folder, stem in placed:
+        digest.update(f"{frame.name}\0{folder}\0{stem}\n".encode())
+    return digest.hexdigest()
+
+
+def _scene_regex() -> str:
+    return DronescapesConfig.model_fields["scene_regex"].default
+
+
+def _check_empty_or_ours(out: Path, description: Description) -> None:
+    before = read_description(out)
+    others = sorted(path.name for path in out.iterdir() if path.name not in (NAME, _LOCK))
+    if before is None and others:
+        raise EdgekitError(
+            f"the folder is not empty: {', '.join(others[:5])}", where=str(out), fix="choose an empty folder with --out"
+        )
+    if before is not None and before.made_from != description.made_from:
+        raise EdgekitError(
+            "the folder holds another conversion, or its data has changed since",
+            where=str(out),
+            fix="choose another folder with --out, or remove this one",
+        )
+
+
+def _remove_halves(out: Path) -> None:
+    """Remove what a killed conversion left of the files it was writing."""
+    for half in out.glob("*/*/.part-*"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Hold the folder against another conversion; the kernel lets go of the lock when its holder dies, however."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EdgekitError("another conversion is writing here", where=str(out), fix="wait for it to end") from None
+        yield
+    finally:
+        os.close(handle)
