@@ -15,14 +15,11 @@ from edgekit.bundle.manifest import Ranges
 from edgekit.errors import EdgekitError
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.read import Shape, shape_of
+from edgekit.quantize.frames import Frames
 from edgekit.quantize.histogram import Histogram, Tally
 from edgekit.quantize.observers import OBSERVERS, Observer
+from edgekit.quantize.parameters import Range
 from edgekit.quantize.topology import Topology, is_passing
-
-Frames = Callable[[], Iterable[np.ndarray]]
-"""Makes the calibration frames anew: arrays (N, 3, H, W) float32 as the network takes them, in a fixed order."""
-
-Range = tuple[float, float]
 
 MOST_THREADS = 8
 _COARSE = 1 / 16  # a threshold below this part of what bins cover is looked at again, closer

@@ -1,12 +1,17 @@
-"""Which frames to calibrate with."""
+"""Which frames to calibrate and to measure with."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+import numpy as np
+
 from edgekit.errors import EdgekitError
+
+Frames = Callable[[], Iterable[np.ndarray]]
+"""Makes the frames anew: arrays (N, 3, H, W) float32 as the network takes them, in a fixed order."""
 
 
 class HasScene(Protocol):
@@ -37,3 +42,12 @@ def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
         chosen += [members[(2 * i + 1) * len(members) // (2 * share)] for i in range(share)]
         left -= share
     return [frames[i] for i in sorted(chosen)]
+
+
+def some(frames: Frames, count: int, most: int) -> list[np.ndarray]:
+    """At most ``most`` of about ``count`` frames, evenly spaced, to be kept in memory. EdgekitError for none."""
+    step = max(1, count // most)
+    chosen = [frame for index, frame in enumerate(frames()) if index % step == 0][:most]
+    if not chosen:
+        raise EdgekitError("there are no frames to measure with", fix="give frames of the train split")
+    return chosen

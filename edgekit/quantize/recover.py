@@ -1,0 +1,266 @@
+"""From a calibrated graph to one that passes the accuracy gate, by the mildest of steps that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from onnx import ModelProto
+
+from edgekit.errors import EdgekitError
+from edgekit.quantize import gate
+from edgekit.quantize.bias import correct_bias
+from edgekit.quantize.calibration import Calibration, calibrate
+from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.equalise import equalise
+from edgekit.quantize.frames import Frames, some
+from edgekit.quantize.gate import Scores, Verdict
+from edgekit.quantize.sensitivity import LayerSensitivity, Write, decibels, sensitivity
+from edgekit.quantize.topology import Topology, named
+
+MEASURED = 16
+"""Frames, spread over those of the calibration, to correct biases and measure layers with."""
+
+Evaluate = Callable[[ModelProto], Scores]
+"""Scores of a graph (float or Q/DQ, as the body) on labelled frames."""
+
+Report = Callable[[str, int, int], None]
+"""(what is done, done, of) for a progress bar."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One attempt: what was done, what the gate said of it, and whether what followed builds on it."""
+
+    name: str
+    verdicts: tuple[Verdict, ...]
+    kept: bool
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return gate.holds(self.verdicts)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What to ship.
+
+    model        float graph to write Q/DQ into: the one given, equalised or with corrected biases where that helped.
+                 With corrected biases it is for INT8 alone
+    quantized    that graph with Q/DQ, as the gate last judged it
+    calibration  ranges of ``model``
+    keep_float   layers to leave in float
+    steps        what was tried, in order
+    """
+
+    model: ModelProto
+    quantized: ModelProto
+    calibration: Calibration
+    keep_float: tuple[str, ...]
+    steps: tuple[Step, ...]
+    sensitivities: tuple[LayerSensitivity, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether what is shipped passes the gate."""
+        return next(s for s in reversed(self.steps) if s.kept).holds
+
+    def describe(self) -> dict[str, Any]:
+        """For the manifest: what the gate asked, which steps were needed, which layers stay in float and why."""
+        return {
+            "holds": self.holds,
+            "observer": self.calibration.observer,
+            "calibration_frames": self.calibration.count,
+            "float_layers": list(self.keep_float),
+            "steps": [
+                {
+                    "step": step.name,
+                    "holds": step.holds,
+                    "kept": step.kept,
+                    "note": step.note,
+                    "tasks": [
+                        {
+                            "task": v.task,
+                            "metric": v.metric,
+                            "fp32": v.reference,
+                            "int8": v.value,
+                            "cost": v.cost,
+                            "allowed": v.allowed,
+                            "unit": v.unit,
+                        }
+                        for v in step.verdicts
+                    ],
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def recover(
+    model: ModelProto,
+    frames: Frames,
+    evaluate: Evaluate,
+    write: Write,
+    *,
+    config: QuantizeConfig | None = None,
+    calibration: Calibration | None = None,
+    reference: Scores | None = None,
+    report: Report = lambda what, done, of: None,
+) -> Recovery:
+    """Calibrate, and where the gate fails: equalise, correct biases, leave the fewest layers in float.
+
+    A step is kept if it brings the task worst off nearer to the gate, and the next builds on it. Layers are chosen by
+    sensitivity: the shortest list of the most sensitive ones that passes, from which every layer that can go back to
+    integers without failing the gate then does.
+
+    ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``calibration``: of ``model``,
+    where it is known already; ``reference``: scores of ``model`` in float, likewise.
+    """
+    return _Search(named(model), frames, evaluate, write, config or QuantizeConfig(), report).run(
+        calibration, reference
+    )
+
+
+class _Search:
+    def __init__(
+        self,
+        model: ModelProto,
+        frames: Frames,
+        evaluate: Evaluate,
+        write: Write,
+        config: QuantizeConfig,
+        report: Report,
+    ):
+        self.model, self.frames, self.config, self.report = model, frames, config, report
+        self.write_layers, self.evaluate = write, evaluate
+        self.layers = [node.name for node in Topology(model).layers()]
+        self.always = frozenset(config.keep_float)
+        unknown = sorted(self.always - set(self.layers))
+        if unknown:
+            raise EdgekitError(
+                f"the network has no layer '{unknown[0]}'",
+                where="export.quantize.keep_float",
+                fix=f"use names of {', '.join(self.layers)}",
+            )
+        self.steps: list[Step] = []
+
+    def run(self, calibration: Calibration | None, reference: Scores | None) -> Recovery:
+        self.calibration = calibration or self._calibrate(self.model)
+        self.reference = reference if reference is not None else self.evaluate(self.model)
+        self.uncorrected = self.model
+        self.corrects = False
+        self.best = self._judge("calibrated", self.model, self.calibration, self.always)
+        if self.best.holds or not self.config.recover:
+            return self._result(self.always)
+        self._equalise()
+        if not self.best.holds:
+            self.few = some(self.frames, self.calibration.count, MEASURED)
+            self._correct()
+        if not self.best.holds:
+            return self._keep_layers()
+        return self._result(self.always)
+
+    def _equalise(self) -> None:
+        equal = equalise(self.model)
+        calibration = self._calibrate(equal)
+        if self._try("equalised", equal, calibration, self.always):
+            self.model = self.uncorrected = equal
+            self.calibration = calibration
+
+    def _correct(self) -> None:
+        corrected = self._corrected(self.always)
+        if self._try("biases corrected", corrected, self.calibration, self.always):
+            self.model, self.corrects = corrected, True
+
+    def _keep_layers(self) -> Recovery:
+        """Binary search for the shortest prefix of the ranking that passes, then give back what is not needed."""
+        found = sensitivity(
+            self.model,
+            self.calibration.ranges,
+            self.few,
+            self.write_layers,
+            progress=lambda done: self.report("measuring layers", done, len(self.layers)),
+        )
+        failing = {v.task for v in self.best.verdicts if not v.holds}
+        ranking = [s.layer for s in sorted(found, key=lambda s: -_disturbs(s, failing)) if s.layer not in self.always]
+        tried: dict[frozenset[str], tuple[ModelProto, Step]] = {}
+
+        def attempt(chosen: frozenset[str]) -> Step:
+            if chosen not in tried:
+                self.report("leaving layers in float", len(tried), len(tried) + 1)
+                model = self._corrected(chosen) if self.corrects else self.model
+                tried[chosen] = model, self._step(model, self.calibration, chosen)
+            return tried[chosen][1]
+
+        def prefix(count: int) -> frozenset[str]:
+            return self.always | frozenset(ranking[:count])
+
+        if not attempt(prefix(len(ranking))).holds:
+            # Without any integer the gate fails still: the corrected biases or the reference are at fault.
+            self._record("layers in float", attempt(prefix(len(ranking))), kept=False, note="all layers")
+            return self._result(self.always, found)
+        low, high = 0, len(ranking)  # low fails, high passes
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if attempt(prefix(middle)).holds else (middle, high)
+        chosen = prefix(high)
+        for layer in reversed(ranking[:high]):  # the least sensitive first
+            if len(chosen) > len(self.always) + 1 and attempt(chosen - {layer}).holds:
+                chosen = chosen - {layer}
+        model, step = tried[chosen]
+        self.model, self.best = model, step
+        why = ", ".join(f"{s.layer} (alone {_ratio(_disturbs(s, failing))})" for s in found if s.layer in chosen)
+        self._record("layers in float", step, kept=True, note=f"{why}; {len(tried)} sets of layers tried")
+        return self._result(chosen, found)
+
+    def _calibrate(self, model: ModelProto) -> Calibration:
+        progress = partial(self._report_frames, "calibrating")
+        return calibrate(model, self.frames, observer=self.config.build_observer(), progress=progress)
+
+    def _report_frames(self, what: str, done: int) -> None:
+        self.report(what, done, max(done, self.config.frames))
+
+    def _corrected(self, keep: frozenset[str]) -> ModelProto:
+        write = partial(self._written, calibration=self.calibration, keep=keep)
+        progress = lambda done: self.report("correcting biases", done, len(self.layers))  # noqa: E731
+        return correct_bias(self.uncorrected, write, self.few, progress=progress)
+
+    def _written(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> ModelProto:
+        return self.write_layers(model, calibration.ranges, keep)
+
+    def _step(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
+        scores = self.evaluate(self._written(model, calibration, keep))
+        return Step("", tuple(gate.judge(self.reference, scores, self.config.gate)), kept=False)
+
+    def _judge(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
+        return self._record(name, self._step(model, calibration, keep), kept=True)
+
+    def _try(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> bool:
+        step = self._step(model, calibration, keep)
+        better = gate.strain(step.verdicts) < gate.strain(self.best.verdicts)
+        recorded = self._record(name, step, kept=better, note="" if better else "no better than before: left out")
+        if better:
+            self.best = recorded
+        return better
+
+    def _record(self, name: str, step: Step, *, kept: bool, note: str = "") -> Step:
+        self.steps.append(Step(name, step.verdicts, kept, note))
+        return self.steps[-1]
+
+    def _result(self, keep: frozenset[str], found: Sequence[LayerSensitivity] = ()) -> Recovery:
+        ordered = tuple(name for name in self.layers if name in keep)
+        quantized = self._written(self.model, self.calibration, keep)
+        return Recovery(self.model, quantized, self.calibration, ordered, tuple(self.steps), tuple(found))
+
+
+def _disturbs(layer: LayerSensitivity, tasks: set[str]) -> float:
+    """Most noise on an output of the tasks that fail (``<task>_logits``); on any output where none is named so."""
+    concerned = [o for o in layer.noise if o.removesuffix("_logits") in tasks] or list(layer.noise)
+    return max(layer.noise[o] for o in concerned)
+
+
+def _ratio(noise: float) -> str:
+    return f"{decibels(noise):.0f} dB of signal to noise"
