@@ -24,6 +24,7 @@ from edgekit.errors import EdgekitError
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
+    "doctor": ("edgekit.cli.doctor", "Look at this machine: can it build engines, and what to do where not."),
     "evaluate": ("edgekit.cli.evaluate", "Score the models of a run on a split."),
     "recipe": ("edgekit.cli.recipe", "Print a resolved recipe, or check it and the data behind it."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),

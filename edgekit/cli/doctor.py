@@ -1,0 +1,56 @@
+"""`edgekit doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.output import json_option, print_json, print_rich
+
+
+@click.command(epilog="Example: edgekit doctor --folder engines")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Where engines would go."
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
+    """Look at this machine: can it build engines, will its numbers repeat, and what to do where not.
+
+    Exit code 1: something stands in the way of building an engine here.
+    """
+    from edgekit.engine.doctor.diagnosis import diagnose
+    from edgekit.engine.doctor.surroundings import look_around
+
+    diagnosis = diagnose(look_around(folder))
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        _print(diagnosis)
+    if not diagnosis.can_build:
+        ctx.exit(1)
+
+
+_COLOURS = {"ok": "green", "note": "dim", "warning": "yellow", "problem": "bold red"}
+
+
+def _print(diagnosis) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="this machine", title_justify="left")
+    for column in ("", "found", "", "what it means"):
+        table.add_column(column, overflow="fold")
+    for check in diagnosis.checks:
+        meaning = Text(check.meaning)
+        if check.fix and check.state != "ok":
+            meaning.append(f"{chr(10) if check.meaning else ''}fix: {check.fix}", style="bold")
+        table.add_row(check.name, Text(check.value), Text(check.state, style=_COLOURS[check.state]), meaning)
+    print_rich(table)
+    if diagnosis.can_build:
+        click.echo("engines can be built here")
+        return
+    click.echo(f"engines cannot be built here: {', '.join(check.name for check in diagnosis.problems)}")
+    if diagnosis.can_run_on_cpu:
+        click.echo("bundles can be run on the CPU here")
