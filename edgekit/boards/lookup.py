@@ -65,9 +65,10 @@ def check_pair(board: Board, jetpack: JetPack, where: str = "--jetpack") -> None
     raise EdgekitError(what, where=where, fix=f"use JetPack {runs}, or another board")
 
 
-def newest_jetpack(board: Board) -> JetPack:
-    """The newest JetPack that runs on the board."""
-    return table().jetpacks[board.jetpacks[-1]]
+def newest_jetpack(board: Board, *, dla: bool = False) -> JetPack:
+    """The newest JetPack that runs on the board; with ``dla`` the newest that can build for one."""
+    rows = [table().jetpacks[version] for version in board.jetpacks]
+    return [row for row in rows if row.dla or not dla][-1]
 
 
 def newest_opset(tensorrt: str) -> int:

@@ -24,8 +24,10 @@ from edgekit.errors import EdgekitError
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
-    "doctor": ("edgekit.cli.doctor", "Look at this machine: can it build engines, and what to do where not."),
+    "doctor": ("edgekit.cli.doctor", "Say what this machine lacks to build engines."),
+    "estimate": ("edgekit.cli.estimate", "Estimate a graph's time on a board by a roofline."),
     "evaluate": ("edgekit.cli.evaluate", "Score the models of a run on a split."),
+    "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
     "recipe": ("edgekit.cli.recipe", "Print a resolved recipe, or check it and the data behind it."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
 }

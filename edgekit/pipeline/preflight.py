@@ -1,0 +1,135 @@
+"""What `edgekit lint` and `edgekit estimate` look at: an ONNX file, a bundle's files, or a student before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from edgekit.boards.table import JetPack, numbers
+from edgekit.bundle.bundle import FORMS, open_bundle
+from edgekit.bundle.manifest import MANIFEST, Artifact, Preprocessing
+from edgekit.errors import EdgekitError
+from edgekit.export.body import body
+from edgekit.export.deploy import deploy, plain
+from edgekit.networks import FAMILIES
+from edgekit.preflight.lint import Report, Target, lint
+from edgekit.preflight.network import Network, load_model, network_of
+from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, default_precision, estimate
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student, load_student
+from edgekit.tasks import Task
+
+Size = tuple[int, int]
+USUAL_SIZE: Size = (544, 960)
+USUAL_CLASSES = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user named. ``size`` and ``classes``: for a student, whose graph is made for this; None: the usual."""
+
+    subject: str
+    size: Size | None = None
+    classes: int | None = None
+
+
+def lint_reports(question: Question, target: Target) -> list[Report]:
+    """One report per graph. EdgekitError where the subject is nothing that can be looked at."""
+    return [lint(network, target, name) for name, network in _networks(question, target.jetpack, dla=target.dla)]
+
+
+def estimates(question: Question, target: Target, precision: Precision | None) -> list[tuple[str, list[Estimate]]]:
+    """Per graph its estimates, the one asked for first and the other precisions behind it."""
+    found = []
+    for name, network in _networks(question, target.jetpack, dla=False):
+        first = precision or default_precision(network)
+        order = [first, *(p for p in PRECISIONS if p != first and (p != "int8" or not _is_half(network)))]
+        found.append((name, [estimate(network, target.board, p, name) for p in order]))
+    return found
+
+
+def _is_half(network: Network) -> bool:
+    """A graph whose types are float16 and which has no Q/DQ: it is that precision and no other."""
+    return "float16" in {network.types.get(name) for name in network.folded} and not network.has_qdq
+
+
+def _networks(question: Question, jetpack: JetPack, *, dla: bool) -> Iterator[tuple[str, Network]]:
+    path = Path(question.subject).expanduser()
+    if question.subject in STUDENTS or path.suffix == ".pt":
+        student = _new_student(question) if question.subject in STUDENTS else load_student(path)
+        size = question.size or USUAL_SIZE
+        model = _graph_of(student, size, jetpack, dla=dla)
+        yield f"{student.name}, width {student.width}, {size[0]}x{size[1]}", network_of(model, question.subject)
+        return
+    if question.classes is not None:
+        raise EdgekitError("--classes is for a student's name", where=question.subject, fix="leave --classes out")
+    if path.is_dir() or path.suffix == ".tar":
+        yield from _of_a_bundle(path, jetpack, question.size, dla=dla)
+        return
+    if not path.exists():
+        raise EdgekitError(
+            f"'{question.subject}' is neither a student nor a file",
+            where=question.subject,
+            fix=f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}",
+        )
+    if path.name == MANIFEST:
+        yield from _of_a_bundle(path.parent, jetpack, question.size, dla=dla)
+        return
+    yield path.name, network_of(load_model(path), str(path), question.size)
+
+
+def _new_student(question: Question) -> Student:
+    classes = question.classes or USUAL_CLASSES
+    task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(classes)))
+    return Student(question.subject, [task]).eval()
+
+
+def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> onnx.ModelProto:
+    """As it would be exported: uint8 frames to maps for the GPU, bare logits for DLA."""
+    stride = FAMILIES[STUDENTS[student.name].family].stride
+    graph = body(student, size, opset=min(17, jetpack.opset))
+    if dla:
+        return plain(graph, student.tasks, stride).model
+    mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
+    forms = {task.name: FORMS[task.kind][:1] for task in student.tasks}
+    preprocessing = Preprocessing(size, "letterbox", (0, 0, 0), mean, std)
+    return deploy(graph, student.tasks, forms, preprocessing, stride).model
+
+
+def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:
+    bundle = open_bundle(path)
+    wanted = ("cache",) if dla else ("weak", "strong", "cache")
+    fitting = [a for a in bundle.manifest.artifacts if a.lane in wanted and _reads(jetpack, a)]
+    if not fitting:
+        lanes = sorted({a.lane for a in bundle.manifest.artifacts})
+        raise EdgekitError(
+            f"the bundle has no file for TensorRT {jetpack.tensorrt}{' on DLA' if dla else ''}: "
+            f"its lanes are {', '.join(lanes)}",
+            where=str(path),
+            fix=f"export it again with --target jetson --jetpack {jetpack.version}",
+        )
+    for file in dict.fromkeys(artifact.file for artifact in fitting):
+        of = [a for a in fitting if a.file == file]
+        ways = ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in of))
+        where = str(bundle.path(file))
+        # A size left open is looked at at the profile's usual one.
+        usual = next((tuple(a.profile.opt) for a in of if a.profile), None)
+        chosen = size or (_size_of(usual) if usual else None)
+        yield f"{file} ({ways})", network_of(load_model(bundle.path(file)), where, chosen)
+
+
+def _size_of(shape: tuple[int, ...]) -> Size:
+    """(H, W) of an input, NHWC frames or NCHW."""
+    return (shape[1], shape[2]) if shape[-1] == 3 else (shape[2], shape[3])
+
+
+def _reads(jetpack: JetPack, artifact: Artifact) -> bool:
+    """Whether this JetPack's TensorRT is among those that can build the artifact."""
+    if artifact.tensorrt is None:
+        return False
+    least, most = (None if end is None else numbers(end) for end in artifact.tensorrt)
+    here = numbers(jetpack.tensorrt)
+    return here >= least and (most is None or here[: len(most)] <= most)

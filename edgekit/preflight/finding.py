@@ -1,0 +1,37 @@
+"""What a rule says of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from onnx import NodeProto
+
+from edgekit.boards import Board, JetPack
+from edgekit.preflight.network import Network
+
+Level = Literal["error", "slow"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``error``: TensorRT would refuse it. ``slow``: it builds, and runs worse than it could."""
+
+    rule: str
+    level: Level
+    why: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the graph is looked at for. ``dla``: built for a DLA core."""
+
+    board: Board
+    jetpack: JetPack
+    dla: bool = False
+
+
+Rule = Callable[[Network, NodeProto, Target], "Finding | None"]
+"""A rule looks at one node of a network and says what is wrong with it, or nothing."""

@@ -1,0 +1,157 @@
+"""A graph as the kernels that TensorRT would about make of it, with what each computes and moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from onnx import NodeProto
+
+from edgekit.errors import EdgekitError
+from edgekit.graphs.read import attribute
+from edgekit.preflight.network import QUANTIZERS, Network
+
+# Computed in the kernel that makes their input, where nothing else reads it.
+_POINTWISE = """
+    Relu LeakyRelu PRelu Clip Sigmoid Tanh HardSwish HardSigmoid Elu Selu Softplus BatchNormalization Add Sub
+    Mul Div Max Min Abs Neg Exp Log Sqrt Reciprocal Round Floor Ceil Pow Greater Less Equal Where Not Cast
+    Dropout
+"""
+POINTWISE = frozenset(_POINTWISE.split())
+# Another look at the same memory.
+VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Size"))
+
+
+@dataclass
+class Kernel:
+    """``nodes`` in one launch. ``reads`` and ``writes`` are tensors; weights are the constants it multiplies with."""
+
+    nodes: list[NodeProto]
+    reads: list[str] = field(default_factory=list)
+    weights: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> NodeProto:
+        return self.nodes[0]
+
+
+def kernels(network: Network) -> list[Kernel]:
+    """In the graph's order. Q/DQ, views and folded nodes are no kernels of their own.
+
+    A pointwise operator joins the kernel that makes one of its inputs, if it alone reads it and all else it needs is
+    there by then. TensorRT does at least that for convolutions with their activation and residual sum.
+    """
+    made_by: dict[str, Kernel] = {}
+    order: dict[int, int] = {}
+    found: list[Kernel] = []
+    for node in network.nodes:
+        if network.is_folded(node) or node.op_type in VIEWS or node.op_type in QUANTIZERS:
+            continue
+        into = _host(network, node, made_by, order) if node.op_type in POINTWISE else None
+        if into is None:
+            into = Kernel([])
+            order[id(into)] = len(found)
+            found.append(into)
+        into.nodes.append(node)
+        for name in node.output:
+            if name:
+                made_by[name] = into
+    for kernel in found:
+        _fill(network, kernel, made_by)
+    return found
+
+
+def _host(network: Network, node: NodeProto, made_by: dict[str, Kernel], order: dict[int, int]) -> Kernel | None:
+    inputs = [_behind(network, name) for name in node.input if name and name not in network.folded]
+    hosts = [made_by[name] for name in inputs if name in made_by]
+    if not hosts:
+        return None
+    last = max(hosts, key=lambda kernel: order[id(kernel)])
+    own = [name for name in inputs if made_by.get(name) is last]
+    alone = all(_readers(network, name) <= 1 and name not in network.outputs for name in own)
+    return last if alone else None
+
+
+def _behind(network: Network, name: str) -> str:
+    """The tensor whose memory ``name`` is, through Q/DQ and views."""
+    return network.source(name, (*QUANTIZERS, *VIEWS))
+
+
+def _readers(network: Network, name: str) -> int:
+    """How many nodes read a tensor, directly or through Q/DQ and views."""
+    count = 0
+    for node in network.consumers.get(name, []):
+        through = node.op_type in QUANTIZERS or node.op_type in VIEWS
+        count += _readers(network, node.output[0]) if through else 1
+    return count
+
+
+def _fill(network: Network, kernel: Kernel, made_by: dict[str, Kernel]) -> None:
+    inside = {name for node in kernel.nodes for name in node.output if name}
+    for node in kernel.nodes:
+        for name in node.input:
+            source = _behind(network, name) if name else ""
+            if not source or source in inside:
+                continue
+            target = kernel.weights if name in network.folded else kernel.reads
+            if name in network.folded:
+                source = name
+            if source not in target:
+                target.append(source)
+    for name in inside:
+        outside = [n for n in _final_readers(network, name) if not any(n is own for own in kernel.nodes)]
+        leaves = name in network.outputs or any(o in network.outputs for o in _aliases(network, name))
+        if outside or leaves:
+            kernel.writes.append(name)
+
+
+def _final_readers(network: Network, name: str) -> list[NodeProto]:
+    found = []
+    for node in network.consumers.get(name, []):
+        through = node.op_type in QUANTIZERS or node.op_type in VIEWS
+        found += _final_readers(network, node.output[0]) if through else [node]
+    return found
+
+
+def _aliases(network: Network, name: str) -> list[str]:
+    """Tensors that are views of this one, or its quantized self."""
+    found = []
+    for node in network.consumers.get(name, []):
+        if node.op_type in QUANTIZERS or node.op_type in VIEWS:
+            found += [node.output[0], *_aliases(network, node.output[0])]
+    return found
+
+
+def multiply_adds(network: Network, node: NodeProto) -> int:
+    """Of one node: convolutions and matrix products, as papers count them. 0 for the rest.
+
+    EdgekitError where a shape that is needed is open.
+    """
+    if node.op_type in ("Conv", "ConvTranspose"):
+        weights = _known(network, node, node.input[1])
+        # Each output (of a transposed one: input) pixel meets each weight of its group once.
+        pixels = _known(network, node, node.output[0] if node.op_type == "Conv" else node.input[0])
+        return pixels[0] * math.prod(pixels[2:]) * math.prod(weights)
+    if node.op_type == "MatMul":
+        a = _known(network, node, node.input[0])
+        return math.prod(_known(network, node, node.output[0])) * a[-1]
+    if node.op_type == "Gemm":
+        a = _known(network, node, node.input[0])
+        return math.prod(_known(network, node, node.output[0])) * a[0 if attribute(node, "transA", 0) else 1]
+    return 0
+
+
+def elements(network: Network, node: NodeProto, name: str) -> int:
+    return math.prod(_known(network, node, name))
+
+
+def _known(network: Network, node: NodeProto, name: str) -> tuple[int, ...]:
+    shape = network.shape(name)
+    if shape is None and network.shapes.get(name) != ():
+        raise EdgekitError(
+            f"the shape of '{name}' is {network.shapes.get(name, 'not known')}",
+            where=network.label(node),
+            fix="give --size HxW; a graph with other open dimensions must be exported with fixed ones",
+        )
+    return shape or ()

@@ -1,0 +1,141 @@
+"""Every node against what a board's TensorRT takes: where it would run, why, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from onnx import NodeProto
+
+from edgekit.boards import Board, JetPack, check_pair, newest_jetpack
+from edgekit.errors import EdgekitError
+from edgekit.preflight import build_rules, dla, operators, quantization_rules, thin
+from edgekit.preflight.finding import Finding, Rule, Target
+from edgekit.preflight.network import Network
+
+Place = Literal["GPU", "DLA", "falls back", "folded", "refused"]
+"""``falls back``: asked for DLA, runs on the GPU. ``folded``: computed while building. ``refused``: does not build."""
+
+RULES: tuple[Rule, ...] = (
+    operators.operator,
+    build_rules.types,
+    build_rules.uint8,
+    build_rules.constant_inputs,
+    build_rules.pooling,
+    build_rules.resize,
+    build_rules.subgraph,
+    quantization_rules.zero_point,
+    quantization_rules.scales,
+    quantization_rules.half,
+    quantization_rules.bias,
+    quantization_rules.pair,
+    quantization_rules.inputs,
+    quantization_rules.between,
+    quantization_rules.residual,
+    quantization_rules.concat,
+    thin.thin,
+)
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    number: int
+    name: str
+    op: str
+    place: Place
+    shape: tuple[int | str, ...] | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """``graph``: what concerns no single node. ``loadables``: pieces that DLA would hold, 0 where it was not asked."""
+
+    subject: str
+    board: str
+    jetpack: str
+    tensorrt: str
+    opset: int
+    nodes: tuple[NodeReport, ...]
+    graph: tuple[Finding, ...]
+    loadables: int
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [*self.graph, *(finding for node in self.nodes for finding in node.findings)]
+
+    @property
+    def builds(self) -> bool:
+        return all(finding.level != "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "builds": self.builds}
+
+
+def target_of(board: Board, jetpack: JetPack | None, *, dla: bool) -> Target:
+    """The newest JetPack of the board (with DLA, where that was asked) if none is named.
+
+    EdgekitError where the JetPack does not run on the board, or DLA was asked for and is not there.
+    """
+    if dla and not board.dla_cores:
+        raise EdgekitError(f"{board.title} has no DLA", where="--dla", fix="leave --dla out, or name another board")
+    found = jetpack or newest_jetpack(board, dla=dla)
+    check_pair(board, found)
+    if dla and not found.dla:
+        raise EdgekitError(
+            f"JetPack {found.version}'s TensorRT {found.tensorrt} cannot build for DLA",
+            where="--jetpack",
+            fix="use JetPack 5.1 to 6.2; on AGX Orin, JetPack 7.2.2 with TensorRT 11.4.1 installed has it again",
+        )
+    return Target(board, found, dla)
+
+
+def lint(network: Network, target: Target, subject: str) -> Report:
+    """The network against the target; ``subject`` is what the report calls it."""
+    nodes = tuple(_look_at(network, number, node, target) for number, node in enumerate(network.nodes))
+    loadables = _loadables(nodes) if target.dla else 0
+    graph = tuple(_of_the_graph(network, target, loadables))
+    jetpack = target.jetpack
+    return Report(subject, target.board.name, jetpack.version, jetpack.tensorrt, network.opset, nodes, graph, loadables)
+
+
+def _look_at(network: Network, number: int, node: NodeProto, target: Target) -> NodeReport:
+    findings = [finding for rule in RULES if (finding := rule(network, node, target))]
+    place: Place = "GPU"
+    if any(finding.level == "error" for finding in findings):
+        place = "refused"
+    elif network.is_folded(node):
+        place = "folded"
+    elif target.dla:
+        reason = dla.falls_back(network, node)
+        place = "falls back" if reason else "DLA"
+        if reason:
+            findings.append(Finding("dla", "slow", *reason))
+    shape = network.shapes.get(node.output[0]) if node.output else None
+    return NodeReport(number, network.label(node), node.op_type, place, shape, tuple(findings))
+
+
+def _of_the_graph(network: Network, target: Target, loadables: int):
+    jetpack = target.jetpack
+    if network.opset > jetpack.opset:
+        why = f"opset {network.opset}; TensorRT {jetpack.tensorrt} of JetPack {jetpack.version} reads up to"
+        change = f"export at opset {jetpack.opset} or lower"
+        yield Finding("opset", "error", f"{why} {jetpack.opset}", change)
+    if not network.opset:
+        yield Finding("opset", "error", "the graph imports no ONNX operator set", "export it again")
+    if target.dla:
+        change = "use edgekit's logits.onnx, or build with GPU fallback"
+        for why in dla.alone(network):
+            yield Finding("dla-alone", "slow", why, change)
+        if loadables > dla.MOST_LOADABLES:
+            why = f"{loadables} separate pieces on DLA; a core holds {dla.MOST_LOADABLES}"
+            yield Finding("dla-loadables", "error", why, "change what falls back between them, or build for the GPU")
+        if loadables == 0:
+            yield Finding("dla-nothing", "slow", "nothing would run on DLA", "build for the GPU")
+
+
+def _loadables(nodes: Sequence[NodeReport]) -> int:
+    """Runs of DLA nodes in the graph's order: about how many pieces the builder cuts it into."""
+    places = [node.place for node in nodes if node.place != "folded"]
+    return sum(place == "DLA" and before != "DLA" for before, place in zip(["", *places], places, strict=False))

@@ -1,0 +1,170 @@
+"""A graph as the rules and the roofline look at it: shapes, types, constants, neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import NodeProto, TensorProto, numpy_helper
+
+from edgekit.errors import EdgekitError
+from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, shape_of
+
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
+
+
+class Network:
+    """A model with its shapes inferred. Positions of ``nodes`` are the nodes' numbers in every report.
+
+    shapes     tensor → shape; absent where inference does not know it; open dimensions are names
+    types      tensor → element type as onnx names it, lower case: ``float``, ``float16``, ``uint8``
+    folded     names of tensors that depend on no input: TensorRT computes them while it builds
+    """
+
+    def __init__(self, model: onnx.ModelProto):
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        self.model, self.graph = inferred, inferred.graph
+        self.opset = opset(model)
+        self.nodes: list[NodeProto] = list(self.graph.node)
+        self._initializers = {tensor.name: tensor for tensor in self.graph.initializer}
+        self.inputs = [v.name for v in self.graph.input if v.name not in self._initializers]
+        self.outputs = [v.name for v in self.graph.output]
+        self.shapes: dict[str, Shape] = {name: tuple(t.dims) for name, t in self._initializers.items()}
+        self.types: dict[str, str] = {name: _type_name(t.data_type) for name, t in self._initializers.items()}
+        for value in (*self.graph.input, *self.graph.value_info, *self.graph.output):
+            if value.type.HasField("tensor_type"):
+                self.types[value.name] = _type_name(value.type.tensor_type.elem_type)
+                if value.type.tensor_type.HasField("shape"):
+                    self.shapes[value.name] = shape_of(value)
+        self.producers = producers(self.graph)
+        self.consumers = consumers(self.graph)
+        self.folded = self._fold()
+
+    def _fold(self) -> set[str]:
+        found = set(self._initializers)
+        for node in self.nodes:
+            inputs = [name for name in node.input if name]
+            static = node.op_type in ("Shape", "Size") and all(
+                isinstance(side, int) and side for side in self.shapes.get(node.input[0], ("?",))
+            )
+            if node.op_type not in _RANDOM and (static or all(name in found for name in inputs)):
+                found.update(node.output)
+        return found
+
+    def is_folded(self, node: NodeProto) -> bool:
+        """Whether the node is computed while the engine is built. A weight's Q/DQ is."""
+        return all(name in self.folded for name in node.output if name)
+
+    def value(self, name: str) -> np.ndarray | None:
+        """A constant's value; None for a tensor that is computed."""
+        if name in self._initializers:
+            return numpy_helper.to_array(self._initializers[name])
+        made = self.producers.get(name)
+        if made is not None and made.op_type == "Constant":
+            value = attribute(made, "value")
+            if isinstance(value, TensorProto):
+                return numpy_helper.to_array(value)
+            plain = next((attribute(made, k) for k in _PLAIN_VALUES if attribute(made, k) is not None), None)
+            return None if plain is None else np.asarray(plain)
+        if made is not None and made.op_type == "Identity":
+            return self.value(made.input[0])
+        return None
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """A shape without open dimensions, or None."""
+        shape = self.shapes.get(name)
+        if shape is None or not all(isinstance(side, int) and side > 0 for side in shape):
+            return None
+        return shape  # type: ignore[return-value]
+
+    def label(self, node: NodeProto) -> str:
+        return node.name or (node.output[0] if node.output else node.op_type)
+
+    def source(self, name: str, through: Sequence[str] = QUANTIZERS) -> str:
+        """The tensor that ``name`` is made of, looking back through these operators (default: Q/DQ)."""
+        while (made := self.producers.get(name)) is not None and made.op_type in through and made.input:
+            name = made.input[0]
+        return name
+
+    def is_quantized(self, name: str) -> bool:
+        """Whether the tensor comes out of a DequantizeLinear."""
+        made = self.producers.get(name)
+        return made is not None and made.op_type == "DequantizeLinear"
+
+    @property
+    def has_qdq(self) -> bool:
+        return any(node.op_type in QUANTIZERS for node in self.nodes)
+
+
+_PLAIN_VALUES = ("value_float", "value_floats", "value_int", "value_ints")
+
+
+def _type_name(elem_type: int) -> str:
+    return TensorProto.DataType.Name(elem_type).lower()
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """An ONNX file. EdgekitError where it is missing, no ONNX, or not a valid graph."""
+    fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except FileNotFoundError as error:
+        raise EdgekitError(f"a file is missing: {error}", where=str(path), fix=fix) from error
+    except OSError as error:
+        raise EdgekitError(f"the file cannot be read: {error.strerror or error}", where=str(path), fix=fix) from error
+    except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError) as error:
+        raise EdgekitError(f"this is not a whole ONNX graph: {_first_line(error)}", where=str(path), fix=fix) from error
+    return model
+
+
+def network_of(model: onnx.ModelProto, where: str, size: tuple[int, int] | None = None) -> Network:
+    """The model at one frame of ``size`` (H, W), where its input leaves the size open.
+
+    EdgekitError where the graph has another fixed size, or does not infer.
+    """
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    constants = {tensor.name for tensor in fixed.graph.initializer}
+    for value in fixed.graph.input:
+        if value.name not in constants and value.type.HasField("tensor_type"):
+            _fix_input(value, size, where)
+    del fixed.graph.value_info[:]  # inferred for the open dimensions
+    for value in fixed.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if not dim.HasField("dim_value"):
+                dim.Clear()
+    try:
+        return Network(fixed)
+    except onnx.shape_inference.InferenceError as error:
+        raise EdgekitError(
+            f"the shapes of this graph do not fit each other: {_first_line(error)}",
+            where=where,
+            fix="give --size a size that the network takes, e.g. 544x960" if size else "export the graph again",
+        ) from error
+
+
+def _fix_input(value: onnx.ValueInfoProto, size: tuple[int, int] | None, where: str) -> None:
+    dims = value.type.tensor_type.shape.dim
+    if len(dims) != 4:
+        return
+    if not dims[0].HasField("dim_value"):
+        dims[0].dim_value = 1
+    places = (1, 2) if dims[3].dim_value == 3 and dims[1].dim_value != 3 else (2, 3)
+    for place, side in zip(places, size or (), strict=False):
+        if dims[place].HasField("dim_value") and dims[place].dim_value != side:
+            found = "x".join(str(dims[p].dim_value) for p in places)
+            raise EdgekitError(
+                f"the graph is made for frames of {found}, not {size[0]}x{size[1]}",
+                where=f"{where}: {value.name}",
+                fix="leave --size out, or export the graph at that size",
+            )
+        dims[place].dim_value = side
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]

@@ -1,0 +1,177 @@
+"""Kernels, multiply-adds and bytes by hand; the estimate against a roofline on paper."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.boards import board
+from edgekit.errors import EdgekitError
+from edgekit.export.body import body
+from edgekit.networks.macs import multiply_adds as macs_of_module
+from edgekit.preflight.kernels import kernels, multiply_adds
+from edgekit.preflight.network import Network
+from edgekit.preflight.roofline import BEST, USUAL, WORST, assumptions, default_precision, estimate
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+
+ORIN = board("orin-nx-16gb")  # 30 TOPS, 15 TFLOPS, 102.4 GB/s
+Q = "{0}_q = QuantizeLinear({1}, s, z) {0} = DequantizeLinear({0}_q, s, z) "
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_the_sum_is_what_torch_counts(name):
+    student = Student(name, [Task("semantic", "semantic", classes=("a", "b", "c"))]).eval()
+    network = Network(body(student, (32, 48)))
+    if hasattr(student.network, "fuse"):
+        student.network.fuse()
+    expected = macs_of_module(student, torch.zeros(1, 3, 32, 48))
+    assert sum(multiply_adds(network, node) for node in network.nodes) == expected
+    assert estimate(network, ORIN, "fp16", name).multiply_adds == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "weights", "expected"),
+    [
+        ("Conv<pads=[1,1,1,1], strides=[2,2]>(x, w)", (8, 4, 3, 3), 5 * 6 * 8 * 4 * 9),
+        ("Conv<group=4>(x, w)", (4, 1, 3, 3), 8 * 10 * 4 * 9),
+        ("ConvTranspose<strides=[2,2]>(x, w)", (4, 6, 3, 3), 10 * 12 * 4 * 6 * 9),
+        ("MatMul(x, w)", (12, 7), 4 * 10 * 12 * 7),
+        ("Relu(x)", (1,), 0),
+    ],
+)
+def test_multiply_adds_by_hand(network, floats, layer, weights, expected):
+    net = network(f"(float[1,4,10,12] x) => (float[A,B,C,D] y) {{ y = {layer} }}", w=floats(*weights))
+    assert multiply_adds(net, net.nodes[0]) == expected
+
+
+def test_a_matrix_product_with_transposed_factors(network, floats):
+    net = network("(float[5,3] x) => (float[A,B] y) { y = Gemm<transA=1, transB=1>(x, w) }", w=floats(7, 5))
+    assert multiply_adds(net, net.nodes[0]) == 3 * 7 * 5
+
+
+def ops(net):
+    return ["+".join(node.op_type for node in kernel.nodes) for kernel in kernels(net)]
+
+
+def test_convolution_sum_and_relu_are_one_kernel(network, floats):
+    text = "(float[1,4,8,8] x) => (float[1,4,8,8] y) {{ a = Relu(x) c = Conv<pads=[1,1,1,1]>(a, w) {} }}"
+    net = network(text.format("d = Add(c, a) y = Relu(d)"), w=floats(4, 4, 3, 3))
+    assert ops(net) == ["Relu", "Conv+Add+Relu"]
+    (_, conv) = kernels(net)
+    assert (conv.reads, conv.weights, conv.writes) == (["a"], ["w"], ["y"])
+
+
+def test_what_two_read_is_not_fused_away(network, floats):
+    conv, weights = "c = Conv<pads=[1,1,1,1]>(x, w)", floats(4, 4, 3, 3)
+    text = f"(float[1,4,8,8] x) => (float[1,4,8,8] y, float[1,4,8,8] c) {{ {conv} y = Relu(c) }}"
+    assert ops(network(text, w=weights)) == ["Conv", "Relu"]
+    text = f"(float[1,4,8,8] x) => (float[1,4,8,8] y) {{ {conv} r = Relu(c) t = Tanh(c) y = Add(r, t) }}"
+    assert ops(network(text, w=weights)) == ["Conv", "Relu", "Tanh+Add"]
+
+
+def test_views_and_quantizers_are_no_kernels(network, floats):
+    text = (
+        "(float[1,4,8,8] x) => (float[A,B] y) { " + Q.format("a", "x") + Q.format("w", "k") +
+        "c = Conv(a, w) r = Relu(c) " + Q.format("b", "r") + "y = Flatten(b) }"
+    )  # fmt: skip
+    net = network(text, k=floats(16, 4, 3, 3), s=np.float32(0.1), z=np.int8(0))
+    (only,) = kernels(net)
+    assert [node.op_type for node in only.nodes] == ["Conv", "Relu"]
+    assert (only.reads, only.weights, only.writes) == (["x"], ["w"], ["r"])
+
+
+def conv_net(network, floats, size=64):
+    maps = f"(float[1,16,{size},{size}] x) => (float[1,32,{size},{size}] y)"
+    text = f"{maps} {{ c = Conv<pads=[1,1,1,1]>(x, w) y = Relu(c) }}"
+    return network(text, w=floats(32, 16, 3, 3))
+
+
+def test_a_roofline_on_paper(network, floats):
+    """One convolution, 16 to 32 channels at 64×64 in FP16."""
+    result = estimate(conv_net(network, floats), ORIN, "fp16", "conv")
+    macs = 64 * 64 * 16 * 32 * 9
+    moved = 2 * (16 * 64 * 64 + 32 * 64 * 64 + 32 * 16 * 9)
+    assert (result.multiply_adds, result.estimate_bytes) == (macs, moved)
+
+    def milliseconds(e):
+        return 1e3 * max(2 * macs / 15e12 / e.compute, moved / 102.4e9 / e.bandwidth) + e.launch_us / 1e3
+
+    assert result.estimate_ms == pytest.approx(milliseconds(USUAL))
+    assert result.estimate_least_ms == pytest.approx(milliseconds(BEST))
+    assert result.estimate_most_ms == pytest.approx(milliseconds(WORST))
+    assert [layer.ops for layer in result.layers] == ["Conv + Relu"] and result.layers[0].share == 1.0
+
+
+def test_precisions(network, floats):
+    net = conv_net(network, floats)
+    fp32, fp16, int8 = (estimate(net, ORIN, p, "conv") for p in ("fp32", "fp16", "int8"))
+    assert fp32.estimate_bytes == 2 * fp16.estimate_bytes
+    assert int8.layers[0].precision == "int8"
+    # weights of a byte, the input in int8, the output, which leaves the graph, in fp16
+    assert int8.estimate_bytes == 16 * 64 * 64 + 2 * 32 * 64 * 64 + 32 * 16 * 9
+    assert fp32.estimate_ms > fp16.estimate_ms > int8.estimate_ms
+    assert fp32.multiply_adds == int8.multiply_adds
+
+
+def test_thin_layers_stay_in_fp16_and_are_padded(network, floats):
+    text = "(float[1,6,64,64] x) => (float[1,6,64,64] y) { c = Conv<pads=[1,1,1,1]>(x, w) d = Conv(c, v) y = Relu(d) }"
+    net = network(text, w=floats(6, 6, 3, 3), v=floats(6, 6, 1, 1))
+    assert {layer.precision for layer in estimate(net, ORIN, "int8", "n").layers} == {"fp16"}
+
+
+def test_qdq_decides_what_runs_in_int8(network, floats):
+    text = (
+        "(float[1,16,8,8] x) => (float[1,16,8,8] y) { " + Q.format("a", "x") + Q.format("w", "k") +
+        "c = Conv<pads=[1,1,1,1]>(a, w) r = Relu(c) y = Conv<pads=[1,1,1,1]>(r, k) }"
+    )  # fmt: skip
+    net = network(text, k=floats(16, 16, 3, 3), s=np.float32(0.1), z=np.int8(0))
+    assert default_precision(net) == "int8"
+    assert [layer.precision for layer in estimate(net, ORIN, "int8", "n").layers] == ["int8", "fp16"]
+    assert default_precision(conv_net(network, floats)) == "fp16"
+
+
+def test_uint8_is_a_byte(network):
+    net = network("(uint8[1,8,8,3] x) => (float[1,8,8,3] y) { y = Cast<to=1>(x) }")
+    assert estimate(net, ORIN, "fp16", "n").estimate_bytes == 192 + 2 * 192
+
+
+def test_what_bounds_a_kernel(network, floats):
+    def bound(text, **constants):
+        return [layer.bound for layer in estimate(network(text, **constants), ORIN, "fp16", "n").layers]
+
+    many = "(float[1,256,64,64] x) => (float[1,256,64,64] y) { y = Conv<pads=[1,1,1,1]>(x, w) }"
+    assert bound(many, w=np.zeros((256, 256, 3, 3), np.float32)) == ["compute"]
+    assert bound("(float[1,64,512,512] x) => (float[1,64,512,512] y) { y = Relu(x) }") == ["memory"]
+    assert bound("(float[1,1,2,2] x) => (float[1,1,2,2] y) { y = Relu(x) }") == ["launch"]
+
+
+def test_an_open_shape_is_asked_for(network):
+    net = network("(float[1,3,H,W] x) => (float[1,3,H,W] y) { y = Relu(x) }")
+    with pytest.raises(EdgekitError, match="the shape of 'x' is") as caught:
+        estimate(net, ORIN, "fp16", "n")
+    assert "--size" in caught.value.fix
+
+
+def test_every_number_is_called_an_estimate(network, floats):
+    document = estimate(conv_net(network, floats), ORIN, "fp16", "conv").to_json()
+    counted = {"multiply_adds", "share"}  # exact, or relative
+
+    def numbers(node, key=""):
+        if isinstance(node, dict):
+            for name, value in node.items():
+                yield from numbers(value, name)
+        elif isinstance(node, list | tuple):
+            for value in node:
+                yield from numbers(value, key)
+        elif isinstance(node, int | float):
+            yield key
+
+    found = set(numbers(json.loads(json.dumps(document))))
+    assert all("estimate" in name for name in found - counted)
+    assert any("Assumed, not measured" in line for line in assumptions(ORIN))
+    assert "not verified" in assumptions(ORIN)[0]
