@@ -212,6 +212,12 @@ def test_extras_are_notes(healthy):
     assert "CSI cameras" in check(plain, "OpenCV").meaning and "python3-opencv" in check(plain, "OpenCV").fix
 
 
+def test_an_opencv_for_another_numpy(healthy):
+    said = {"error": "ImportError: numpy.core.multiarray failed to import", "missing": False}
+    found = check(replace(healthy, opencv=said), "OpenCV")
+    assert found.state == "warning" and "pip install 'numpy<2'" in found.fix
+
+
 def test_a_laptop(healthy):
     """Nothing of a Jetson: no complaint about what it need not have, and a clear word on what it cannot."""
     nothing = {"error": "No module named 'x'", "missing": True}
