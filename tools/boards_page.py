@@ -1,6 +1,6 @@
 """Writes docs/boards.md from the data file of boards and JetPacks.
 
-    python tools/boards_page.py
+python tools/boards_page.py
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ the DLAs. A `-super` row is the same module in the power modes that JetPack 6.2 
 """
 
 _HEAD = (
-    "`--board`", "SM", "memory", "advertised", "INT8 TOPS", "FP16 TFLOPS", "GB/s", "GPU MHz", "DLA cores", "DLA INT8 TOPS",
-    "power modes", "JetPack",
+    "`--board`", "SM", "memory", "advertised", "INT8 TOPS", "FP16 TFLOPS", "GB/s", "GPU MHz", "DLA cores",
+    "DLA INT8 TOPS", "power modes", "JetPack",
 )  # fmt: skip
 _FIELDS = (
     "sm", "memory_gb", "advertised", "int8_tops", "fp16_tflops", "memory_gbs", "gpu_mhz", "dla_cores", "dla_int8_tops",
@@ -57,8 +57,8 @@ def page() -> str:
     lines += _table(head, rows)
     lines += [
         "",
-        "A patch release belongs to the row below it: 5.1.3 is 5.1. On AGX Orin with JetPack 7.2.2, TensorRT 11.4.1 may be",
-        "installed in place of its own and builds for DLA again.",
+        "A patch release belongs to the row below it: 5.1.3 is 5.1. On AGX Orin with JetPack 7.2.2, TensorRT 11.4.1",
+        "may be installed in place of its own, and builds for DLA again.",
     ]
     return "\n".join(lines) + "\n"
 

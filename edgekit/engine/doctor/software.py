@@ -123,7 +123,10 @@ def _explained(error: str, found: Surroundings) -> tuple[str, str]:
         return f"{meaning} ({error})", fix
     if "numpy.core.multiarray" in error or "_ARRAY_API" in error:
         # JetPack's own OpenCV is compiled for numpy 1.
-        return f"it was compiled for another numpy ({error})", f"{found.interpreter.executable} -m pip install 'numpy<2'"
+        return (
+            f"it was compiled for another numpy ({error})",
+            f"{found.interpreter.executable} -m pip install 'numpy<2'",
+        )
     return error, f"install it again for this machine's CUDA and Python; see {INSTALLING}"
 
 
