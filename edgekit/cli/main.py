@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("edgekit.cli.doctor", "Say what this machine lacks to build engines."),
     "estimate": ("edgekit.cli.estimate", "Estimate a graph's time on a board by a roofline."),
     "evaluate": ("edgekit.cli.evaluate", "Score the models of a run on a split."),
+    "export": ("edgekit.cli.export", "Make a bundle of a student: ONNX files for every runtime, checked."),
     "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
     "recipe": ("edgekit.cli.recipe", "Print a resolved recipe, or check it and the data behind it."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),

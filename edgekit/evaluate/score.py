@@ -14,11 +14,32 @@ from edgekit.tasks import Task, kind_of
 Predict = Callable[[FrameInfo, tuple[int, int]], dict[str, np.ndarray]]
 """(frame, size) → soft map (C, H, W) per task at that size."""
 
+Answer = Callable[[FrameInfo, tuple[int, int]], dict[str, np.ndarray]]
+"""(frame, size) → native map per task at that size."""
+
 Scores = dict[str, dict]
 
 
 def score(
     predict: Predict,
+    frames: FrameSet,
+    infos: Sequence[FrameInfo],
+    tasks: Sequence[Task],
+    *,
+    sequential: bool,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """``score_answers`` of a model that gives soft maps."""
+
+    def decoded(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        soft = predict(frame, size)
+        return {task.name: kind_of(task).decode(task, soft[task.name]) for task in tasks}
+
+    return score_answers(decoded, frames, infos, tasks, sequential=sequential, progress=progress)
+
+
+def score_answers(
+    answer: Answer,
     frames: FrameSet,
     infos: Sequence[FrameInfo],
     tasks: Sequence[Task],
@@ -37,8 +58,7 @@ def score(
     for done, frame in enumerate(infos, 1):
         maps = frames.read(frame, ["rgb", *(t.name for t in tasks)])
         size = maps["rgb"].shape[:2]
-        soft = predict(frame, size)
-        decoded = {task.name: kind_of(task).decode(task, soft[task.name]) for task in tasks}
+        decoded = answer(frame, size)
         for task in tasks:
             if frame.labelled and task.name in maps:
                 meters[task.name].update(decoded[task.name], maps[task.name], frame.scene)

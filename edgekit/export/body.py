@@ -45,6 +45,13 @@ def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.Mo
 
 def bodies(student: Student, size: tuple[int, int], opsets: Sequence[int]) -> dict[int, onnx.ModelProto]:
     """One export in several operator sets: the same graph under the same names. See ``body``."""
+    check_size(size)
+    exported = _simplified(_export(fused(student).network, size))
+    return {opset: _settled(exported, student, opset) for opset in opsets}
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """EdgekitError, naming the size to use, for one that is no multiple of 16."""
     if any(side <= 0 or side % SIZE_MULTIPLE for side in size):
         up = "x".join(str(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in size)
         raise EdgekitError(
@@ -52,8 +59,6 @@ def bodies(student: Student, size: tuple[int, int], opsets: Sequence[int]) -> di
             where="--size",
             fix=f"give {up}: the Predictor fits frames of any size into it",
         )
-    exported = _simplified(_export(fused(student).network, size))
-    return {opset: _settled(exported, student, opset) for opset in opsets}
 
 
 def _settled(exported: onnx.ModelProto, student: Student, opset: int) -> onnx.ModelProto:

@@ -5,27 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import onnx
 
 from edgekit.bundle.manifest import Form, Output
 from edgekit.export.body import logits_name
+from edgekit.export.config import Floats, Upsampling
 from edgekit.graphs.draft import Draft, value_info
 from edgekit.graphs.read import Shape, dtype_of, opset, shape_of
 from edgekit.tasks import Task
-
-FORMS: dict[str, tuple[Form, ...]] = {
-    "semantic": ("classes", "confidence", "probabilities", "logits"),
-    "binary": ("mask", "confidence", "probabilities", "logits"),
-    "depth": ("depth", "logits"),
-    "normals": ("normals", "logits"),
-}
-"""What may be asked of a kind; the first is what a bundle has where nothing is asked."""
-
-Upsampling = Literal["nearest", "bilinear"]
-Floats = Literal["float32", "float16"]
 
 _LEAST_LENGTH = 1e-6  # of a vector that has a direction, as in the kind's own numpy half
 

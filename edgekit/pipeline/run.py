@@ -44,7 +44,7 @@ class Run:
     @classmethod
     def of(cls, recipe: Recipe, base: Path, root: Path) -> Run:
         """The directory that belongs to this recipe, made or continued."""
-        return cls(root / f"{recipe.name}-{recipe_hash(recipe)}", recipe, base)
+        return cls(root / f"{recipe.name}-{recipe_hash(recipe.trained())}", recipe, base)
 
     @classmethod
     def open(cls, folder: Path) -> Run:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from edgekit.data.registry import SOURCES
 from edgekit.distill.config import BaselineConfig, DistillConfig, TargetsConfig
+from edgekit.export.config import ExportConfig
 from edgekit.students.config import StudentConfig
 from edgekit.teachers.config import EnsembleConfig, TeacherConfig
 
@@ -62,6 +63,10 @@ class EvaluateConfig(BaseModel):
     pictures: int = Field(6, ge=0, le=64, description="rows of the picture grid")
 
 
+class ExportSection(ExportConfig):
+    """How the student is deployed."""
+
+
 class Requirements(BaseModel):
     """What must hold at the end; a run that misses one exits with 1 and says which."""
 
@@ -88,6 +93,7 @@ class Recipe(BaseModel):
     distill: DistillConfig = DistillConfig()
     baseline: BaselineConfig = BaselineConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportSection = ExportSection()
     require: Requirements = Requirements()
 
     @model_validator(mode="after")
@@ -108,6 +114,10 @@ class Recipe(BaseModel):
                 f"cutmix needs a distill.train.crop of multiples of targets.stride, got {train.crop} and {stride}"
             )
         return self
+
+    def trained(self) -> dict[str, Any]:
+        """All that training and its table depend on, in the schema's order: what is exported of it changes no run."""
+        return self.model_dump(exclude={"export"})
 
     def weights(self) -> dict[str, float]:
         return {name: task.weight for name, task in self.tasks.items()}

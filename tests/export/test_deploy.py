@@ -9,10 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from edgekit.bundle.bundle import FORMS
 from edgekit.bundle.manifest import Preprocessing
 from edgekit.export.body import bodies
 from edgekit.export.deploy import deploy, plain
-from edgekit.export.outputs import FORMS, Style
+from edgekit.export.outputs import Style
 from edgekit.graphs.check import GraphError
 from edgekit.graphs.halve import halved
 from edgekit.graphs.read import opset

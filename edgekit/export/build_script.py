@@ -1,0 +1,157 @@
+"""``build.sh``: the bundle's engines by trtexec alone, for a device without edgekit."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from edgekit.bundle.manifest import Artifact, Ranges
+
+SCRIPT, TABLE = "build.sh", "ranges.txt"
+
+_HEAD = """\
+#!/bin/sh
+# Builds this bundle's TensorRT engines with trtexec and nothing else; `edgekit build` does the same and checks more.
+# usage: sh build.sh [LANE/PRECISION ...]     (default: every one that the installed TensorRT can build)
+#   TRTEXEC=path        default: trtexec of the PATH, else /usr/src/tensorrt/bin/trtexec
+#   WORKSPACE_MIB=1024  most memory for tactics: boards of 4 to 8 GB run out without a limit
+#   DLA=0               build the cache lane for that DLA core, what it cannot run on the GPU
+# Engines and timing cache go to ./engines. An engine is only for the TensorRT version and the GPU that built it.
+set -eu
+cd "$(dirname "$0")"
+
+TRTEXEC=${TRTEXEC:-$(command -v trtexec || echo /usr/src/tensorrt/bin/trtexec)}
+WORKSPACE_MIB=${WORKSPACE_MIB:-1024}
+DLA=${DLA:-}
+if [ ! -x "$TRTEXEC" ]; then
+  echo "build.sh: no trtexec at $TRTEXEC; name it with TRTEXEC=" >&2
+  exit 2
+fi
+HELP=$("$TRTEXEC" --help 2>&1) || true
+
+# "TensorRT v8502" is 8.5.2, "TensorRT v100300" is 10.3.0
+VERSION=$(printf '%s\\n' "$HELP" | sed -n 's/.*TensorRT v\\([0-9][0-9]*\\).*/\\1/p' | sed -n 1p)
+if [ -z "$VERSION" ]; then
+  echo "build.sh: $TRTEXEC does not say which TensorRT it is" >&2
+  exit 2
+fi
+if [ "$VERSION" -ge 100000 ]; then
+  MAJOR=$((VERSION / 10000)) MINOR=$((VERSION / 100 % 100))
+else
+  MAJOR=$((VERSION / 1000)) MINOR=$((VERSION / 100 % 10))
+fi
+NUMBER=$((MAJOR * 100 + MINOR))
+
+knows() {
+  printf '%s\\n' "$HELP" | grep -q -e "$1"
+}
+
+# Building without a benchmark was called --buildOnly up to 8.5; where every network is strongly typed, no flag says so.
+if knows --skipInference; then ONLY=--skipInference; else ONLY=--buildOnly; fi
+if knows --stronglyTyped; then STRONG=--stronglyTyped; else STRONG=; fi
+
+# build LANE/PRECISION OLDEST NEWEST FILE [OPTION ...]
+build() {
+  name=$1 oldest=$2 newest=$3 file=$4
+  shift 4
+  case " $WANTED " in
+    *" all "* | *" $name "*) ;;
+    *) return 0 ;;
+  esac
+  if [ "$NUMBER" -lt "$oldest" ] || [ "$NUMBER" -gt "$newest" ]; then
+    echo "build.sh: $name is not for TensorRT $MAJOR.$MINOR" >&2
+    case " $WANTED " in *" all "*) return 0 ;; *) exit 1 ;; esac
+  fi
+  engine=engines/$(printf '%s' "$name" | tr / -)-$VERSION.engine
+  echo "build.sh: $name -> $engine"
+  "$TRTEXEC" --onnx="$file" --saveEngine="$engine.part" --memPoolSize=workspace:"$WORKSPACE_MIB" \\
+    --timingCacheFile=engines/timing-"$VERSION".cache "$ONLY" "$@"
+  mv "$engine.part" "$engine"
+  BUILT=$((BUILT + 1))
+}
+
+HAS="{names}"
+WANTED=${*:-all}
+for name in $WANTED; do
+  case " all $HAS " in
+    *" $name "*) ;;
+    *)
+      echo "build.sh: there is no $name; this bundle has: $HAS" >&2
+      exit 2
+      ;;
+  esac
+done
+BUILT=0
+mkdir -p engines
+"""
+
+_CACHE = """
+# TensorRT takes a calibration cache only with its own version in the first line.
+CACHE=engines/calibration-$VERSION.cache
+{ echo "TRT-$VERSION-EntropyCalibration2"; cat ranges.txt; } > "$CACHE.part"
+mv "$CACHE.part" "$CACHE"
+"""
+
+_TAIL = """
+if [ "$BUILT" -eq 0 ]; then
+  echo "build.sh: nothing in this bundle is for TensorRT $MAJOR.$MINOR; it has: $HAS" >&2
+  exit 1
+fi
+"""
+
+
+def build_script(artifacts: Sequence[Artifact]) -> str:
+    """The script for the artifacts that TensorRT reads. ValueError where there is none."""
+    rows = [a for a in artifacts if a.tensorrt]
+    if not rows:
+        raise ValueError("no artifact is for TensorRT")
+    calibrated = any(_is_calibrated(a) for a in rows)
+    lines = [_line(a) for a in rows]
+    names = " ".join(f"{a.lane}/{a.precision}" for a in rows)
+    head = _HEAD.replace("{names}", names) + (_CACHE if calibrated else "")
+    return head + "\n" + "\n".join(lines) + "\n" + _TAIL
+
+
+def range_table(ranges: Ranges) -> str:
+    """A calibration cache without its first line: ``<tensor>: <scale as big-endian float32 in 8 hex digits>``.
+
+    TensorRT's scale is symmetric, the larger end of the range / 127. A tensor that is always zero gets a scale all the
+    same: zero would be no scale.
+    """
+    lines = []
+    for name, (least, most) in ranges.tensors.items():
+        scale = max(abs(least), abs(most)) / 127 or 1.0
+        lines.append(f"{name}: {struct.pack('>f', scale).hex()}\n")
+    return "".join(lines)
+
+
+def _line(artifact: Artifact) -> str:
+    oldest, newest = artifact.tensorrt
+    name = f"{artifact.lane}/{artifact.precision}"
+    words = ["build", name, _number(oldest, 0), _number(newest, 99) if newest else "99999", artifact.file]
+    words += _precision_options(artifact)
+    if artifact.profile:
+        shapes = {"min": artifact.profile.min, "opt": artifact.profile.opt, "max": artifact.profile.max}
+        words += [f"--{k}Shapes={artifact.input.name}:{'x'.join(map(str, shape))}" for k, shape in shapes.items()]
+    line = " ".join(words)
+    if artifact.lane == "cache" and artifact.precision != "fp32":
+        line += ' ${DLA:+--useDLACore="$DLA" --allowGPUFallback}'
+    return line
+
+
+def _precision_options(artifact: Artifact) -> list[str]:
+    if artifact.lane == "strong":
+        return ["$STRONG"]  # unquoted: it may be nothing
+    options: Mapping[str, list[str]] = {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}
+    calibrated = ['--calib="$CACHE"'] if _is_calibrated(artifact) else []
+    return options[artifact.precision] + calibrated
+
+
+def _is_calibrated(artifact: Artifact) -> bool:
+    return artifact.lane == "cache" and artifact.precision == "int8"
+
+
+def _number(version: str, missing: int) -> str:
+    """8.5 → 805; a bound without a minor version covers all of them: 10 as newest → 1099."""
+    major, _, minor = version.partition(".")
+    return str(int(major) * 100 + (int(minor) if minor else missing))

@@ -1,0 +1,188 @@
+"""``MODEL_CARD.md``: what the bundle predicts, how well, on what data, and where its limits are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.export.golden import FLOOR_DISAGREEMENT, FLOOR_ERROR, MARGIN
+from edgekit.tasks import Task, kind_of
+
+CARD = "MODEL_CARD.md"
+
+_MEANING = {
+    "classes": "class index per pixel, uint8",
+    "confidence": "255 × the probability of the class that won, uint8",
+    "probabilities": "probability per class",
+    "mask": "0 or 1 per pixel, uint8",
+    "depth": "distance along the camera's axis",
+    "normals": "unit vectors in the camera's frame: x right, y down, z forward",
+    "logits": "what the network emits, before anything is made of it",
+}
+
+
+def model_card(manifest: Manifest, *, pictures: Sequence[str] = (), licence: str = "") -> str:
+    """The card as Markdown, from the manifest alone; ``pictures`` are names of files in the bundle."""
+    student, pre = manifest.student, manifest.preprocessing
+    parts = [
+        f"# {manifest.name}",
+        f"A `{student.name}` student of width {student.width}: {student.parameters:,} parameters, "
+        f"{student.multiply_adds / 1e9:.2f} billion multiply-adds on a frame of {pre.size[0]}×{pre.size[1]}. "
+        f"Exported by edgekit {manifest.edgekit} on {manifest.created} for the target `{manifest.target}`"
+        + (f", board {manifest.board}" if manifest.board else "")
+        + (f", JetPack {manifest.jetpack}" if manifest.jetpack else "")
+        + ".",
+        "## What it predicts",
+        "\n".join(_task_line(task, manifest) for task in manifest.tasks),
+        *(f"![{name}]({name})" for name in pictures),
+        "## How frames come to it",
+        _preprocessing_text(manifest),
+        "## How well",
+        _metrics_text(manifest),
+        "## Files",
+        _table(
+            ("file", "lane", "precision", "opset", "TensorRT"),
+            [(a.file, a.lane, a.precision, str(a.opset), _versions(a)) for a in manifest.artifacts],
+        ),
+        _quantization_text(manifest),
+        "## Does every file say the same?",
+        _parity_text(manifest),
+        "## Limits",
+        _limits_text(manifest),
+        "## Data and licence",
+        _data_text(manifest, licence),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _task_line(task: Task, manifest: Manifest) -> str:
+    outputs = {o.form: o for a in manifest.artifacts for o in a.outputs if o.task == task.name}
+    said = "; ".join(f"`{task.name}_{form}`: {_MEANING[form]}" for form in outputs if form != "logits")
+    about = {
+        "semantic": f"one of {len(task.classes)} classes: {', '.join(task.classes)}",
+        "depth": f"depth from {task.range[0]:g} to {task.range[1]:g} {task.unit or '(relative)'}".rstrip(),
+        "normals": "surface normals",
+        "binary": "yes or no",
+    }[task.kind]
+    return f"- **{task.name}** ({task.kind}), {about}. {said}."
+
+
+def _preprocessing_text(manifest: Manifest) -> str:
+    pre = manifest.preprocessing
+    fit = (
+        f"resized to fit inside {pre.size[0]}×{pre.size[1]} (never enlarged), placed at the top left, the rest filled "
+        f"with rgb {pre.pad}"
+        if pre.fit == "letterbox"
+        else f"stretched to {pre.size[0]}×{pre.size[1]}"
+    )
+    text = (
+        f"uint8 rgb, {fit}. Normalisation is inside the graphs that take `frames`: "
+        f"(rgb − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes it done."
+    )
+    if pre.depth_scale != 1 and any(task.kind == "depth" and task.unit for task in manifest.tasks):
+        text += f" Metric depth is multiplied by {pre.depth_scale:.4g}, for frames come at a reduced scale."
+    return text + " `edgekit.load(bundle)` does all of this and brings results back to the frame's own size."
+
+
+def _metrics_text(manifest: Manifest) -> str:
+    stages = [stage for stage in ("module", "fp32", "int8") if stage in manifest.metrics]
+    if not stages:
+        return "Not measured at this export."
+    count, split = manifest.provenance.get("metric_frames"), manifest.provenance.get("split", "?")
+    lines = [
+        f"On {count} frames of the split `{split}`, the headline metric of each task. *module*: the network as "
+        "trained, its logits interpolated to the frame's size. *fp32* and *int8*: the files, through the same steps as "
+        "on a device."
+    ]
+    rows = []
+    for task in manifest.tasks:
+        name = kind_of(task).headline
+        values = [_number(manifest.metrics[s].get(task.name, {}).get(name)) for s in stages]
+        rows.append((task.name, name, *values))
+    lines.append(_table(("task", "metric", *stages), rows))
+    for task in manifest.tasks:
+        by_class = [(s, manifest.metrics[s].get(task.name, {}).get("iou")) for s in stages]
+        if task.kind == "semantic" and all(isinstance(iou, Mapping) for _, iou in by_class):
+            lines.append(
+                _table(("IoU", *stages), [(c, *(_number(iou.get(c)) for _, iou in by_class)) for c in task.classes])
+            )
+    return "\n\n".join(lines)
+
+
+def _quantization_text(manifest: Manifest) -> str:
+    if manifest.ranges is None:
+        return ""
+    kept = manifest.quantization.get("keep_float") or []
+    text = (
+        f"INT8 ranges: {manifest.ranges.observer} over {manifest.ranges.count} frames, "
+        f"{len(manifest.ranges.tensors)} tensors."
+    )
+    return text + (f" Left in float: {', '.join(kept)}." if kept else "")
+
+
+def _parity_text(manifest: Manifest) -> str:
+    rows = [
+        (r["step"], r["task"], r["metric"], _number(r["value"]), _number(r["limit"]), "yes" if r["holds"] else "**no**")
+        for r in manifest.parity
+    ]
+    text = _table(("step", "task", "metric", "value", "limit", "holds"), rows) if rows else "Not compared."
+    return (
+        text + "\n\n`edgekit verify` repeats the comparison on the device, on the golden frames. A file may be "
+        f"{MARGIN:g} times as far from the fp32 reference as it was when it was exported, and a floor more: "
+        f"{FLOOR_DISAGREEMENT:.1%} of the pixels, or {FLOOR_ERROR:.1%} of the mean magnitude."
+    )
+
+
+def _limits_text(manifest: Manifest) -> str:
+    lines = [
+        "- It knows what its training data show: other heights, seasons, cameras and weather were not tested here.",
+        "- A confidence is what the network believes, not a guarantee: no part of this is certified for flight.",
+    ]
+    if any(a.tensorrt for a in manifest.artifacts):
+        lines.append(
+            "- Files for TensorRT were checked through onnxruntime at export, not on a Jetson. Build there, then run "
+            "`edgekit verify`."
+        )
+    if any(task.kind == "depth" and task.unit for task in manifest.tasks):
+        lines.append("- Metric depth holds for cameras with the field of view of the training frames.")
+    return "\n".join(lines)
+
+
+def _data_text(manifest: Manifest, licence: str) -> str:
+    facts = manifest.provenance
+    trained = f"Trained by the recipe `{facts['recipe']}` ({facts['recipe_hash']})" if "recipe" in facts else "Trained"
+    text = (
+        f"{trained} on data of the source `{facts['data']}`." if "data" in facts else f"{trained} on data not stated."
+    )
+    golden = (
+        "The golden frames are synthetic: no photograph is in this bundle."
+        if manifest.golden.source == "synthetic"
+        else f"The bundle holds {manifest.golden.count} frames of that data (`{manifest.golden.file}`): its licence "
+        "applies to them, and to handing them on (`--golden synthetic` leaves them out)."
+    )
+    licence = licence or (
+        "What the licence of the training data allows, also commercially, was not stated in the recipe: look it up "
+        "before you ship this network."
+    )
+    return f"{text} {golden} {licence}"
+
+
+def _versions(artifact: Artifact) -> str:
+    if artifact.tensorrt is None:
+        return "–"
+    oldest, newest = artifact.tensorrt
+    return f"{oldest} to {newest}" if newest else f"from {oldest}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{v:.4g}" for v in values) + ")"

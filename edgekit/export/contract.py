@@ -1,0 +1,58 @@
+"""What the Predictor must do to a frame, from what the student was trained with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from edgekit.bundle.bundle import FORMS
+from edgekit.bundle.manifest import Form, Preprocessing
+from edgekit.errors import EdgekitError
+from edgekit.export.body import SIZE_MULTIPLE
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+
+Size = tuple[int, int]
+
+
+def network_size(frame: Size, input_scale: float) -> Size:
+    """The size a student sees frames at, each side rounded up to a multiple of 16."""
+    # The small term: 0.1 × 480 is 48.00000000000001 in floating point, and no reason for 64.
+    height, width = (math.ceil(side * input_scale / SIZE_MULTIPLE - 1e-9) * SIZE_MULTIPLE for side in frame)
+    return height, width
+
+
+def contract(student: Student, size: Size, fit: Literal["letterbox", "stretch"], frame: Size) -> Preprocessing:
+    """How frames come to the network; ``frame`` is the size (H, W) of those that it was trained for.
+
+    A frame that is shrunk looks farther away, in training as here: metric depth is multiplied by the factor, as
+    ``Student.predict`` does for its ``input_scale``.
+    """
+    mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
+    pad = tuple(min(255, max(0, round(m))) for m in mean)
+    factors = [network / own for network, own in zip(size, frame, strict=True)]
+    scale = min(*factors, 1.0) if fit == "letterbox" else math.sqrt(factors[0] * factors[1])
+    return Preprocessing(size=size, fit=fit, pad=pad, mean=mean, std=std, depth_scale=scale)
+
+
+def forms_of(tasks: Sequence[Task], asked: dict[str, list[Form]]) -> dict[str, tuple[Form, ...]]:
+    """Task → forms, the kind's native one where nothing is asked. EdgekitError for an unknown task or form."""
+    where = "export.outputs"
+    unknown = [name for name in asked if name not in {task.name for task in tasks}]
+    if unknown:
+        raise EdgekitError(
+            f"the student does not predict '{unknown[0]}'",
+            where=where,
+            fix=f"name one of {', '.join(task.name for task in tasks)}",
+        )
+    out = {}
+    for task in tasks:
+        known = FORMS[task.kind]
+        forms = tuple(dict.fromkeys(asked.get(task.name, known[:1])))
+        wrong = [form for form in forms if form not in known]
+        if wrong or not forms:
+            what = f"there is no {wrong[0]} of '{task.name}', which is {task.kind}" if wrong else "no form is named"
+            raise EdgekitError(what, where=f"{where}.{task.name}", fix=f"use some of {', '.join(known)}")
+        out[task.name] = forms
+    return out

@@ -1,0 +1,95 @@
+"""From bodies to the files that the rows of a target ask for, and to their descriptions in the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from edgekit.bundle.manifest import Artifact, Form, Preprocessing, Profile
+from edgekit.export.body import SIZE_MULTIPLE
+from edgekit.export.config import OpenDimensions
+from edgekit.export.deploy import LOGITS, Deployed, deploy, plain
+from edgekit.export.lanes import Row
+from edgekit.export.metadata import metadata
+from edgekit.export.outputs import Style
+from edgekit.tasks import Task
+
+Bodies = Mapping[str, onnx.ModelProto]
+"""File name → the body it is made of."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the files of one export have in common.
+
+    forms            by task, what the files that take frames give
+    open_dimensions  ``batch``, ``size`` or both are left to run time, between the bounds of ``bounds``
+    provenance       goes into the metadata of every file
+    """
+
+    tasks: Sequence[Task]
+    forms: Mapping[str, Sequence[Form]]
+    preprocessing: Preprocessing
+    stride: int
+    style: Style
+    open_dimensions: frozenset[str]
+    bounds: OpenDimensions
+    provenance: Mapping[str, str]
+
+
+def deployed_files(rows: Sequence[Row], bodies: Bodies, plan: Plan) -> dict[str, Deployed]:
+    """File name → finished graph; the cache lane's is the plain body."""
+    out = {}
+    for row in rows:
+        if row.file in out:
+            continue
+        forms = {task.name: LOGITS for task in plan.tasks} if row.lane == "cache" else plan.forms
+        about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
+        body = bodies[row.file]
+        if row.lane == "cache":
+            out[row.file] = plain(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
+        else:
+            out[row.file] = deploy(
+                body,
+                plan.tasks,
+                forms,
+                plan.preprocessing,
+                plan.stride,
+                style=plan.style,
+                open_dimensions=plan.open_dimensions,
+                metadata=about,
+            )
+    return out
+
+
+def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: Plan) -> tuple[Artifact, ...]:
+    """The manifest's description of every row."""
+    return tuple(
+        Artifact(
+            file=row.file,
+            lane=row.lane,
+            precision=row.precision,
+            opset=row.opset,
+            input=files[row.file].input,
+            outputs=files[row.file].outputs,
+            profile=_profile(files[row.file].input.shape, plan) if plan.open_dimensions else None,
+            tensorrt=row.tensorrt,
+        )
+        for row in rows
+    )
+
+
+def _profile(shape: tuple[int | str, ...], plan: Plan) -> Profile:
+    """Bounds of every open dimension; a fixed one is the same in all three."""
+    channels_first = shape[1] == 3
+    bounds = []
+    for place in range(3):
+        batch = plan.bounds.batch[place] if "batch" in plan.open_dimensions else 1
+        factor = plan.bounds.scale[place] if "size" in plan.open_dimensions else 1.0
+        height, width = (
+            max(SIZE_MULTIPLE, round(side * factor / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in plan.preprocessing.size
+        )
+        bounds.append((batch, 3, height, width) if channels_first else (batch, height, width, 3))
+    return Profile(*bounds)

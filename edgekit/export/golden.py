@@ -1,0 +1,84 @@
+"""Frames that travel with the bundle, what the fp32 graph says of them, and how far each file may be from that."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from edgekit.bundle.manifest import Artifact, Output
+
+GOLDEN = "golden.npz"
+MOST_BYTES = 64 << 20
+MARGIN = 3.0
+"""A file may be this many times as far from the reference as it was on this machine, and a floor more: another runtime
+rounds elsewhere, and fuses other operators."""
+FLOOR_DISAGREEMENT = 0.002
+FLOOR_ERROR = 2e-3  # of the reference's mean magnitude
+
+DECIDED = ("classes", "mask")
+Answers = dict[str, np.ndarray]
+
+
+def synthetic_frames(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """(count, H, W, 3) uint8 of soft coloured shapes: for those who may not ship photographs."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    frames = np.empty((count, *size, 3), np.uint8)
+    for frame in frames:
+        picture = np.full((*size, 3), rng.uniform(40, 215, 3), np.float32)
+        for _ in range(24):
+            middle, radius = rng.uniform(0, 1, 2) * size, rng.uniform(0.03, 0.3) * max(size)
+            inside = 1 / (1 + np.exp((np.hypot(rows - middle[0], columns - middle[1]) - radius) / rng.uniform(1, 8)))
+            picture += inside[..., None] * (rng.uniform(0, 255, 3) - picture)
+        picture += rng.normal(0, 4, picture.shape)
+        frame[:] = np.clip(picture, 0, 255)
+    return frames
+
+
+def affordable(count: int, bytes_per_frame: int) -> int:
+    """How many frames the golden file has room for: ``count``, or fewer of large answers, at least one."""
+    return max(1, min(count, MOST_BYTES // max(1, bytes_per_frame)))
+
+
+def packed(frames: np.ndarray, answers: Answers) -> bytes:
+    """The golden file: ``frames`` and an array per output name."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, frames=frames, **answers)
+    return buffer.getvalue()
+
+
+def measured(outputs: Iterable[Output], found: Answers, reference: Answers) -> dict[str, dict[str, float]]:
+    """Per output how far ``found`` is: {"agreement": share of equal pixels} or {"error": mean absolute difference}."""
+    out = {}
+    for output in outputs:
+        a, b = found[output.name], reference[output.name]
+        if output.form in DECIDED:
+            out[output.name] = {"agreement": float((a == b).mean())}
+        else:
+            out[output.name] = {"error": float(np.abs(a.astype(np.float64) - b.astype(np.float64)).mean())}
+    return out
+
+
+def tolerated(distance: Mapping[str, Mapping[str, float]], reference: Answers) -> dict[str, dict[str, float]]:
+    """What a device may be off, from what was measured here: ``MARGIN`` times that and a floor."""
+    out = {}
+    for name, value in distance.items():
+        if "agreement" in value:
+            disagreement = MARGIN * (1 - value["agreement"]) + FLOOR_DISAGREEMENT
+            out[name] = {"agreement": max(0.0, 1 - disagreement)}
+        else:
+            floor = FLOOR_ERROR * float(np.abs(reference[name].astype(np.float64)).mean())
+            out[name] = {"error": MARGIN * value["error"] + floor}
+    return out
+
+
+def tolerance_key(artifact: Artifact) -> str:
+    return f"{artifact.lane}/{artifact.precision}"
+
+
+def standardised(frames: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """uint8 frames (N, H, W, 3) → (N, 3, H, W) float32 as the cache lane and the body take them."""
+    planes = (frames.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(planes.transpose(0, 3, 1, 2))

@@ -1,0 +1,115 @@
+"""Which files a target needs: one row per way to run the student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.boards import board as board_of
+from edgekit.boards import check_pair
+from edgekit.boards import jetpack as jetpack_of
+from edgekit.bundle.manifest import Lane
+from edgekit.errors import EdgekitError
+
+Target = Literal["cpu", "jetson", "onnx"]
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+WEAK, STRONG = 17, 19
+"""Opsets: TensorRT 8.5 reads up to 17; QuantizeLinear takes float16 from 19 on."""
+
+_TO_10: tuple[str, str | None] = ("8.5", "10")
+_FROM_10: tuple[str, str | None] = ("10", None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to run the student, before its file is made. Rows that name the same file share it."""
+
+    file: str
+    lane: Lane
+    precision: Precision
+    opset: int
+    tensorrt: tuple[str, str | None] | None = None
+
+
+ROWS: tuple[Row, ...] = (
+    Row("fp32.onnx", "onnxruntime", "fp32", WEAK),
+    Row("int8-onnxruntime.onnx", "onnxruntime", "int8", WEAK),
+    Row("fp32.onnx", "weak", "fp32", WEAK, _TO_10),
+    Row("fp32.onnx", "weak", "fp16", WEAK, _TO_10),
+    Row("int8-weak.onnx", "weak", "int8", WEAK, _TO_10),
+    Row("fp16-strong.onnx", "strong", "fp16", STRONG, _FROM_10),
+    Row("int8-strong.onnx", "strong", "int8", STRONG, _FROM_10),
+    Row("logits.onnx", "cache", "fp32", WEAK, _TO_10),
+    Row("logits.onnx", "cache", "fp16", WEAK, _TO_10),
+    Row("logits.onnx", "cache", "int8", WEAK, _TO_10),
+)
+
+
+def rows_for(
+    target: Target, precision: Precision | None = None, board: str | None = None, jetpack: str | None = None
+) -> tuple[Row, ...]:
+    """The rows of a target down to ``precision`` (default: all there are); fp32 is always among them.
+
+    ``cpu``: onnxruntime's. ``jetson``: all, onnxruntime's too, so that the bundle can be checked anywhere; narrowed to
+    the TensorRT versions that the board or the JetPack can have. ``onnx``: plain fp32.
+
+    EdgekitError for unknown boards and JetPacks, and for what does not go together.
+    """
+    if (board or jetpack) and target != "jetson":
+        raise EdgekitError(
+            f"the target {target} has no board", where="--board" if board else "--jetpack", fix="use --target jetson"
+        )
+    versions = _tensorrt_versions(board, jetpack)
+    of_target = [
+        row
+        for row in ROWS
+        if (row.lane == "onnxruntime" or (target == "jetson" and _builds(row, versions)))
+        and (target != "onnx" or row.precision == "fp32")
+    ]
+    known = [p for p in PRECISIONS if any(row.precision == p for row in of_target)]
+    if precision and precision not in known:
+        other = "--target cpu or jetson" if target == "onnx" else "--target jetson"
+        raise EdgekitError(
+            f"the target {target} has no {precision}",
+            where="--precision",
+            fix=f"use {' or '.join(known)}, or {other}",
+        )
+    wanted = PRECISIONS[: PRECISIONS.index(precision or "int8") + 1]
+    return tuple(row for row in of_target if row.precision in wanted)
+
+
+def _tensorrt_versions(board: str | None, jetpack: str | None) -> list[str] | None:
+    """TensorRT versions that the device may have, None for any."""
+    if board is None and jetpack is None:
+        return None
+    device = board_of(board) if board else None
+    if jetpack is None:
+        return [jetpack_of(version).tensorrt for version in device.jetpacks]
+    release = jetpack_of(jetpack)
+    if device:
+        check_pair(device, release)
+    return [release.tensorrt]
+
+
+def _builds(row: Row, versions: Sequence[str] | None) -> bool:
+    if versions is None:
+        return True
+    least, most = row.tensorrt
+    return any(_at_least(v, least) and (most is None or _at_most(v, most)) for v in versions)
+
+
+def _at_least(version: str, bound: str) -> bool:
+    return _numbers(version) >= _numbers(bound)
+
+
+def _at_most(version: str, bound: str) -> bool:
+    """10.16 is at most 10: compared to as many parts as the bound has."""
+    limit = _numbers(bound)
+    return _numbers(version)[: len(limit)] <= limit
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

@@ -1,0 +1,171 @@
+"""Does every step of the export still say what the one before it said? Rows of one table, and where it parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+
+from edgekit.bundle.manifest import Form, Output, Preprocessing
+from edgekit.export.body import logits_name
+from edgekit.export.compare import EXACT, EXACT_AGREEMENT, EXACT_ERROR, Comparison, Limits, Maps, decoded, failures, row
+from edgekit.export.deploy import LOGITS, Deployed, deploy
+from edgekit.export.divergence import Divergence, between_graphs, from_module
+from edgekit.export.fuse import fused
+from edgekit.graphs.execute import Runner
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+
+DECIDED: tuple[Form, ...] = ("classes", "mask")
+
+
+@dataclass
+class Parity:
+    """Rows so far ({step, task, metric, value, limit, holds}), and per failed step the first tensor that diverges."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    divergences: dict[str, Divergence | None] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        return not failures(self.rows)
+
+    def failed_steps(self) -> list[str]:
+        return list(dict.fromkeys(r["step"] for r in failures(self.rows)))
+
+
+class Checker:
+    """Compares on ``frames`` (n, H, W, 3) uint8 of the network's size, one at a time."""
+
+    def __init__(
+        self,
+        student: Student,
+        body: onnx.ModelProto,
+        preprocessing: Preprocessing,
+        frames: np.ndarray,
+        *,
+        threads: int = 1,
+    ):
+        self.parity = Parity()
+        self._student, self._fused = student, fused(student)
+        self._tasks: Sequence[Task] = student.tasks
+        self._preprocessing, self._frames, self._threads = preprocessing, frames, threads
+        self._stride = student.network.stride
+        self._exact = self._with_logits(body)
+        self._exact_run = Runner(self._exact, threads=threads)
+
+    def modules(self) -> None:
+        """Steps ``fused`` (against the module as trained) and ``onnx fp32`` (against the fused module)."""
+        folding, exporting = Comparison(self._tasks), Comparison(self._tasks)
+        for frame in self._each():
+            whole, folded = (_module_logits(s, frame) for s in (self._student, self._fused))
+            folding.add(folded, whole)
+            exporting.add(self._logits(self._exact_run, frame), folded)
+        self.parity.rows += folding.rows("fused", EXACT)
+        self._judge("onnx fp32", exporting, EXACT, lambda: self._from_module())
+
+    def outputs(self, deployed: Deployed, upsampling: str) -> None:
+        """Step ``outputs fp32``: the file's outputs against numpy's reading of the module's logits."""
+        run = Runner(deployed.model, threads=self._threads)
+        wrong = {o.name: [0.0, 0.0] for o in deployed.outputs}  # so far off, and out of how much
+        for frame in self._each():
+            found, logits = run(frame), _module_logits(self._student, frame)
+            for output in deployed.outputs:
+                task = next(t for t in self._tasks if t.name == output.task)
+                expected = expected_output(task, output, logits[task.name], self._stride, upsampling)
+                apart = np.abs(found[output.name][0].astype(np.float64) - expected)
+                if output.form in DECIDED:
+                    apart, expected = apart > 0, np.ones(1)
+                    wrong[output.name][1] += apart.size
+                    wrong[output.name][0] += float(apart.sum())
+                else:
+                    wrong[output.name][0] = max(wrong[output.name][0], float(np.nan_to_num(apart, nan=np.inf).max()))
+                    wrong[output.name][1] = max(wrong[output.name][1], float(np.abs(expected).max()))
+        for output in deployed.outputs:
+            off, of = wrong[output.name]
+            if output.form in DECIDED:
+                found = row(
+                    "outputs fp32", output.task, f"equal {output.form}", 1 - off / of, EXACT_AGREEMENT, at_most=False
+                )
+            else:
+                limit = output_limit(output)
+                found = row(
+                    "outputs fp32", output.task, f"error / max {output.form}", off / (of or 1), limit, at_most=True
+                )
+            self.parity.rows.append(found)
+
+    def file(self, step: str, body: onnx.ModelProto, limits: Limits) -> None:
+        """A step of its own: a body of other types, or with Q/DQ, against the fp32 graph."""
+        model = self._with_logits(body)
+        run, comparison = Runner(model, threads=self._threads), Comparison(self._tasks)
+        for frame in self._each():
+            comparison.add(self._logits(run, frame), self._logits(self._exact_run, frame))
+        limit = limits.error or EXACT_ERROR
+        self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, self._frames[:1], limit))
+
+    def _judge(self, step: str, comparison: Comparison, limits: Limits, find) -> None:
+        rows = comparison.rows(step, limits)
+        self.parity.rows += rows
+        if failures(rows):
+            self.parity.divergences[step] = find()
+
+    def _from_module(self) -> Divergence | None:
+        return from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
+
+    def _with_logits(self, body: onnx.ModelProto) -> onnx.ModelProto:
+        forms = {task.name: LOGITS for task in self._tasks}
+        return deploy(body, self._tasks, forms, self._preprocessing, self._stride).model
+
+    def _logits(self, run: Runner, frame: np.ndarray) -> Maps:
+        found = run(frame)
+        return {task.name: found[logits_name(task.name)] for task in self._tasks}
+
+    def _each(self):
+        for i in range(len(self._frames)):
+            yield self._frames[i : i + 1]
+
+
+@torch.no_grad()
+def _module_logits(student: Student, frame: np.ndarray) -> Maps:
+    rgb = torch.from_numpy(np.ascontiguousarray(frame)).permute(0, 3, 1, 2).float()
+    return {name: tensor.numpy() for name, tensor in student(rgb).items()}
+
+
+def expected_output(task: Task, output: Output, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:
+    """What an output of a file should be, float64 without batch, from logits (1, C, h, w), by numpy and torch."""
+    if output.form == "logits":
+        return logits[0].astype(np.float64)
+    if output.form not in ("classes", "mask", "confidence"):
+        return decoded(task, output.form, logits[0])
+    if upsampling == "bilinear" and stride > 1:
+        large = F.interpolate(torch.from_numpy(logits), scale_factor=stride, mode="bilinear", align_corners=False)
+        return decoded(task, output.form, large[0].numpy())
+    small = decoded(task, output.form, logits[0])
+    return small.repeat(stride, axis=0).repeat(stride, axis=1)
+
+
+def output_limit(output: Output) -> float:
+    """Most of max|difference| / max|value|: of confidence one level, of float16 its rounding, else that of logits.
+
+    Depth is an exponential, of 5.7 at most from 1 to 300 m, by which it enlarges a relative error of its logits.
+    """
+    if output.form == "confidence":
+        return 1.01 / 255
+    if output.dtype == "float16":
+        return 2e-3
+    return 10 * EXACT_ERROR
+
+
+def summary(parity: Parity, tasks: Sequence[str]) -> str:
+    """One sentence per failed step, with the first tensor that diverges."""
+    lines = []
+    for step in parity.failed_steps():
+        first = parity.divergences.get(step)
+        tensor = str(first) if first else f"no tensor before the outputs of {', '.join(tasks)} diverges by itself"
+        lines.append(f"{step}: {tensor}")
+    return "\n".join(lines)

@@ -1,0 +1,253 @@
+"""From a subject to a bundle: bodies, parity, calibration, files, golden answers, metrics; then all is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+
+from edgekit import __version__
+from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Preprocessing, Tensor
+from edgekit.bundle.manifest import Student as StudentFacts
+from edgekit.bundle.write import check_place, write_bundle
+from edgekit.errors import EdgekitError
+from edgekit.export.body import bodies, check_size
+from edgekit.export.build_script import SCRIPT, TABLE, build_script, range_table
+from edgekit.export.card import CARD, model_card
+from edgekit.export.compare import HALF, OPEN, Limits
+from edgekit.export.contract import contract, forms_of, network_size
+from edgekit.export.files import Plan, artifacts_of, deployed_files
+from edgekit.export.fuse import fused
+from edgekit.export.golden import synthetic_frames
+from edgekit.export.lanes import ROWS, Precision, Row, Target, rows_for
+from edgekit.export.outputs import Style
+from edgekit.export.parity import Checker, summary
+from edgekit.graphs.halve import halved
+from edgekit.networks import parameter_count
+from edgekit.networks.macs import multiply_adds
+from edgekit.pipeline.export_golden import golden_of
+from edgekit.pipeline.export_metrics import card_pictures, metrics
+from edgekit.pipeline.int8 import calibrated, int8_bodies, manifest_ranges
+from edgekit.pipeline.subject import Shot, Subject
+from edgekit.runtime.placement import Placement
+from edgekit.runtime.preprocess import Preprocessor
+from edgekit.training.progress import Progress
+
+FP32, FP16, LOGITS_FILE = "fp32.onnx", "fp16-strong.onnx", "logits.onnx"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    precision       the lowest to go down to; None: all that the target has
+    size            (H, W) of the network's input; None: the recipe's, else that of the frames
+    dynamic         ``batch``, ``size`` or both are left open
+    golden          frames of the golden file: the recipe's, or drawn ones
+    calibration     how many frames to calibrate with
+    metric_frames   most frames to score each file on; None: all of the split, 0: no metrics
+    """
+
+    target: Target
+    out: Path
+    precision: Precision | None = None
+    board: str | None = None
+    jetpack: str | None = None
+    size: tuple[int, int] | None = None
+    dynamic: frozenset[str] = frozenset()
+    golden: Literal["recipe", "synthetic"] = "recipe"
+    calibration: int = 300
+    metric_frames: int | None = None
+    threads: int = 1
+
+
+def export(subject: Subject, request: Request) -> dict[str, Any]:
+    """Make the bundle. Returns what `--json` prints; where a gate failed ``holds`` is False and nothing is written.
+
+    EdgekitError for what cannot be asked of this student, and for a place that cannot be written, before any work.
+    """
+    began = time.perf_counter()
+    rows = rows_for(request.target, request.precision, request.board, request.jetpack)
+    check_place(request.out)
+    plan = _plan(subject, request)
+    student, size = subject.student, plan.preprocessing.size
+    with Progress("exporting graphs", subject.log) as progress:
+        progress.begin(1)
+        made = bodies(student, size, sorted({row.opset for row in rows}))
+        progress.step(1)
+    base = made[min(made)]
+
+    frames = fitted(_spread(subject.check, subject.config.parity_frames), plan.preprocessing)
+    checker = Checker(student, base, plan.preprocessing, frames, threads=request.threads)
+    checker.modules()
+    if not checker.parity.holds:
+        return _failed(subject, request, checker, began)
+    files_of = _bodies(rows, made)
+    calibration = None
+    if any(row.precision == "int8" for row in rows):
+        calibration = calibrated(
+            base, subject.calibration, request.calibration, plan.preprocessing, "entropy", subject.log, request.threads
+        )
+        files_of |= int8_bodies(rows, base, calibration)
+    files = deployed_files(rows, files_of, plan)
+    with Progress("comparing", subject.log) as progress:
+        steps = _file_steps(rows, files_of)
+        progress.begin(1 + len(steps))
+        checker.outputs(files[FP32], plan.style.upsampling)
+        progress.step(1)
+        for done, (name, file, limits) in enumerate(steps, 2):
+            checker.file(name, files_of[file], limits)
+            progress.step(done)
+    if not checker.parity.holds:
+        return _failed(subject, request, checker, began)
+
+    artifacts = artifacts_of(rows, files, plan)
+    serialised = {name: deployed.model.SerializeToString() for name, deployed in files.items()}
+    if request.golden == "synthetic":
+        frames = synthetic_frames(subject.config.golden_frames, size)
+    golden, golden_file = golden_of(
+        artifacts, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
+    )
+    manifest = _manifest(subject, request, plan, artifacts, golden, checker.parity.rows)
+    contents = {**serialised, golden.file: golden_file}
+    if calibration:
+        whole = serialised.get(LOGITS_FILE) or _plain_file(base, plan)
+        manifest = replace(manifest, ranges=manifest_ranges(calibration, whole, plan.preprocessing))
+    manifest, scores = metrics(subject, manifest, contents, request.metric_frames, threads=request.threads)
+    contents |= card_pictures(subject, manifest, contents, threads=request.threads)
+    if any(a.tensorrt for a in artifacts):
+        contents[SCRIPT] = build_script(artifacts).encode()
+        if manifest.ranges:
+            contents[TABLE] = range_table(manifest.ranges).encode()
+    pictures = [name for name in contents if name.endswith(".png")]
+    contents[CARD] = model_card(manifest, pictures=pictures).encode()
+    manifest = write_bundle(manifest, contents, request.out)
+    return {
+        "bundle": str(request.out),
+        **_facts(subject, request, checker),
+        "size": list(size),
+        "artifacts": [f"{a.lane}/{a.precision}" for a in artifacts],
+        "files": {name: len(content) for name, content in contents.items()},
+        "metrics": scores,
+        "tolerance": golden.tolerance,
+        "seconds": _since(began),
+    }
+
+
+def _facts(subject: Subject, request: Request, checker: Checker) -> dict[str, Any]:
+    parity = checker.parity
+    return {"name": subject.name, "target": request.target, "holds": parity.holds, "parity": parity.rows}
+
+
+def _failed(subject: Subject, request: Request, checker: Checker, began: float) -> dict[str, Any]:
+    """What there is to say of an export whose gate failed: nothing is written."""
+    tasks = [task.name for task in subject.student.tasks]
+    failed = summary(checker.parity, tasks)
+    return {"bundle": None, **_facts(subject, request, checker), "failed": failed, "seconds": _since(began)}
+
+
+def _plan(subject: Subject, request: Request) -> Plan:
+    student, config = subject.student, subject.config
+    frame = subject.frame_size()
+    size = request.size or config.size or network_size(frame, student.input_scale)
+    check_size(size)
+    preprocessing = contract(student, size, config.fit, frame)
+    unknown = request.dynamic - {"batch", "size"}
+    if unknown:
+        raise EdgekitError(
+            f"'{min(unknown)}' cannot be left open", where="--dynamic", fix="use batch, size or batch,size"
+        )
+    return Plan(
+        tasks=student.tasks,
+        forms=forms_of(student.tasks, config.outputs),
+        preprocessing=preprocessing,
+        stride=student.network.stride,
+        style=Style(config.upsampling, config.floats),
+        open_dimensions=request.dynamic,
+        bounds=config.open,
+        provenance={k: str(v) for k, v in subject.provenance.items()},
+    )
+
+
+def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
+    """File → body. The fp32 files share one; the fp16 one is it in half precision."""
+    return {
+        row.file: halved(made[row.opset]) if row.file == FP16 else made[row.opset]
+        for row in rows
+        if row.precision != "int8" or row.lane == "cache"
+    }
+
+
+def _file_steps(rows: Sequence[Row], files_of: Mapping[str, onnx.ModelProto]) -> list[tuple[str, str, Limits]]:
+    """(step, file, limits) for every body that is not the fp32 one."""
+    steps = {FP16: ("fp16", HALF)} if FP16 in files_of else {}
+    steps |= {r.file: (f"int8 {r.lane}", OPEN) for r in rows if r.precision == "int8" and r.lane != "cache"}
+    return [(name, file, limits) for file, (name, limits) in steps.items()]
+
+
+def _plain_file(body: onnx.ModelProto, plan: Plan) -> bytes:
+    """The cache lane's file for a bundle that has none: what the ranges belong to."""
+    row = next(row for row in ROWS if row.lane == "cache")
+    return deployed_files([row], {row.file: body}, plan)[row.file].model.SerializeToString()
+
+
+def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:
+    """Frames as the network gets them, (n, H, W, 3) uint8, through the Predictor's own pre-processing."""
+    prepare = Preprocessor(preprocessing, Tensor("frames", "uint8", (1, *preprocessing.size, 3)))
+    out = np.empty((len(shots), *preprocessing.size, 3), np.uint8)
+    for slot, shot in zip(out, shots, strict=True):
+        frame = shot.read()
+        height, width = frame.shape[:2]
+        slot[:] = prepare(frame[None], Placement.of(preprocessing, (height, width), preprocessing.size))[0]
+    return out
+
+
+def _spread(shots: Sequence[Shot], count: int) -> list[Shot]:
+    places = np.unique(np.linspace(0, len(shots) - 1, min(count, len(shots))).round().astype(int))
+    return [shots[i] for i in places]
+
+
+def _manifest(subject: Subject, request: Request, plan: Plan, artifacts, golden: Golden, parity) -> Manifest:
+    student = subject.student
+    import torch
+
+    flown = fused(student)
+    facts = StudentFacts(
+        name=student.name,
+        width=student.width,
+        parameters=parameter_count(flown),
+        multiply_adds=multiply_adds(flown, torch.zeros(1, 3, *plan.preprocessing.size)),
+        stride=plan.stride,
+    )
+    packages = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime")}
+    return Manifest(
+        schema=SCHEMA,
+        name=subject.name,
+        edgekit=__version__,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        target=request.target,
+        board=request.board,
+        jetpack=request.jetpack,
+        student=facts,
+        tasks=tuple(plan.tasks),
+        preprocessing=plan.preprocessing,
+        artifacts=tuple(artifacts),
+        golden=golden,
+        parity=tuple(parity),
+        provenance={**subject.provenance, "packages": packages, "request": _plain(request)},
+    )
+
+
+def _plain(request: Request) -> dict[str, Any]:
+    facts = asdict(request)
+    return {**facts, "out": request.out.name, "dynamic": sorted(request.dynamic)}
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 1)

@@ -1,0 +1,150 @@
+"""What is exported: a run's student with the recipe's frames, or a student's file with a folder of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import sha256
+from edgekit.frames.images import read_rgb
+from edgekit.pipeline.run import Run
+from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import ExportSection, Recipe
+from edgekit.students.student import Student, load_student
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame to calibrate or compare with: its name, its scene, and how to read it as (H, W, 3) uint8."""
+
+    name: str
+    scene: str
+    read: Callable[[], np.ndarray]
+
+
+@dataclass
+class Subject:
+    """A student and what is known of it.
+
+    calibration  frames for ranges: the train split, or the folder that was named
+    check        frames for parity and the golden file: the evaluated split, or the same folder
+    bench        the run's opened recipe, None for a student's file: then there are no metrics
+    log          where progress is logged
+    """
+
+    name: str
+    student: Student
+    config: ExportSection
+    calibration: Sequence[Shot]
+    check: Sequence[Shot]
+    provenance: dict[str, Any]
+    bench: Workbench | None = None
+    log: Path | None = None
+    licence: str = ""
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def frame_size(self) -> tuple[int, int]:
+        """(H, W) of the frames that the student is for: that of the first one to check with."""
+        height, width = self.check[0].read().shape[:2]
+        return height, width
+
+
+def latest_run(root: Path = Path("runs")) -> Path:
+    """The run under ``root`` that was finished last. EdgekitError where there is none."""
+    finished = [path.parent for path in root.glob("*/student.pt") if (path.parent / "run.json").is_file()]
+    if not finished:
+        raise EdgekitError(
+            "there is no finished run", where=str(root), fix="run `edgekit distill RECIPE` first, or name a run or .pt"
+        )
+    return max(finished, key=lambda folder: (folder / "student.pt").stat().st_mtime)
+
+
+def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = None) -> Subject:
+    """A run's folder, or a student's ``.pt`` (then ``frames`` is needed). EdgekitError for anything else."""
+    if path.is_dir():
+        return _of_run(path, overrides, frames)
+    if not path.exists():
+        raise EdgekitError("there is no such run or student", where=str(path), fix="name a run's folder or a .pt")
+    if overrides:
+        raise EdgekitError(
+            "--set changes the export section of a run's recipe, and this is a student's file",
+            where=str(path),
+            fix="name the run's folder",
+        )
+    if frames is None:
+        raise EdgekitError(
+            "a student's file has no frames to check and calibrate with",
+            where=str(path),
+            fix="name a folder of photographs with --frames DIR, or export the run",
+        )
+    student = load_student(path)
+    shots = folder_shots(frames)
+    provenance = {"student": path.name, "student_sha256": sha256(path), "frames": frames.name}
+    return Subject(path.stem, student, ExportSection(), shots, shots, provenance)
+
+
+def folder_shots(folder: Path) -> list[Shot]:
+    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
+    if not folder.is_dir():
+        raise EdgekitError("there is no such folder of frames", where=str(folder), fix="name a folder of photographs")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+    if not files:
+        raise EdgekitError(
+            "the folder has no photographs", where=str(folder), fix=f"put files of {', '.join(PICTURES)} into it"
+        )
+    return [Shot(path.name, folder.name, lambda path=path: read_rgb(path)) for path in files]
+
+
+def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subject:
+    run = Run.open(folder)
+    if overrides:
+        _check_overrides(overrides)
+        run.recipe = load_model(Recipe, folder / "recipe.yaml", overrides)
+    path = folder / "student.pt"
+    if not path.is_file():
+        raise EdgekitError("the run has no student yet", where=str(folder), fix=f"edgekit distill {folder}")
+    student = load_student(path)
+    recipe, bench = run.recipe, run.bench()
+    split = recipe.evaluate.split
+    provenance = {
+        "recipe": recipe.name,
+        "recipe_hash": folder.resolve().name.removeprefix(f"{recipe.name}-"),
+        "run": folder.name,
+        "student_sha256": sha256(path),
+        "data": recipe.data.source,
+        "data_key": bench.data_key,
+        "split": split,
+    }
+    if frames is not None:
+        shots = folder_shots(frames)
+        calibration = check = shots
+        provenance["frames"] = frames.name
+    else:
+        calibration, check = (_shots_of(bench, name) for name in ("train", split))
+    return Subject(recipe.name, student, recipe.export, calibration, check, provenance, bench, log=folder / "log.jsonl")
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """EdgekitError for an override of what is trained already."""
+    for override in overrides:
+        if not override.lstrip().startswith("export."):
+            raise EdgekitError(
+                f"--set {override} would change what is trained",
+                where="--set",
+                fix="set keys below export. here; for the others run `edgekit distill` with --set",
+            )
+
+
+def _shots_of(bench: Workbench, split: str) -> list[Shot]:
+    def reader(info):
+        return lambda: bench.frames.read(info, ["rgb"])["rgb"]
+
+    return [Shot(info.name, info.scene, reader(info)) for info in bench.frames.frames(split)]

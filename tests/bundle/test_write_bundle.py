@@ -1,0 +1,131 @@
+"""A bundle is written whole or not at all, and says what its files hash to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, Output, Preprocessing, Student, Tensor
+from edgekit.bundle.write import check_place, write_bundle
+from edgekit.errors import EdgekitError
+from edgekit.tasks import Task
+
+FILES = {"fp32.onnx": b"not a network, but bytes", "golden.npz": b"golden", "build.sh": b"#!/bin/sh\n"}
+
+
+def manifest(**changes) -> Manifest:
+    output = Output("semantic_classes", "uint8", (1, 64, 96), "semantic", "classes", 1)
+    fields = {
+        "schema": SCHEMA,
+        "name": "tiny",
+        "edgekit": "0.1.0",
+        "created": "2025-01-01T00:00:00Z",
+        "target": "cpu",
+        "board": None,
+        "jetpack": None,
+        "student": Student("repseg", 16, 1, 1, 4),
+        "tasks": (Task("semantic", "semantic", classes=("a", "b"), colours=((0, 0, 0), (1, 1, 1))),),
+        "preprocessing": Preprocessing((64, 96), "letterbox", (0, 0, 0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        "artifacts": (
+            Artifact("fp32.onnx", "onnxruntime", "fp32", 17, Tensor("frames", "uint8", (1, 64, 96, 3)), (output,)),
+        ),
+        "golden": Golden("golden.npz", 1, "synthetic", {}),
+    }
+    return Manifest(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("name", ["made/bundle", "made/bundle.tar"])
+def test_what_is_written_opens(tmp_path, name):
+    written = write_bundle(manifest(), FILES, tmp_path / name)
+    opened = open_bundle(tmp_path / name)
+    assert opened.manifest == written
+    assert opened.manifest.files == {n: hashlib.sha256(c).hexdigest() for n, c in FILES.items()}
+    assert all(opened.read(n) == content for n, content in FILES.items())
+    assert [p.name for p in (tmp_path / "made").iterdir()] == [Path(name).name]
+
+
+def test_an_archive_is_plain_and_always_the_same_bytes(tmp_path):
+    for name in ("a.tar", "b.tar"):
+        write_bundle(manifest(), FILES, tmp_path / name)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    with tarfile.open(tmp_path / "a.tar", "r:") as tar:
+        members = tar.getmembers()
+    assert {m.name for m in members} == {"manifest.json", *FILES}
+    assert all((m.uid, m.uname, m.mtime) == (0, "", 0) for m in members)
+
+
+def test_the_script_can_be_run(tmp_path):
+    write_bundle(manifest(), FILES, tmp_path / "bundle")
+    assert os.access(tmp_path / "bundle" / "build.sh", os.X_OK)
+
+
+def test_an_older_bundle_is_replaced(tmp_path):
+    write_bundle(manifest(name="old"), {**FILES, "more.txt": b"more"}, tmp_path / "bundle")
+    write_bundle(manifest(name="new"), FILES, tmp_path / "bundle")
+    assert open_bundle(tmp_path / "bundle").manifest.name == "new"
+    assert not (tmp_path / "bundle" / "more.txt").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_something_that_is_no_bundle_is_not_touched(tmp_path):
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.jpg").write_bytes(b"mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.tar").mkdir()
+    for place in ("photographs", "file", "folder.tar"):
+        with pytest.raises(EdgekitError) as caught:
+            check_place(tmp_path / place)
+        assert str(tmp_path / place) in caught.value.where
+        with pytest.raises(EdgekitError):
+            write_bundle(manifest(), FILES, tmp_path / place)
+    assert (tmp_path / "photographs" / "a.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(EdgekitError, match="cannot be written") as caught:
+        write_bundle(manifest(), FILES, tmp_path / "locked" / "bundle")
+    assert "locked" in caught.value.where
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.tar"])
+def test_a_kill_while_writing_leaves_no_half_bundle(tmp_path, name):
+    """The process dies between two files; what can be opened afterwards is whole."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}]
+from pathlib import Path
+from test_write_bundle import FILES, manifest
+from edgekit.bundle.write import write_bundle
+import edgekit.bundle.write as write
+
+class Slow(dict):
+    def items(self):
+        for n, (name, content) in enumerate(super().items()):
+            yield name, content
+            if n == 1 and sys._getframe(1).f_code.co_name.startswith("_write"):
+                print("half", flush=True)
+                import time; time.sleep(60)
+
+original = write._write_folder if {name!r} == "bundle" else write._write_tar
+setattr(write, original.__name__, lambda files, out: original(Slow(files), out))
+write_bundle(manifest(), FILES, Path({str(tmp_path / name)!r}))
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "half\n"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert not (tmp_path / name).exists()
+    write_bundle(manifest(), FILES, tmp_path / name)
+    assert open_bundle(tmp_path / name).manifest.name == "tiny"

@@ -1,0 +1,65 @@
+"""Which files a target has."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgekit.errors import EdgekitError
+from edgekit.export.lanes import ROWS, rows_for
+
+
+def said(rows) -> list[str]:
+    return [f"{row.lane}/{row.precision}" for row in rows]
+
+
+def test_every_target():
+    assert said(rows_for("cpu")) == ["onnxruntime/fp32", "onnxruntime/int8"]
+    assert said(rows_for("onnx")) == ["onnxruntime/fp32"]
+    assert rows_for("jetson") == ROWS
+
+
+def test_precision_is_how_far_down_to_go():
+    assert said(rows_for("cpu", "fp32")) == ["onnxruntime/fp32"]
+    assert {row.precision for row in rows_for("jetson", "fp16")} == {"fp32", "fp16"}
+    assert rows_for("jetson", "int8") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("board", "jetpack", "lanes"),
+    [
+        ("agx-xavier-32gb", None, {"onnxruntime", "weak", "cache"}),  # ends at TensorRT 8.5
+        ("orin-nano-8gb", "6.0", {"onnxruntime", "weak", "cache"}),  # 8.6
+        ("orin-nano-8gb", "6.2", {"onnxruntime", "weak", "strong", "cache"}),  # 10.3
+        ("orin-nano-8gb", None, {"onnxruntime", "weak", "strong", "cache"}),
+        (None, "5.1.3", {"onnxruntime", "weak", "cache"}),
+    ],
+)
+def test_a_board_keeps_the_lanes_that_it_can_build(board, jetpack, lanes):
+    assert {row.lane for row in rows_for("jetson", None, board, jetpack)} == lanes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "fix"),
+    [
+        (("jetson", None, "orin-nono"), "orin-nono", "orin-nano-8gb"),
+        (("jetson", None, None, "9.9"), "9.9", "6.2"),
+        (("jetson", None, "agx-xavier-32gb", "6.2"), "does not run on", "5.1"),
+        (("jetson", None, "nano"), "not supported", "orin-nano-8gb"),
+        (("cpu", None, "orin-nano-8gb"), "cpu has no board", "--target jetson"),
+        (("cpu", "fp16"), "cpu has no fp16", "--target jetson"),
+        (("onnx", "int8"), "onnx has no int8", "--target cpu or jetson"),
+    ],
+)
+def test_what_cannot_be_asked_names_what_can(arguments, what, fix):
+    with pytest.raises(EdgekitError, match=what) as caught:
+        rows_for(*arguments)
+    assert fix in caught.value.fix
+
+
+def test_operator_sets_are_what_the_oldest_runtime_reads():
+    from edgekit.boards import newest_opset
+
+    for row in ROWS:
+        if row.tensorrt:
+            oldest = {"8.5": "8.5.2", "10": "10.0.0"}[row.tensorrt[0]]
+            assert row.opset <= newest_opset(oldest)

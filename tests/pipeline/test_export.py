@@ -1,0 +1,266 @@
+"""The whole chain on the CPU: a run's student to a bundle with every lane, and back through the device's Predictor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from edgekit.bundle.bundle import Bundle, open_bundle
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_rgb
+from edgekit.graphs.read import opset
+from edgekit.pipeline import export as pipeline
+from edgekit.pipeline.export import Request, export
+from edgekit.pipeline.run import Run
+from edgekit.pipeline.subject import latest_run, subject_of
+from edgekit.pipeline.training import new_student
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import Recipe
+from edgekit.runtime.load import load
+
+
+@pytest.fixture(scope="module")
+def run(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that ended with a student, without the hours before it: its norms and heads are what a seed gave."""
+    recipe = load_model(Recipe, photographs / "tiny.yaml")
+    made = Run.of(recipe, photographs, tmp_path_factory.mktemp("runs"))
+    made.begin()
+    torch.manual_seed(0)
+    student = new_student(made.bench())
+    for module in student.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.normal_(module.bias, std=0.2)
+    nn.init.normal_(student.network.head.weight, std=0.5)
+    student.save(made.folder / "student.pt")
+    return made.folder
+
+
+@pytest.fixture(scope="module")
+def made(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Bundle]:
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    result = export(subject_of(run, ["export.outputs.semantic=[classes, confidence]"]), Request("jetson", out))
+    return result, open_bundle(out)
+
+
+def test_the_bundle_has_every_lane_and_opens(made):
+    result, bundle = made
+    assert result["holds"] and result["bundle"] == str(bundle.folder)
+    assert [f"{a.lane}/{a.precision}" for a in bundle.manifest.artifacts] == result["artifacts"]
+    assert result["artifacts"] == [
+        *("onnxruntime/fp32", "onnxruntime/int8", "weak/fp32", "weak/fp16", "weak/int8"),
+        *("strong/fp16", "strong/int8", "cache/fp32", "cache/fp16", "cache/int8"),
+    ]
+    assert {"MODEL_CARD.md", "build.sh", "ranges.txt", "golden.npz", "semantic.png"} <= set(bundle.manifest.files)
+    json.dumps(result, allow_nan=False)
+
+
+def test_every_file_is_what_the_manifest_says(made):
+    for artifact in made[1].manifest.artifacts:
+        model = onnx.load_from_string(made[1].read(artifact.file))
+        assert opset(model) == artifact.opset and model.ir_version <= 10
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (value,) = session.get_inputs()
+        assert (value.name, tuple(value.shape)) == (artifact.input.name, artifact.input.shape)
+        assert {o.name: tuple(o.shape) for o in session.get_outputs()} == {o.name: o.shape for o in artifact.outputs}
+        about = {p.key: p.value for p in model.metadata_props}
+        assert json.loads(about["tasks"])[0]["classes"] == ["sky", "roof", "grass"]
+        assert about["recipe_hash"] == made[1].manifest.provenance["recipe_hash"]
+
+
+def test_precision_is_where_each_lane_has_it(made):
+    models = {a.file: onnx.load_from_string(made[1].read(a.file)) for a in made[1].manifest.artifacts}
+    ops = {name: {node.op_type for node in model.graph.node} for name, model in models.items()}
+    assert {name for name, found in ops.items() if "QuantizeLinear" in found} == {
+        *("int8-onnxruntime.onnx", "int8-weak.onnx", "int8-strong.onnx")
+    }
+    halves = {
+        name
+        for name, model in models.items()
+        if any(t.data_type == onnx.TensorProto.FLOAT16 for t in model.graph.initializer)
+    }
+    assert halves == {"fp16-strong.onnx", "int8-strong.onnx"}
+
+
+def test_every_artifact_stays_within_its_tolerance(made):
+    """As a device finds out: all lanes through onnxruntime, against the golden answers."""
+    bundle = made[1]
+    golden = bundle.golden()
+    pre = bundle.manifest.preprocessing
+    planes = ((golden["frames"] - np.float32(pre.mean)) / np.float32(pre.std)).transpose(0, 3, 1, 2)
+    for artifact in bundle.manifest.artifacts:
+        tolerance = bundle.manifest.golden.tolerance[f"{artifact.lane}/{artifact.precision}"]
+        assert set(tolerance) == {o.name for o in artifact.outputs}
+        session = onnxruntime.InferenceSession(bundle.read(artifact.file), providers=["CPUExecutionProvider"])
+        for i in range(bundle.manifest.golden.count):
+            feed = (
+                golden["frames"][i : i + 1] if artifact.input.dtype == "uint8" else planes[i : i + 1].astype(np.float32)
+            )
+            for name, found in zip(tolerance, session.run(list(tolerance), {artifact.input.name: feed}), strict=True):
+                reference = golden[name][i : i + 1]
+                if "agreement" in tolerance[name]:
+                    # the tolerance is for all frames together; one of two may have all of the differing pixels
+                    assert (found == reference).mean() >= 1 - 2 * (1 - tolerance[name]["agreement"]), artifact
+                else:
+                    apart = np.abs(found.astype(np.float64) - reference).mean()
+                    assert apart <= 2 * tolerance[name]["error"], artifact
+
+
+def test_int8_by_a_range_table_may_be_as_far_off_as_int8_by_nodes(made):
+    tolerance = made[1].manifest.golden.tolerance
+    exact, lowered = (tolerance[f"cache/{p}"]["semantic_logits"]["error"] for p in ("fp16", "int8"))
+    assert lowered > 2 * exact > 0
+
+
+def test_ranges_belong_to_the_plain_graph(made):
+    manifest = made[1].manifest
+    graph = onnx.load_from_string(made[1].read("logits.onnx")).graph
+    tensors = {"input", *(name for node in graph.node for name in node.output)}
+    assert set(manifest.ranges.tensors) | set(manifest.ranges.unranged) == tensors
+    assert manifest.ranges.model == manifest.files["logits.onnx"]
+    assert manifest.ranges.count == 8  # all of train, none of val
+    assert len(made[1].read("ranges.txt").splitlines()) == len(manifest.ranges.tensors)
+
+
+def test_parity_names_every_step(made):
+    steps = {row["step"] for row in made[1].manifest.parity}
+    assert steps == {"fused", "onnx fp32", "outputs fp32", "fp16", "int8 onnxruntime", "int8 weak", "int8 strong"}
+
+
+def test_metrics_are_those_of_the_ordinary_evaluation(run, made, photographs):
+    """The file's own class maps against the labels, counted here by hand."""
+    from edgekit.frames.images import read_label
+
+    metrics = made[1].manifest.metrics
+    assert list(metrics) == ["module", "fp32", "int8"]
+    for precision in ("fp32", "int8"):
+        right = pixels = 0
+        with load(made[1], precision=precision) as predictor:
+            for path in sorted((photographs / "photographs" / "val" / "images").iterdir()):
+                label = read_label(photographs / "photographs" / "val" / "labels" / path.name)
+                right += int((predictor.infer(read_rgb(path))["semantic"] == label).sum())
+                pixels += label.size
+        assert metrics[precision]["semantic"]["pixel_accuracy"] == pytest.approx(right / pixels)
+
+
+def test_the_card_says_what_it_is(made):
+    card = made[1].read("MODEL_CARD.md").decode()
+    for words in ("sky, roof, grass", "semantic_confidence", "| semantic | miou |", "int8-weak.onnx", "licence"):
+        assert words in card
+    assert "](semantic.png)" in card and str(Path.home()) not in card
+
+
+def test_nothing_in_the_bundle_names_this_machine(made, photographs):
+    for name in made[1].manifest.files:
+        assert str(photographs).encode() not in made[1].read(name)
+    assert str(photographs) not in (made[1].folder / "manifest.json").read_text()
+
+
+def test_one_frame_through_the_predictor_is_what_the_student_says(run, made, photographs):
+    from edgekit.students.student import load_student
+
+    frame = read_rgb(next((photographs / "photographs" / "val" / "images").iterdir()))
+    with torch.no_grad():
+        raw = load_student(run / "student.pt")(torch.from_numpy(frame).permute(2, 0, 1)[None].float())["semantic"][0]
+    expected = raw.argmax(dim=0).numpy().repeat(4, axis=0).repeat(4, axis=1)
+    with load(made[1], precision="fp32") as predictor:
+        assert (predictor.infer(frame)["semantic"] == expected).mean() > 0.999
+
+
+def test_synthetic_golden_frames_leave_no_photograph_in_the_bundle(run, photographs, tmp_path):
+    out = tmp_path / "bundle.tar"
+    request = Request("onnx", out, golden="synthetic", metric_frames=1)
+    result = export(subject_of(run), request)
+    assert result["artifacts"] == ["onnxruntime/fp32"]
+    bundle = open_bundle(out)
+    assert bundle.manifest.golden.source == "synthetic" and bundle.manifest.golden.count == 4
+    assert not any(name.endswith(".png") for name in bundle.manifest.files) and "build.sh" not in bundle.manifest.files
+    frames = bundle.golden()["frames"].astype(int)
+    for path in (photographs / "photographs").rglob("images/*.png"):
+        assert np.abs(frames - read_rgb(path)).mean(axis=(1, 2, 3)).min() > 5
+    assert bundle.manifest.provenance["metric_frames"] == 1
+
+
+def test_a_students_file_needs_frames_and_takes_a_folder(run, photographs, tmp_path):
+    with pytest.raises(EdgekitError, match="no frames") as caught:
+        subject_of(run / "student.pt")
+    assert "--frames" in caught.value.fix
+    folder = photographs / "photographs" / "train" / "images"
+    subject = subject_of(run / "student.pt", frames=folder)
+    result = export(subject, Request("cpu", tmp_path / "bundle", size=(32, 48), dynamic=frozenset({"batch"})))
+    bundle = open_bundle(tmp_path / "bundle")
+    assert result["metrics"] == {} and bundle.manifest.ranges.count == 8
+    artifact = bundle.artifact("onnxruntime", "int8")
+    assert artifact.input.shape == ("batch", 32, 48, 3)
+    assert (artifact.profile.min, artifact.profile.max) == ((1, 32, 48, 3), (8, 32, 48, 3))
+    with load(bundle, precision="int8") as predictor:
+        frames = np.stack([read_rgb(path) for path in sorted(folder.iterdir())[:3]])
+        together = predictor.infer(frames)["semantic"]
+        for frame, answer in zip(frames, together, strict=True):
+            assert (predictor.infer(frame)["semantic"] == answer).all()
+
+
+def test_a_wrong_graph_fails_the_gate_by_name_and_writes_nothing(run, tmp_path, monkeypatch):
+    right = pipeline.bodies
+
+    def wrong(*args):
+        made = right(*args)
+        for model in made.values():
+            tensor = next(t for t in model.graph.initializer if t.name == "fuse8.0.weight")
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.1), tensor.name))
+        return made
+
+    monkeypatch.setattr(pipeline, "bodies", wrong)
+    result = export(subject_of(run), Request("cpu", tmp_path / "bundle"))
+    assert not result["holds"] and result["bundle"] is None
+    assert "onnx fp32" in result["failed"] and "'fuse8.0'" in result["failed"]
+    assert not (tmp_path / "bundle").exists()
+    json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [("student.width=32", "what is trained"), ("export.upsampling=cubic", "cubic"), ("export.outputs.x=[mask]", "'x'")],
+)
+def test_overrides_may_change_the_export_alone(run, tmp_path, override, what):
+    with pytest.raises(EdgekitError, match=what):
+        export(subject_of(run, [override]), Request("onnx", tmp_path / "bundle"))
+
+
+def test_what_cannot_be_written_is_said_before_any_work(run, tmp_path, monkeypatch):
+    (tmp_path / "mine").write_text("mine")
+    monkeypatch.setattr(pipeline, "bodies", lambda *args: pytest.fail("worked before it looked"))
+    with pytest.raises(EdgekitError, match="in the way"):
+        export(subject_of(run), Request("cpu", tmp_path / "mine"))
+    with pytest.raises(EdgekitError, match="540x960") as caught:
+        export(subject_of(run), Request("cpu", tmp_path / "bundle", size=(540, 960)))
+    assert "544x960" in caught.value.fix
+
+
+def test_the_latest_run_is_the_one_that_finished_last(run, tmp_path):
+    assert latest_run(run.parent) == run
+    with pytest.raises(EdgekitError, match="no finished run"):
+        latest_run(tmp_path)
+
+
+def test_the_export_section_is_no_part_of_a_runs_name(photographs, tmp_path):
+    plain = load_model(Recipe, photographs / "tiny.yaml")
+    other = load_model(Recipe, photographs / "tiny.yaml", ["export.upsampling=bilinear"])
+    assert Run.of(plain, photographs, tmp_path).folder == Run.of(other, photographs, tmp_path).folder
+    wider = load_model(Recipe, photographs / "tiny.yaml", ["student.width=32"])
+    assert Run.of(wider, photographs, tmp_path).folder != Run.of(plain, photographs, tmp_path).folder
+
+
+def test_every_file_has_its_hash(made):
+    for name, digest in made[1].manifest.files.items():
+        assert hashlib.sha256((made[1].folder / name).read_bytes()).hexdigest() == digest
