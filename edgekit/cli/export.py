@@ -45,6 +45,12 @@ from edgekit.cli.output import json_option, print_json, print_rich
     help="Frames that the bundle carries; synthetic: no photograph is in it.",
 )
 @click.option(
+    "--calibration-frames",
+    default=None,
+    metavar="N|DIR",
+    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
+)
+@click.option(
     "--metrics/--no-metrics", default=True, show_default=True, help="Score the files on the recipe's evaluated split."
 )
 @click.option("--metric-frames", type=click.IntRange(1), default=None, metavar="N", help="Score on N frames of it.")
@@ -64,6 +70,7 @@ def command(
     out: Path | None,
     frames: Path | None,
     golden: str,
+    calibration_frames: str | None,
     metrics: bool,
     metric_frames: int | None,
     threads: int,
@@ -76,11 +83,12 @@ def command(
     of the export does not say what the one before it said; the first tensor that diverges is named, nothing is written.
     """
     from edgekit.pipeline.export import Request, export
-    from edgekit.pipeline.subject import latest_run, subject_of
+    from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
     from edgekit.students.listing import parse_size
 
     path = run or latest_run()
     subject = subject_of(path, overrides, frames)
+    count = calibrate_with(subject, calibration_frames)
     request = Request(
         target=target,
         out=out or Path("bundles") / f"{subject.name}-{target}",
@@ -90,6 +98,7 @@ def command(
         size=parse_size(size) if size else None,
         dynamic=frozenset(word.strip() for word in dynamic.split(",") if word.strip()),
         golden=golden,
+        calibration=count,
         metric_frames=metric_frames if metrics else 0,
         threads=threads,
     )

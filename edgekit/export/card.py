@@ -113,7 +113,8 @@ def _metrics_text(manifest: Manifest) -> str:
 def _quantization_text(manifest: Manifest) -> str:
     if manifest.ranges is None:
         return ""
-    kept = manifest.quantization.get("keep_float") or []
+    styles = [s for s in manifest.quantization.values() if isinstance(s, Mapping)]
+    kept = list(dict.fromkeys(layer for style in styles for layer in style.get("float_layers", [])))
     text = (
         f"INT8 ranges: {manifest.ranges.observer} over {manifest.ranges.count} frames, "
         f"{len(manifest.ranges.tensors)} tensors."

@@ -17,6 +17,8 @@ EXACT_ERROR = 1e-4
 EXACT_AGREEMENT = 0.9999
 HALF_ERROR = 2e-2
 HALF_AGREEMENT = 0.99
+COARSE_ERROR = 0.1
+"""Of integers: a tenth of the largest value is no rounding any more."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,18 @@ import torch.nn.functional as F
 
 from edgekit.bundle.manifest import Form, Output, Preprocessing
 from edgekit.export.body import logits_name
-from edgekit.export.compare import EXACT, EXACT_AGREEMENT, EXACT_ERROR, Comparison, Limits, Maps, decoded, failures, row
+from edgekit.export.compare import (
+    COARSE_ERROR,
+    EXACT,
+    EXACT_AGREEMENT,
+    EXACT_ERROR,
+    Comparison,
+    Limits,
+    Maps,
+    decoded,
+    failures,
+    row,
+)
 from edgekit.export.deploy import LOGITS, Deployed, deploy
 from edgekit.export.divergence import Divergence, between_graphs, from_module
 from edgekit.export.fuse import fused
@@ -107,6 +118,14 @@ class Checker:
             comparison.add(self._logits(run, frame), self._logits(self._exact_run, frame))
         limit = limits.error or EXACT_ERROR
         self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, self._frames[:1], limit))
+
+    def gate(self, rows: Sequence[dict[str, Any]], bodies: Mapping[str, onnx.ModelProto]) -> None:
+        """Take the accuracy gate's rows; where it fails, find where integers first part from float."""
+        self.parity.rows += rows
+        for step in {r["step"] for r in failures(rows)}:
+            style = "int8-onnxruntime.onnx" if step.endswith("onnxruntime") else "int8-weak.onnx"
+            model = self._with_logits(bodies[style])
+            self.parity.divergences[step] = between_graphs(model, self._exact, self._frames[:1], COARSE_ERROR)
 
     def _judge(self, step: str, comparison: Comparison, limits: Limits, find) -> None:
         rows = comparison.rows(step, limits)

@@ -20,11 +20,11 @@ from edgekit.errors import EdgekitError
 from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script, range_table
 from edgekit.export.card import CARD, model_card
-from edgekit.export.compare import HALF, OPEN, Limits
+from edgekit.export.compare import HALF, OPEN
 from edgekit.export.contract import contract, forms_of, network_size
 from edgekit.export.files import Plan, artifacts_of, deployed_files
 from edgekit.export.fuse import fused
-from edgekit.export.golden import synthetic_frames
+from edgekit.export.golden import GOLDEN, synthetic_frames
 from edgekit.export.lanes import ROWS, Precision, Row, Target, rows_for
 from edgekit.export.outputs import Style
 from edgekit.export.parity import Checker, summary
@@ -33,7 +33,8 @@ from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import card_pictures, metrics
-from edgekit.pipeline.int8 import calibrated, int8_bodies, manifest_ranges
+from edgekit.pipeline.int8 import CACHE_INT8, Quantized, Quantizer, manifest_ranges, with_own_cache_file
+from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot, Subject
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
@@ -50,7 +51,7 @@ class Request:
     size            (H, W) of the network's input; None: the recipe's, else that of the frames
     dynamic         ``batch``, ``size`` or both are left open
     golden          frames of the golden file: the recipe's, or drawn ones
-    calibration     how many frames to calibrate with
+    calibration     how many frames to calibrate with; None: as the recipe says
     metric_frames   most frames to score each file on; None: all of the split, 0: no metrics
     """
 
@@ -62,7 +63,7 @@ class Request:
     size: tuple[int, int] | None = None
     dynamic: frozenset[str] = frozenset()
     golden: Literal["recipe", "synthetic"] = "recipe"
-    calibration: int = 300
+    calibration: int | None = None
     metric_frames: int | None = None
     threads: int = 1
 
@@ -88,56 +89,77 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     checker.modules()
     if not checker.parity.holds:
         return _failed(subject, request, checker, began)
+    manifest = _draft(subject, request, plan)
     files_of = _bodies(rows, made)
-    calibration = None
+    quantized = None
     if any(row.precision == "int8" for row in rows):
-        calibration = calibrated(
-            base, subject.calibration, request.calibration, plan.preprocessing, "entropy", subject.log, request.threads
-        )
-        files_of |= int8_bodies(rows, base, calibration)
+        quantized = _quantizer(subject, request, plan, manifest).quantize(rows, base, subject.calibration)
+        files_of |= quantized.bodies
+        rows = with_own_cache_file(rows, quantized)
     files = deployed_files(rows, files_of, plan)
-    with Progress("comparing", subject.log) as progress:
-        steps = _file_steps(rows, files_of)
-        progress.begin(1 + len(steps))
-        checker.outputs(files[FP32], plan.style.upsampling)
-        progress.step(1)
-        for done, (name, file, limits) in enumerate(steps, 2):
-            checker.file(name, files_of[file], limits)
-            progress.step(done)
+    _compare(checker, rows, files, files_of, plan, subject.log)
+    if quantized:
+        checker.gate(quantized.parity, files_of)
     if not checker.parity.holds:
         return _failed(subject, request, checker, began)
 
     artifacts = artifacts_of(rows, files, plan)
-    serialised = {name: deployed.model.SerializeToString() for name, deployed in files.items()}
+    contents = {name: deployed.model.SerializeToString() for name, deployed in files.items()}
+    if quantized:
+        plain = contents.get(CACHE_INT8) or contents.get(LOGITS_FILE) or _plain_file(quantized, base, plan)
+        ranges = manifest_ranges(quantized.calibration, plain, plan.preprocessing)
+        manifest = replace(manifest, ranges=ranges, quantization=quantized.facts)
     if request.golden == "synthetic":
         frames = synthetic_frames(subject.config.golden_frames, size)
-    golden, golden_file = golden_of(
+    golden, contents[GOLDEN] = golden_of(
         artifacts, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
     )
-    manifest = _manifest(subject, request, plan, artifacts, golden, checker.parity.rows)
-    contents = {**serialised, golden.file: golden_file}
-    if calibration:
-        whole = serialised.get(LOGITS_FILE) or _plain_file(base, plan)
-        manifest = replace(manifest, ranges=manifest_ranges(calibration, whole, plan.preprocessing))
-    manifest, scores = metrics(subject, manifest, contents, request.metric_frames, threads=request.threads)
-    contents |= card_pictures(subject, manifest, contents, threads=request.threads)
+    manifest = replace(manifest, artifacts=artifacts, golden=golden, parity=tuple(checker.parity.rows))
+    on_cpu = {row.precision: files[row.file] for row in rows if row.lane == "onnxruntime"}
+    scores, count = metrics(subject, manifest, plan, on_cpu, request.metric_frames, threads=request.threads)
+    manifest = replace(manifest, metrics=scores, provenance={**manifest.provenance, "metric_frames": count})
+    pictures = card_pictures(subject, manifest, on_cpu, threads=request.threads)
+    contents |= pictures
     if any(a.tensorrt for a in artifacts):
         contents[SCRIPT] = build_script(artifacts).encode()
         if manifest.ranges:
             contents[TABLE] = range_table(manifest.ranges).encode()
-    pictures = [name for name in contents if name.endswith(".png")]
-    contents[CARD] = model_card(manifest, pictures=pictures).encode()
-    manifest = write_bundle(manifest, contents, request.out)
+    contents[CARD] = model_card(manifest, pictures=list(pictures)).encode()
+    write_bundle(manifest, contents, request.out)
     return {
         "bundle": str(request.out),
         **_facts(subject, request, checker),
         "size": list(size),
         "artifacts": [f"{a.lane}/{a.precision}" for a in artifacts],
         "files": {name: len(content) for name, content in contents.items()},
+        "quantization": manifest.quantization,
         "metrics": scores,
         "tolerance": golden.tolerance,
         "seconds": _since(began),
     }
+
+
+def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifest) -> Quantizer:
+    config = subject.config.quantize
+    if request.calibration:
+        config = config.model_copy(update={"frames": request.calibration})
+    scorer = None
+    if subject.bench:
+        scorer = Scorer(subject.bench, manifest, plan, most=config.gate_frames, labelled=True, threads=request.threads)
+    return Quantizer(config, plan.preprocessing, scorer, subject.log, request.threads)
+
+
+def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: Plan, log: Path | None) -> None:
+    """The fp32 file's outputs against the module, and every other body's logits against the fp32 graph's."""
+    steps = {FP16: ("fp16", HALF)} if FP16 in files_of else {}
+    steps |= {r.file: (f"int8 {r.lane}", OPEN) for r in rows if r.precision == "int8" and r.lane != "cache"}
+    with Progress("comparing", log) as progress:
+        progress.begin(1 + len(steps))
+        checker.outputs(files[FP32], plan.style.upsampling)
+        progress.step(1)
+        for done, (file, (name, limits)) in enumerate(steps.items(), 2):
+            checker.file(name, files_of[file], limits)
+            progress.step(done)
 
 
 def _facts(subject: Subject, request: Request, checker: Checker) -> dict[str, Any]:
@@ -184,17 +206,11 @@ def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[st
     }
 
 
-def _file_steps(rows: Sequence[Row], files_of: Mapping[str, onnx.ModelProto]) -> list[tuple[str, str, Limits]]:
-    """(step, file, limits) for every body that is not the fp32 one."""
-    steps = {FP16: ("fp16", HALF)} if FP16 in files_of else {}
-    steps |= {r.file: (f"int8 {r.lane}", OPEN) for r in rows if r.precision == "int8" and r.lane != "cache"}
-    return [(name, file, limits) for file, (name, limits) in steps.items()]
-
-
-def _plain_file(body: onnx.ModelProto, plan: Plan) -> bytes:
+def _plain_file(quantized: Quantized, body: onnx.ModelProto, plan: Plan) -> bytes:
     """The cache lane's file for a bundle that has none: what the ranges belong to."""
     row = next(row for row in ROWS if row.lane == "cache")
-    return deployed_files([row], {row.file: body}, plan)[row.file].model.SerializeToString()
+    model = quantized.bodies.get(CACHE_INT8, body)
+    return deployed_files([row], {row.file: model}, plan)[row.file].model.SerializeToString()
 
 
 def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:
@@ -213,7 +229,8 @@ def _spread(shots: Sequence[Shot], count: int) -> list[Shot]:
     return [shots[i] for i in places]
 
 
-def _manifest(subject: Subject, request: Request, plan: Plan, artifacts, golden: Golden, parity) -> Manifest:
+def _draft(subject: Subject, request: Request, plan: Plan) -> Manifest:
+    """The manifest without what is found out on the way."""
     student = subject.student
     import torch
 
@@ -237,9 +254,8 @@ def _manifest(subject: Subject, request: Request, plan: Plan, artifacts, golden:
         student=facts,
         tasks=tuple(plan.tasks),
         preprocessing=plan.preprocessing,
-        artifacts=tuple(artifacts),
-        golden=golden,
-        parity=tuple(parity),
+        artifacts=(),
+        golden=Golden(GOLDEN, 0, request.golden, {}),
         provenance={**subject.provenance, "packages": packages, "request": _plain(request)},
     )
 

@@ -1,4 +1,4 @@
-"""One calibration of a subject, and the INT8 bodies of every lane from it."""
+"""INT8 of a subject: one calibration, the accuracy gate for each style of Q/DQ, and the bodies of every lane."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
 from edgekit.bundle.manifest import Preprocessing, Ranges, Tensor
 from edgekit.export.body import INPUT
+from edgekit.export.compare import row as parity_row
 from edgekit.export.lanes import Row
+from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot
 from edgekit.quantize.calibration import Calibration, calibrate
+from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
 from edgekit.quantize.qdq import write_qdq
+from edgekit.quantize.recover import Recovery, recover
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
-# Lane of a file with Q/DQ → how it is written
-_STYLES = {
-    "onnxruntime": {"style": "onnxruntime"},
-    "weak": {"style": "tensorrt"},
-    "strong": {"style": "tensorrt", "dtype": "float16"},
-}
+CACHE_INT8 = "logits-int8.onnx"
+"""The cache lane's graph for INT8, where recovery changed weights that fp32 and fp16 must not have."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +46,97 @@ class Feed:
         for shot in self.shots:
             frame = shot.read()
             height, width = frame.shape[:2]
-            yield prepare(
-                frame[None], Placement.of(self.preprocessing, (height, width), self.preprocessing.size)
-            ).copy()
+            placement = Placement.of(self.preprocessing, (height, width), self.preprocessing.size)
+            yield prepare(frame[None], placement).copy()
 
 
-def calibrated(
-    body: onnx.ModelProto,
-    shots: Sequence[Shot],
-    count: int,
-    preprocessing: Preprocessing,
-    observer: str,
-    log,
-    threads: int,
-) -> Calibration:
-    """Ranges over ``count`` of the frames, spread over their scenes."""
-    chosen = spread(shots, count)
-    with Progress("calibrating", log) as progress:
-        progress.begin(len(chosen))
-        return calibrate(body, Feed(chosen, preprocessing), observer=observer, progress=progress.step, threads=threads)
+@dataclass(frozen=True)
+class Quantized:
+    """What quantization made.
+
+    bodies       file → body with Q/DQ (of the cache lane: the float graph that the ranges belong to)
+    calibration  the ranges of that graph
+    parity       a row per style and task that the gate judged
+    facts        the manifest's section
+    """
+
+    bodies: dict[str, onnx.ModelProto]
+    calibration: Calibration
+    parity: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def int8_bodies(
-    rows: Sequence[Row], body: onnx.ModelProto, calibration: Calibration, keep_float: frozenset[str] = frozenset()
-) -> dict[str, onnx.ModelProto]:
-    """File → body with Q/DQ in its lane's style, for the rows that have one; the cache lane has its ranges apart."""
-    return {
-        row.file: write_qdq(body, calibration.ranges, keep_float=keep_float, **_STYLES[row.lane])
-        for row in rows
-        if row.precision == "int8" and row.lane != "cache"
-    }
+@dataclass(frozen=True)
+class Quantizer:
+    """``scorer`` judges accuracy at the gate; None where there are no labels to judge with, then nothing is gated."""
+
+    config: QuantizeConfig
+    preprocessing: Preprocessing
+    scorer: Scorer | None
+    log: Path | None
+    threads: int
+
+    def quantize(self, rows: Sequence[Row], body: onnx.ModelProto, shots: Sequence[Shot]) -> Quantized:
+        """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
+        feed = Feed(spread(shots, self.config.frames), self.preprocessing)
+        calibration = self._calibrate(body, feed)
+        asked = [row for row in rows if row.precision == "int8"]
+        styles = list(dict.fromkeys("onnxruntime" if row.lane == "onnxruntime" else "tensorrt" for row in asked))
+        if self.scorer is None:
+            keep = frozenset(self.config.keep_float)
+            bodies = {
+                row.file: self._write(row, body, calibration.ranges, keep) for row in asked if row.lane != "cache"
+            }
+            facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": sorted(keep)}
+            return Quantized(bodies, calibration, facts=facts)
+        reference = self.scorer.body(body, "fp32 at the gate")
+        found = {style: self._recover(style, body, feed, calibration, reference) for style in styles}
+        bodies = {}
+        for row in asked:
+            recovery = found["onnxruntime" if row.lane == "onnxruntime" else "tensorrt"]
+            if row.lane != "cache":
+                keep = frozenset(recovery.keep_float)
+                bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
+        last = found[styles[-1]]
+        if last.calibration is not calibration or _changed(last, body):
+            bodies[CACHE_INT8] = last.model
+        parity = [parity for style, recovery in found.items() for parity in _gate_rows(style, recovery)]
+        return Quantized(bodies, last.calibration, parity, {s: recovery.describe() for s, recovery in found.items()})
+
+    def _calibrate(self, body: onnx.ModelProto, feed: Feed) -> Calibration:
+        with Progress("calibrating", self.log) as progress:
+            progress.begin(len(feed.shots))
+            return calibrate(
+                body, feed, observer=self.config.build_observer(), progress=progress.step, threads=self.threads
+            )
+
+    def _recover(self, style: str, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
+        attempts = _Count()
+
+        def evaluate(model: onnx.ModelProto):
+            return self.scorer.body(model, f"int8 {style}, attempt {attempts.next()}")
+
+        write = partial(_write_style, style=style, reduce_range=self.config.reduce_range)
+        report = _Reporter(self.log)
+        try:
+            return recover(
+                body,
+                feed,
+                evaluate,
+                write,
+                config=self.config,
+                calibration=calibration,
+                reference=reference,
+                report=report,
+            )
+        finally:
+            report.end()
+
+    def _write(self, row: Row, body: onnx.ModelProto, ranges, keep: frozenset[str]) -> onnx.ModelProto:
+        if row.lane == "strong":
+            return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
+        style = "onnxruntime" if row.lane == "onnxruntime" else "tensorrt"
+        return _write_style(body, ranges, keep, style=style, reduce_range=self.config.reduce_range)
 
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
@@ -82,3 +146,74 @@ def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: 
         model=hashlib.sha256(plain_file).hexdigest(),
         preprocessing=hashlib.sha256(contract.encode()).hexdigest(),
     )
+
+
+def with_own_cache_file(rows: Sequence[Row], quantized: Quantized) -> tuple[Row, ...]:
+    """The rows, the cache lane's INT8 with a file of its own where its weights are no longer those of fp32."""
+    if CACHE_INT8 not in quantized.bodies:
+        return tuple(rows)
+    return tuple(
+        dataclasses.replace(row, file=CACHE_INT8) if (row.lane, row.precision) == ("cache", "int8") else row
+        for row in rows
+    )
+
+
+def _write_style(
+    body: onnx.ModelProto, ranges, keep: frozenset[str], *, style: str, reduce_range: bool
+) -> onnx.ModelProto:
+    more = {"reduce_range": reduce_range} if style == "onnxruntime" else {}
+    return write_qdq(body, ranges, style=style, keep_float=keep, **more)
+
+
+def _changed(recovery: Recovery, body: onnx.ModelProto) -> bool:
+    """Whether weights or biases are others than the body's."""
+    before, after = (
+        {tensor.name: tensor.SerializeToString() for tensor in model.graph.initializer}
+        for model in (body, recovery.model)
+    )
+    return before != after
+
+
+def _gate_rows(style: str, recovery: Recovery) -> list[dict[str, Any]]:
+    final = next(step for step in reversed(recovery.steps) if step.kept)
+    return [
+        parity_row(
+            f"int8 {style}",
+            verdict.task,
+            f"cost in {verdict.metric}, {verdict.unit}",
+            float("nan") if verdict.cost is None else verdict.cost,
+            verdict.allowed,
+            at_most=True,
+        )
+        for verdict in final.verdicts
+    ]
+
+
+class _Count:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+class _Reporter:
+    """One progress bar after the other, by what is done."""
+
+    def __init__(self, log: Path | None):
+        self._log = log
+        self._what = ""
+        self._bar: Progress | None = None
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what != self._what:
+            self.end()
+            self._what, self._bar = what, Progress(what, self._log)
+            self._bar.begin(of)
+        self._bar.step(done)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.end()
+        self._bar, self._what = None, ""

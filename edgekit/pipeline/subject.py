@@ -91,6 +91,23 @@ def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = 
     return Subject(path.stem, student, ExportSection(), shots, shots, provenance)
 
 
+def calibrate_with(subject: Subject, asked: str | None) -> int | None:
+    """``--calibration-frames``: a number of frames, which is returned, or a folder, whose frames the subject then has.
+
+    EdgekitError for anything else.
+    """
+    if asked is None:
+        return None
+    if asked.isdecimal():
+        if int(asked) < 1:
+            fix = "give 1 or more, or a folder"
+            raise EdgekitError("calibration needs a frame", where="--calibration-frames", fix=fix)
+        return int(asked)
+    subject.calibration = folder_shots(Path(asked))
+    subject.provenance["calibration_frames"] = Path(asked).name
+    return len(subject.calibration)
+
+
 def folder_shots(folder: Path) -> list[Shot]:
     """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
     if not folder.is_dir():

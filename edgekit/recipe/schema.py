@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from edgekit.data.registry import SOURCES
 from edgekit.distill.config import BaselineConfig, DistillConfig, TargetsConfig
 from edgekit.export.config import ExportConfig
+from edgekit.quantize.config import QuantizeConfig
 from edgekit.students.config import StudentConfig
 from edgekit.teachers.config import EnsembleConfig, TeacherConfig
 
@@ -65,6 +66,8 @@ class EvaluateConfig(BaseModel):
 
 class ExportSection(ExportConfig):
     """How the student is deployed."""
+
+    quantize: QuantizeConfig = QuantizeConfig()
 
 
 class Requirements(BaseModel):

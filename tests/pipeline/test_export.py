@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +17,35 @@ from torch import nn
 
 from edgekit.bundle.bundle import Bundle, open_bundle
 from edgekit.errors import EdgekitError
-from edgekit.frames.images import read_rgb
+from edgekit.frames.images import read_rgb, write_png
 from edgekit.graphs.read import opset
 from edgekit.pipeline import export as pipeline
 from edgekit.pipeline.export import Request, export
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.subject import latest_run, subject_of
+from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
 from edgekit.pipeline.training import new_student
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
+from edgekit.students.student import load_student
 
 
 @pytest.fixture(scope="module")
-def run(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that ended with a student, without the hours before it: its norms and heads are what a seed gave."""
-    recipe = load_model(Recipe, photographs / "tiny.yaml")
-    made = Run.of(recipe, photographs, tmp_path_factory.mktemp("runs"))
+def base(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny recipe and its photographs, to be changed here alone."""
+    folder = tmp_path_factory.mktemp("export") / "base"
+    shutil.copytree(photographs, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(base: Path) -> Path:
+    """A run that ended with a student, without the hours before it: its norms and heads are what a seed gave.
+
+    The labels of ``val`` are what that student says, so that its metrics are perfect and INT8's show what INT8 costs.
+    """
+    recipe = load_model(Recipe, base / "tiny.yaml")
+    made = Run.of(recipe, base, base.parent / "runs")
     made.begin()
     torch.manual_seed(0)
     student = new_student(made.bench())
@@ -43,13 +56,47 @@ def run(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             nn.init.normal_(module.bias, std=0.2)
     nn.init.normal_(student.network.head.weight, std=0.5)
     student.save(made.folder / "student.pt")
+    for path in (base / "photographs" / "val" / "images").iterdir():
+        write_png(base / "photographs" / "val" / "labels" / path.name, said_by(made.folder / "student.pt", path))
     return made.folder
+
+
+def said_by(student: Path, photograph: Path) -> np.ndarray:
+    """(H, W) uint8 classes: argmax of the logits, each for a square of pixels."""
+    frame = torch.from_numpy(read_rgb(photograph)).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        logits = load_student(student)(frame)["semantic"][0]
+    return logits.argmax(dim=0).numpy().astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+
+
+@pytest.fixture(scope="module")
+def lopsided(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with a student that computes the same in float, through channels a thousand times as large.
+
+    One range for all channels of a tensor then leaves the others a fraction of a step: INT8 must fail.
+    """
+    folder = tmp_path_factory.mktemp("lopsided") / run.name
+    shutil.copytree(run, folder)
+    (folder.parent / "stages").symlink_to(run.parent / "stages")
+    student = load_student(run / "student.pt")
+    with torch.no_grad():
+        for block, reader in (("stem.1", "stem.2"), ("down8.1", "down8.2")):
+            writer, following = (student.network.get_submodule(name) for name in (block, reader))
+            writer.norm.weight[0] *= 1000
+            writer.norm.bias[0] *= 1000
+            following.conv3.weight[:, 0] /= 1000
+            following.conv1.weight[:, 0] /= 1000
+            if following.identity:  # it passes the channel on as it is: taken out of the sum, and put in at scale
+                following.conv1.weight[0, 0] += 1 / 1000 - 1
+    student.save(folder / "student.pt")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def made(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Bundle]:
     out = tmp_path_factory.mktemp("bundles") / "tiny"
-    result = export(subject_of(run, ["export.outputs.semantic=[classes, confidence]"]), Request("jetson", out))
+    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.miou_points=100"]
+    result = export(subject_of(run, overrides), Request("jetson", out))
     return result, open_bundle(out)
 
 
@@ -134,10 +181,11 @@ def test_ranges_belong_to_the_plain_graph(made):
 
 def test_parity_names_every_step(made):
     steps = {row["step"] for row in made[1].manifest.parity}
-    assert steps == {"fused", "onnx fp32", "outputs fp32", "fp16", "int8 onnxruntime", "int8 weak", "int8 strong"}
+    exact = {"fused", "onnx fp32", "outputs fp32", "fp16"}
+    assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")}
 
 
-def test_metrics_are_those_of_the_ordinary_evaluation(run, made, photographs):
+def test_metrics_are_those_of_the_ordinary_evaluation(run, made, base):
     """The file's own class maps against the labels, counted here by hand."""
     from edgekit.frames.images import read_label
 
@@ -146,8 +194,8 @@ def test_metrics_are_those_of_the_ordinary_evaluation(run, made, photographs):
     for precision in ("fp32", "int8"):
         right = pixels = 0
         with load(made[1], precision=precision) as predictor:
-            for path in sorted((photographs / "photographs" / "val" / "images").iterdir()):
-                label = read_label(photographs / "photographs" / "val" / "labels" / path.name)
+            for path in sorted((base / "photographs" / "val" / "images").iterdir()):
+                label = read_label(base / "photographs" / "val" / "labels" / path.name)
                 right += int((predictor.infer(read_rgb(path))["semantic"] == label).sum())
                 pixels += label.size
         assert metrics[precision]["semantic"]["pixel_accuracy"] == pytest.approx(right / pixels)
@@ -160,24 +208,20 @@ def test_the_card_says_what_it_is(made):
     assert "](semantic.png)" in card and str(Path.home()) not in card
 
 
-def test_nothing_in_the_bundle_names_this_machine(made, photographs):
+def test_nothing_in_the_bundle_names_this_machine(made, base):
     for name in made[1].manifest.files:
-        assert str(photographs).encode() not in made[1].read(name)
-    assert str(photographs) not in (made[1].folder / "manifest.json").read_text()
+        assert str(base).encode() not in made[1].read(name)
+    assert str(base) not in (made[1].folder / "manifest.json").read_text()
 
 
-def test_one_frame_through_the_predictor_is_what_the_student_says(run, made, photographs):
-    from edgekit.students.student import load_student
-
-    frame = read_rgb(next((photographs / "photographs" / "val" / "images").iterdir()))
-    with torch.no_grad():
-        raw = load_student(run / "student.pt")(torch.from_numpy(frame).permute(2, 0, 1)[None].float())["semantic"][0]
-    expected = raw.argmax(dim=0).numpy().repeat(4, axis=0).repeat(4, axis=1)
-    with load(made[1], precision="fp32") as predictor:
-        assert (predictor.infer(frame)["semantic"] == expected).mean() > 0.999
+def test_one_frame_through_the_predictor_is_what_the_student_says(run, made, base):
+    for path in (base / "photographs" / "val" / "images").iterdir():
+        with load(made[1], precision="fp32") as predictor:
+            answer = predictor.infer(read_rgb(path))["semantic"]
+        assert (answer == said_by(run / "student.pt", path)).mean() > 0.999
 
 
-def test_synthetic_golden_frames_leave_no_photograph_in_the_bundle(run, photographs, tmp_path):
+def test_synthetic_golden_frames_leave_no_photograph_in_the_bundle(run, base, tmp_path):
     out = tmp_path / "bundle.tar"
     request = Request("onnx", out, golden="synthetic", metric_frames=1)
     result = export(subject_of(run), request)
@@ -186,16 +230,16 @@ def test_synthetic_golden_frames_leave_no_photograph_in_the_bundle(run, photogra
     assert bundle.manifest.golden.source == "synthetic" and bundle.manifest.golden.count == 4
     assert not any(name.endswith(".png") for name in bundle.manifest.files) and "build.sh" not in bundle.manifest.files
     frames = bundle.golden()["frames"].astype(int)
-    for path in (photographs / "photographs").rglob("images/*.png"):
+    for path in (base / "photographs").rglob("images/*.png"):
         assert np.abs(frames - read_rgb(path)).mean(axis=(1, 2, 3)).min() > 5
     assert bundle.manifest.provenance["metric_frames"] == 1
 
 
-def test_a_students_file_needs_frames_and_takes_a_folder(run, photographs, tmp_path):
+def test_a_students_file_needs_frames_and_takes_a_folder(run, base, tmp_path):
     with pytest.raises(EdgekitError, match="no frames") as caught:
         subject_of(run / "student.pt")
     assert "--frames" in caught.value.fix
-    folder = photographs / "photographs" / "train" / "images"
+    folder = base / "photographs" / "train" / "images"
     subject = subject_of(run / "student.pt", frames=folder)
     result = export(subject, Request("cpu", tmp_path / "bundle", size=(32, 48), dynamic=frozenset({"batch"})))
     bundle = open_bundle(tmp_path / "bundle")
@@ -228,6 +272,56 @@ def test_a_wrong_graph_fails_the_gate_by_name_and_writes_nothing(run, tmp_path, 
     json.dumps(result, allow_nan=False)
 
 
+def test_the_student_is_perfect_on_what_it_said(made):
+    metrics = made[1].manifest.metrics
+    assert metrics["fp32"]["semantic"]["miou"] == pytest.approx(1.0, abs=1e-3)
+    assert metrics["int8"]["semantic"]["miou"] < 1.0  # or the gate's tests below would show nothing
+
+
+GATE = ["export.quantize.gate.miou_points=5"]
+
+
+def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
+    frame = torch.rand(1, 3, 64, 96) * 255
+    with torch.no_grad():
+        even, uneven = (load_student(f / "student.pt")(frame)["semantic"] for f in (run, lopsided))
+    assert torch.allclose(even, uneven, atol=1e-3 * float(even.abs().max()))
+
+    subject = subject_of(lopsided, [*GATE, "export.quantize.recover=false"])
+    result = export(subject, Request("cpu", tmp_path / "bundle"))
+    assert not result["holds"] and not (tmp_path / "bundle").exists()
+    (failed,) = [row for row in result["parity"] if not row["holds"]]
+    assert (failed["step"], failed["limit"]) == ("int8 onnxruntime", 5.0) and failed["value"] > 5
+    assert result["failed"].startswith("int8 onnxruntime: the first tensor that diverges is ")
+
+
+def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
+    result = export(subject_of(lopsided, GATE), Request("jetson", tmp_path / "bundle"))
+    assert result["holds"], result["failed"]
+    bundle = open_bundle(tmp_path / "bundle")
+    for style in ("onnxruntime", "tensorrt"):
+        facts = bundle.manifest.quantization[style]
+        assert facts["holds"] and not facts["steps"][0]["holds"]
+        assert [step["step"] for step in facts["steps"]][:2] == ["calibrated", "equalised"]
+    # Its weights are no longer those of fp32, so the range table goes with a graph of its own
+    assert bundle.artifact("cache", "int8").file == "logits-int8.onnx"
+    assert bundle.artifact("cache", "fp16").file == "logits.onnx"
+    assert bundle.manifest.ranges.model == bundle.manifest.files["logits-int8.onnx"]
+    fp32, int8 = (bundle.manifest.metrics[s]["semantic"]["miou"] for s in ("fp32", "int8"))
+    assert fp32 - int8 <= 0.05 + 1e-9
+
+
+def test_calibration_frames_are_a_number_or_a_folder(run, base, tmp_path):
+    subject = subject_of(run)
+    assert calibrate_with(subject, None) is None and calibrate_with(subject, "3") == 3
+    assert len(subject.calibration) == 8
+    assert calibrate_with(subject, str(base / "photographs" / "val" / "images")) == 2
+    assert [shot.name for shot in subject.calibration] == ["f8.png", "f9.png"]
+    for asked, what in (("0", "needs a frame"), (str(tmp_path), "no photographs"), ("nowhere", "no such folder")):
+        with pytest.raises(EdgekitError, match=what):
+            calibrate_with(subject, asked)
+
+
 @pytest.mark.parametrize(
     ("override", "what"),
     [("student.width=32", "what is trained"), ("export.upsampling=cubic", "cubic"), ("export.outputs.x=[mask]", "'x'")],
@@ -253,12 +347,12 @@ def test_the_latest_run_is_the_one_that_finished_last(run, tmp_path):
         latest_run(tmp_path)
 
 
-def test_the_export_section_is_no_part_of_a_runs_name(photographs, tmp_path):
-    plain = load_model(Recipe, photographs / "tiny.yaml")
-    other = load_model(Recipe, photographs / "tiny.yaml", ["export.upsampling=bilinear"])
-    assert Run.of(plain, photographs, tmp_path).folder == Run.of(other, photographs, tmp_path).folder
-    wider = load_model(Recipe, photographs / "tiny.yaml", ["student.width=32"])
-    assert Run.of(wider, photographs, tmp_path).folder != Run.of(plain, photographs, tmp_path).folder
+def test_the_export_section_is_no_part_of_a_runs_name(base, tmp_path):
+    plain = load_model(Recipe, base / "tiny.yaml")
+    other = load_model(Recipe, base / "tiny.yaml", ["export.upsampling=bilinear"])
+    assert Run.of(plain, base, tmp_path).folder == Run.of(other, base, tmp_path).folder
+    wider = load_model(Recipe, base / "tiny.yaml", ["student.width=32"])
+    assert Run.of(wider, base, tmp_path).folder != Run.of(plain, base, tmp_path).folder
 
 
 def test_every_file_has_its_hash(made):
