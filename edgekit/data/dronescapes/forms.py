@@ -84,19 +84,23 @@ def _floats_disk(task: Task, native: np.ndarray, where: str) -> np.ndarray:
 def _normals_native(task: Task, stored: np.ndarray, where: str) -> np.ndarray:
     if stored.dtype.kind != "f" or stored.ndim != 3 or stored.shape[2] != 3:
         raise _misfit(task, stored, where, "float (H, W, 3)")
-    stored = stored.astype(np.float32)
-    outside = (stored < -_SLACK) | (stored > 1 + _SLACK)
-    if outside.any():
+    normals = stored.astype(np.float32)
+    least, most = np.fmin.reduce(normals, axis=None), np.fmax.reduce(normals, axis=None)  # of all that is no NaN
+    if least < -_SLACK or most > 1 + _SLACK:
         raise EdgekitError(
-            f"the task '{task.name}' has the value {stored[outside][0]:.4g}, and normals lie on disk in 0-1",
+            f"the task '{task.name}' has the value {least if least < -_SLACK else most:.4g}, "
+            "and normals lie on disk in 0-1",
             where=where,
             fix="store (n + 1) / 2",
         )
-    normals = 2 * stored - 1
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    nowhere = (stored == 0).all(axis=-1) | ~(length[..., 0] >= _NO_DIRECTION)
-    normals /= np.maximum(length, _NO_DIRECTION)
-    normals[nowhere] = np.nan
+    normals *= 2
+    normals -= 1
+    square = np.einsum("hwc,hwc->hw", normals, normals)  # three times as fast as norm, and this is read all the time
+    nowhere = ~(square >= _NO_DIRECTION**2)
+    corner = square > 2.99  # of (0, 0, 0) on disk it is 3
+    corner[corner] = (normals[corner] == -1).all(axis=-1)
+    normals /= np.sqrt(np.maximum(square, _NO_DIRECTION**2))[..., None]
+    normals[nowhere | corner] = np.nan
     return normals
 
 
