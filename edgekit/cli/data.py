@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import recipe_argument, set_option
+from edgekit.cli.options import allow_code_option, recipe_argument, set_option
 from edgekit.cli.output import json_option, print_json
 
 
@@ -25,6 +25,7 @@ def command() -> None:
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Write this one; repeatable. Default: all stored.")
 @click.option("--rename", multiple=True, metavar="TASK=FOLDER", help="Another name for a task's folder; repeatable.")
 @click.option("--compress/--no-compress", default=True, show_default=True, help="Smaller files, or faster ones.")
+@allow_code_option
 @json_option
 def convert(
     recipe: Path,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import set_option
+from edgekit.cli.options import allow_code_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -20,6 +20,7 @@ from edgekit.cli.output import json_option, print_json, print_rich
 @click.option(
     "--jobs", type=click.IntRange(1), default=None, help="Networks trained at once on a CPU; default: one per core."
 )
+@allow_code_option
 @json_option
 @click.pass_context
 def command(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
+ALLOW_CODE = "EDGEKIT_ALLOW_CODE"  # what edgekit.teachers.external.permission reads
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
 
@@ -14,4 +19,32 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Override one recipe key, e.g. --set student.width=32 or --set teacher.members.0.width=8; repeatable.",
+)
+
+
+@contextmanager
+def _code_allowed() -> Iterator[None]:
+    """In the environment, so that the processes which a command starts know it too."""
+    before = os.environ.get(ALLOW_CODE)
+    os.environ[ALLOW_CODE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ALLOW_CODE]
+        else:
+            os.environ[ALLOW_CODE] = before
+
+
+def _allow(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        ctx.with_resource(_code_allowed())
+
+
+allow_code_option = click.option(
+    "--allow-code",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow,
+    help="Run the functions that the recipe names as teachers (kind: torch). Without it a recipe executes nothing.",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import recipe_argument, set_option
+from edgekit.cli.options import allow_code_option, recipe_argument, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -36,6 +36,7 @@ def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 )
 @recipe_argument
 @set_option
+@allow_code_option
 @json_option
 def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPE and read the data behind it: counts, pixel share per class, missing tasks, bad files."""

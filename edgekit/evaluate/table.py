@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from edgekit.evaluate.score import Scores, headline
 from edgekit.tasks import Task
@@ -14,6 +14,9 @@ ROWS = {
     "baseline": "student, labels only",
     "student": "student, distilled",
 }
+
+EXTERNAL_ROW = "external "
+"""Before the name of a teacher from elsewhere: the key of its row. It need not speak of every task."""
 
 # metric → (short title, factor, decimals)
 _COLUMNS = {
@@ -53,13 +56,12 @@ def cells(task: Task, results: dict[str, Scores]) -> Cells:
     shown = {
         metric: form
         for metric, form in _COLUMNS[task.kind].items()
-        if any(scores[task.name].get(metric) is not None for scores in results.values())
+        if any(scores.get(task.name, {}).get(metric) is not None for scores in results.values())
     }
     rows = []
-    for key, label in ROWS.items():
-        if key in results:
-            values = [(results[key][task.name].get(metric), form) for metric, form in shown.items()]
-            rows.append([label, *("-" if v is None else f"{v * f:.{d}f}" for v, (_, f, d) in values)])
+    for label, scores in _rows(task, results):
+        values = [(scores.get(metric), form) for metric, form in shown.items()]
+        rows.append([label, *("-" if v is None else f"{v * f:.{d}f}" for v, (_, f, d) in values)])
     return ["model", *(title for title, _, _ in shown.values())], rows
 
 
@@ -67,11 +69,19 @@ def class_cells(task: Task, results: dict[str, Scores]) -> Cells:
     """Per-class IoU in percent, one column per class."""
     header = ["model", *task.classes]
     rows = []
-    for key, label in ROWS.items():
-        if key in results:
-            iou = results[key][task.name]["iou"]
-            rows.append([label, *("-" if iou[name] is None else f"{100 * iou[name]:.1f}" for name in task.classes)])
+    for label, scores in _rows(task, results):
+        iou = scores["iou"]
+        rows.append([label, *("-" if iou[name] is None else f"{100 * iou[name]:.1f}" for name in task.classes)])
     return header, rows
+
+
+def _rows(task: Task, results: dict[str, Scores]) -> Iterator[tuple[str, dict]]:
+    """(label, the task's scores) of every model that was scored on the task, in the table's order."""
+    external = {key: f"{key.removeprefix(EXTERNAL_ROW)}, external" for key in results if key.startswith(EXTERNAL_ROW)}
+    singles = {key: label for key, label in ROWS.items() if key.startswith("single")}
+    for key, label in {**singles, **external, **ROWS}.items():
+        if task.name in results.get(key, {}):
+            yield label, results[key][task.name]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

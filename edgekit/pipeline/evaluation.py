@@ -10,11 +10,13 @@ import numpy as np
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.pictures import as_prediction, picture_grid, spread_out
 from edgekit.evaluate.score import Predict, Scores, score
+from edgekit.evaluate.table import EXTERNAL_ROW
 from edgekit.frames.images import write_png
 from edgekit.pipeline.targets import build_ensemble, encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
 from edgekit.teachers.ensemble import Ensemble, only
+from edgekit.teachers.external.external import External
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.memory import enough_memory, keep_freed_memory
 from edgekit.training.precision import device
@@ -24,9 +26,13 @@ from edgekit.training.progress import Progress
 def predictors(bench: Workbench, networks: Sequence[MultiModal], students: dict[str, Student]) -> dict[str, Predict]:
     """Row name → predictor, in the table's order. ``students``: ``student`` and perhaps ``baseline``."""
     modalities = bench.recipe.teacher.modalities
-    out: dict[str, Predict] = {"single_all": _single(bench, networks, modalities)}
-    if "rgb" in modalities and len(modalities) > 1:
-        out["single_rgb"] = _single(bench, networks, ["rgb"])
+    out: dict[str, Predict] = {}
+    if networks:
+        out["single_all"] = _single(bench, networks, modalities)
+        if "rgb" in modalities and len(modalities) > 1:
+            out["single_rgb"] = _single(bench, networks, ["rgb"])
+    for external in _of_every_frame(bench):
+        out[EXTERNAL_ROW + external.name] = _external(bench, external)
     out["ensemble"] = _ensemble(bench, build_ensemble(bench, networks))
     for name in ("baseline", "student"):
         if name in students:
@@ -38,6 +44,7 @@ def evaluate(bench: Workbench, predict: dict[str, Predict], split: str) -> dict[
     """Row name → scores on a split."""
     keep_freed_memory()
     infos = bench.frames.frames(split)
+    few = {EXTERNAL_ROW + external.name: list(external.tasks.values()) for external in bench.external}
     results = {}
     for name, one in predict.items():
         doing, fix = f"scoring {name} on whole frames of {split}", "lower ensemble.at_once or student.input_scale"
@@ -47,7 +54,7 @@ def evaluate(bench: Workbench, predict: dict[str, Predict], split: str) -> dict[
                 one,
                 bench.frames,
                 infos,
-                bench.tasks,
+                few.get(name, bench.tasks),
                 sequential=bench.frames.sequential,
                 progress=progress.step,
             )
@@ -61,7 +68,7 @@ def draw(bench: Workbench, networks: Sequence[MultiModal], student: Student, spl
         return []
     ensemble, flown = build_ensemble(bench, networks), _student(bench, student)
     said = [
-        ensemble.predict(encode_inputs(bench.frames, f, bench.recipe.teacher.modalities), _size(bench, f))
+        ensemble.predict(encode_inputs(bench.frames, f, bench.recipe.teacher.modalities), _size(bench, f), f)
         for f in infos
     ]
     seen = [flown(f, _size(bench, f)) for f in infos]
@@ -87,7 +94,19 @@ def _single(bench: Workbench, networks: Sequence[MultiModal], visible: Sequence[
 def _ensemble(bench: Workbench, ensemble: Ensemble) -> Predict:
     def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
         inputs = encode_inputs(bench.frames, frame, bench.recipe.teacher.modalities)
-        return as_prediction({name: p.soft for name, p in ensemble.predict(inputs, size).items()})
+        return as_prediction({name: p.soft for name, p in ensemble.predict(inputs, size, frame).items()})
+
+    return predict
+
+
+def _of_every_frame(bench: Workbench) -> list[External]:
+    """Those that answer for any frame, and so can be scored."""
+    return [external for external in bench.external if getattr(external.config, "missing", "error") == "error"]
+
+
+def _external(bench: Workbench, external: External) -> Predict:
+    def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        return as_prediction(external.answer(bench.frames, frame, size))
 
     return predict
 

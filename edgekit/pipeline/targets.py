@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from edgekit.distill.targets import TargetStore
 from edgekit.pipeline.training import teacher_stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
-from edgekit.teachers.ensemble import Ensemble, members_of
+from edgekit.teachers.ensemble import Ensemble, Voice, members_of
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import enough_memory, keep_freed_memory
@@ -28,7 +29,15 @@ def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble
     recipe = bench.recipe
     members = members_of(recipe.ensemble, len(networks), recipe.teacher.modalities, recipe.teacher.masking)
     precision, config = recipe.teacher.train.precision, recipe.ensemble
-    return Ensemble(networks, members, average=config.average, precision=precision, at_once=config.at_once)
+    return Ensemble(
+        networks,
+        members,
+        average=config.average,
+        precision=precision,
+        at_once=config.at_once,
+        tasks=bench.tasks,
+        others=[Voice(partial(e.answer, bench.frames), e.config.votes) for e in bench.external],
+    )
 
 
 def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -55,6 +64,7 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
     recipe = bench.recipe
     teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
     asked = recipe.ensemble.model_dump(exclude={"at_once"})  # how much at a time is no part of the answer
+    teachers += [external.key() for external in bench.external]
     stage = bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
     store = TargetStore(stage.folder, bench.tasks, recipe.targets)
     frames = bench.frames.frames("train")
@@ -76,7 +86,7 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
                 raise KeyboardInterrupt
         facts = {
             "frames": len(frames),
-            "members": len(ensemble.members),
+            "members": ensemble.count,
             "bytes_per_frame": round(sum(store.path(f).stat().st_size for f in frames) / len(frames)),
             "seconds": round(time.perf_counter() - began, 1),
         }
@@ -90,7 +100,7 @@ def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, Sof
     height, width = next(iter(inputs.values())).shape[-2:]
     stride = bench.recipe.targets.stride
     with _room_for(ensemble, height, width):
-        predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)))
+        predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)), frame)
     out = {}
     for task in bench.tasks:
         soft = predictions[task.name].soft[0].permute(1, 2, 0).cpu().numpy()

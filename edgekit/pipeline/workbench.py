@@ -14,10 +14,12 @@ from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
 from edgekit.losses import LOSSES
+from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.stage import Stage
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks import Task, kind_of
+from edgekit.teachers.external.external import External
 from edgekit.training.progress import Progress
 
 
@@ -30,12 +32,14 @@ def open_source(recipe: Recipe, base: Path) -> Source:
 
 def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Report:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
-    return _read_all(open_data(recipe, base, log=log), recipe, log)
+    source = open_data(recipe, base, log=log)
+    open_members(recipe, base, FrameSet(source).tasks)
+    return _read_all(source, recipe, log)
 
 
 def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     """Open the data and make what is generated. EdgekitError for what the recipe asks and the data does not have."""
-    source = open_source(recipe, base)
+    source = with_modalities(recipe, base, open_source(recipe, base), cache_folder())
     frames = FrameSet(source, fold=_fold(recipe))
     tasks = frames.tasks
     for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
@@ -101,11 +105,13 @@ class Workbench:
     data_key: str
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
+    external: list[External] = field(default_factory=list)
 
     @classmethod
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
         """Open the data; check it and compute its statistics, unless that was done and the data is the same."""
         source = open_data(recipe, base, log=log)
+        external = open_members(recipe, base, FrameSet(source).tasks)
         described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
         checked = Stage(
             root / "stages", "check", recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file])
@@ -122,7 +128,7 @@ class Workbench:
         )
         frames.frames(recipe.evaluate.split)  # a fold without labelled frames is refused before anything trains
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
-        bench = cls(recipe, root, log, frames, report, data_key, {})
+        bench = cls(recipe, root, log, frames, report, data_key, {}, external=external)
         names = sorted({"rgb", *recipe.teacher.modalities})
         stage = bench.stage("statistics", names)
         with stage.unless_done() as todo:

@@ -110,6 +110,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _warm_start_has_a_teacher(self) -> Recipe:
+        if self.distill.warm_start and not self.teacher.members:
+            raise ValueError("distill.warm_start starts from the first of teacher.members, and there is none")
+        return self
+
+    @model_validator(mode="after")
     def _cutmix_cuts_whole_pixels(self) -> Recipe:
         train, stride = self.distill.train, self.targets.stride
         if train.augment.cutmix and any(side % stride for side in train.crop):

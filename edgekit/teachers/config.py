@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekit.networks import FAMILIES
+from edgekit.teachers.external.config import ExternalConfig
 from edgekit.training.config import TrainConfig
 
 
@@ -50,7 +51,8 @@ class TeacherConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     modalities: list[str] = Field(["rgb"], min_length=1, description="what the networks see")
-    members: list[MemberConfig] = Field([MemberConfig()], min_length=1)
+    members: list[MemberConfig] = Field([MemberConfig()], description="trained here; [] where `external` teach alone")
+    external: list[ExternalConfig] = Field([], description="trained elsewhere: npz, onnx, phg_mae or torch")
     masking: MaskingConfig = MaskingConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()
     train: TrainConfig = TrainConfig()
@@ -61,6 +63,15 @@ class TeacherConfig(BaseModel):
         if len(set(names)) != len(names):
             raise ValueError(f"each modality once, got {names}")
         return names
+
+    @model_validator(mode="after")
+    def _someone_teaches(self) -> TeacherConfig:
+        if not self.members and not any(external.role == "member" for external in self.external):
+            raise ValueError("nobody teaches: members is empty, and no external teacher has the role member")
+        names = [external.name for external in self.external]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each external teacher needs a name of its own, got {', '.join(names)}")
+        return self
 
 
 class EnsembleConfig(BaseModel):

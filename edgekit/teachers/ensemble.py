@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
 from edgekit.tasks import Task
 from edgekit.teachers.config import EnsembleConfig, MaskingConfig
@@ -58,8 +60,20 @@ class Prediction:
     disagreement: Tensor
 
 
+@dataclass(frozen=True)
+class Voice:
+    """A teacher trained elsewhere: (frame, size) → soft map (1, C, *size) per task it has a word on, and its votes."""
+
+    answer: Callable[[FrameInfo, tuple[int, int]], dict[str, Tensor]]
+    votes: int = 1
+
+
 class Ensemble:
-    """Runs members one by one and keeps only running sums, so memory does not grow with their number."""
+    """Runs members one by one and keeps only running sums, so memory does not grow with their number.
+
+    ``tasks``: what is predicted, by default what the first network predicts. ``others``: teachers from elsewhere, which
+    count among the members of the tasks they speak of.
+    """
 
     def __init__(
         self,
@@ -69,27 +83,52 @@ class Ensemble:
         average: str = "probability",
         precision="auto",
         at_once: int = 8,
+        tasks: Sequence[Task] | None = None,
+        others: Sequence[Voice] = (),
     ):
         self.networks = [n.eval() for n in networks]
         self.members = list(members)
+        self.others = list(others)
+        self.tasks = list(tasks or self.networks[0].tasks)
         self.at_once = at_once
         self._average = average
         self._precision = precision
 
     @torch.no_grad()
-    def predict(self, inputs: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Prediction]:
-        """Modalities (N, C, H, W) in network units → a prediction per task at ``size`` (h, w)."""
-        tasks = self.networks[0].tasks
-        sums = {t.name: HEADS[t.kind].aggregate(self._average) for t in tasks}
+    def predict(
+        self, inputs: dict[str, Tensor], size: tuple[int, int], frame: FrameInfo | None = None
+    ) -> dict[str, Prediction]:
+        """Modalities (N, C, H, W) in network units → a prediction per task at ``size`` (h, w).
+
+        ``frame``: what the inputs are of, for the teachers from elsewhere (then N is 1). EdgekitError where nobody has
+        a word on it.
+        """
+        sums = {t.name: HEADS[t.kind].aggregate(self._average) for t in self.tasks}
         for group in self._groups():
             for task, soft in self._ask(group, inputs, size):
                 sums[task.name].add(soft)
+        for voice in self.others:
+            for name, soft in voice.answer(frame, size).items():
+                for _ in range(voice.votes):
+                    sums[name].add(soft)
+        silent = [name for name, total in sums.items() if not total.members]
+        if silent:
+            raise EdgekitError(
+                f"no teacher has a word on '{silent[0]}' of the frame '{frame.name if frame else ''}'",
+                where="teacher.external",
+                fix="complete the predictions, or train a network under teacher.members",
+            )
         return {name: Prediction(total.mean(), total.disagreement()) for name, total in sums.items()}
+
+    @property
+    def count(self) -> int:
+        """How many members there are, those from elsewhere by their votes."""
+        return len(self.members) + sum(voice.votes for voice in self.others)
 
     @property
     def largest_batch(self) -> int:
         """How many passes run at once."""
-        return max(len(group) for group in self._groups())
+        return max((len(group) for group in self._groups()), default=1)
 
     def _groups(self) -> Iterator[list[Member]]:
         """Members that differ in their masking alone share a batch: they see the same pixels of the same frame."""

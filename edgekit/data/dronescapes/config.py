@@ -4,59 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgekit.tasks import Task
+from edgekit.data.map_config import MapConfig
 
 Side = Annotated[int, Field(ge=1, le=16384)]
-Level = Annotated[int, Field(ge=0, le=255)]
-
-
-class FolderConfig(BaseModel):
-    """What a folder holds that neither the published names nor ``edgekit.json`` describe.
-
-    kind      semantic (class indices), depth (metres with ``unit: m``, else 0-1), normals ((n + 1) / 2), binary (bool)
-              or modality (``channels`` floats; uint8 with ``range: [0, 255]``)
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["semantic", "depth", "normals", "binary", "modality"]
-    classes: list[str] = Field([], max_length=254)
-    colours: list[tuple[Level, Level, Level]] = []
-    weights: list[Annotated[float, Field(ge=0)]] = []
-    channels: int = Field(1, ge=1, le=512)
-    range: tuple[float, float] | None = None
-    unit: Literal["", "m"] = ""
-
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> FolderConfig:
-        if (self.kind == "semantic") != bool(self.classes):
-            raise ValueError("classes are needed for the kind semantic, and for no other")
-        for name in ("colours", "weights"):
-            given = getattr(self, name)
-            if given and len(given) != len(self.classes):
-                raise ValueError(f"{name} needs one entry per class: {len(self.classes)}, not {len(given)}")
-        if self.range and self.range[0] >= self.range[1]:
-            raise ValueError(f"range must be [least, most], got {list(self.range)}")
-        if self.unit and (self.kind != "depth" or not self.range or self.range[0] <= 0):
-            raise ValueError("unit: m is for depth with a range that starts above 0, e.g. [1, 300]")
-        return self
-
-    def task(self, name: str) -> Task:
-        usual = {"normals": (-1.0, 1.0)}.get(self.kind, (0.0, 1.0))
-        return Task(
-            name,
-            self.kind,
-            classes=tuple(self.classes),
-            colours=tuple(self.colours),
-            weights=tuple(self.weights),
-            channels=self.channels if self.kind == "modality" else 0,
-            range=self.range or usual,
-            unit=self.unit,
-        )
 
 
 class DronescapesConfig(BaseModel):
@@ -81,7 +35,7 @@ class DronescapesConfig(BaseModel):
     splits: dict[str, list[str]] | None = Field(None, min_length=1)
     unlabelled: list[str] = ["semisupervised_set", "semisupervised_set_annotated_only"]
     labels: list[str] | None = None
-    tasks: dict[str, FolderConfig] = {}
+    tasks: dict[str, MapConfig] = {}
     scene_regex: str = "^[^_]+"
     size: tuple[Side, Side] | None = None
     film: bool | None = None

@@ -22,11 +22,13 @@ def list_set(folder: Path) -> dict[str, Places]:
     """
     shared: dict[str, str] = {}  # the same text for the same name in every task: a quarter of the memory
     tasks = sorted(entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir())
-    listed = {task: _list_task(folder / task, shared) for task in tasks}
+    listed = {task: list_frames(folder / task, shared) for task in tasks}
     return {task: places for task, places in listed.items() if places}
 
 
-def _list_task(folder: Path, shared: dict[str, str]) -> Places:
+def list_frames(folder: Path, shared: dict[str, str] | None = None) -> Places:
+    """The places of the frames of one task's folder. EdgekitError for a frame that is there twice."""
+    shared = {} if shared is None else shared
     places: Places = {}
 
     def add(name: str, place: str) -> None:

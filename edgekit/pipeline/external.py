@@ -1,0 +1,66 @@
+"""The recipe's teachers from elsewhere, opened: as modalities of the data, and as members of the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgekit.data.modalities import COMPUTED
+from edgekit.data.source import Source
+from edgekit.errors import EdgekitError
+from edgekit.recipe.schema import Recipe
+from edgekit.tasks import Task
+from edgekit.teachers.external.external import External
+from edgekit.teachers.external.modality import WithModalities
+
+
+def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> Source:
+    """The source with the outputs of every teacher of the role modality, in the recipe's order.
+
+    EdgekitError for one that does not fit, or whose name the data has already.
+    """
+    for i, config in enumerate(recipe.teacher.external):
+        if config.role != "modality":
+            continue
+        known = _known(source)
+        taken = [name for name in config.outputs if name in known]
+        if taken:
+            raise EdgekitError(
+                f"the data has a '{taken[0]}' already",
+                where=f"{_place(i)}.outputs",
+                fix="give the modality another name, and say which output it is with output:",
+            )
+        source = WithModalities(source, External(config, base, known, _place(i)), cache)
+    return source
+
+
+def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[External]:
+    """The teachers of the role member. EdgekitError for a mapping that does not fit, or a task nobody answers for."""
+    members = []
+    for i, config in enumerate(recipe.teacher.external):
+        if config.role == "member":
+            foreign = [name for name in config.outputs if name not in recipe.tasks]
+            if foreign:
+                raise EdgekitError(
+                    f"the recipe does not predict '{foreign[0]}'",
+                    where=f"{_place(i)}.outputs",
+                    fix=f"it predicts {', '.join(recipe.tasks)}; as an input give it the role modality",
+                )
+            members.append(External(config, base, tasks, _place(i)))
+    answered = {name for member in members for name in member.tasks}
+    silent = [name for name in recipe.tasks if name not in answered]
+    if silent and not recipe.teacher.members:
+        raise EdgekitError(
+            f"no teacher says anything of '{silent[0]}'",
+            where="teacher",
+            fix="train one under teacher.members, or add an output to one of teacher.external",
+        )
+    return members
+
+
+def _known(source: Source) -> dict[str, Task]:
+    return {**{name: computed.task for name, computed in COMPUTED.items()}, **source.tasks}
+
+
+def _place(index: int) -> str:
+    return f"teacher.external.{index}"

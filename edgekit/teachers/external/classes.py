@@ -1,0 +1,83 @@
+"""A teacher's classes in ours, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+
+
+def class_matrix(
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    merge: Mapping[str, Sequence[str]] | None,
+    ignore: Sequence[str],
+    where: str,
+) -> np.ndarray:
+    """(ours, theirs) float32: 1 where a class of the teacher is one of ours; an ignored one is in no row.
+
+    Without ``merge`` a class is the one of the same name. EdgekitError naming the class that fits nothing, stands
+    twice, or is missing.
+    """
+    if len(set(theirs)) < len(theirs):
+        twice = next(name for name in theirs if list(theirs).count(name) > 1)
+        raise EdgekitError(f"the class '{twice}' stands twice among the teacher's", where=f"{where}.classes")
+    if merge is None:
+        merge = {name: [name] for name in ours}
+        missing = [name for name in ours if name not in theirs]
+        if missing:
+            raise EdgekitError(
+                f"the teacher has no class '{missing[0]}'; it has {', '.join(theirs)}",
+                where=f"{where}.classes",
+                fix=f"say which of its classes are it: merge: {{{missing[0]}: [{_near(missing[0], theirs)}], …}}",
+            )
+    for name in merge:
+        if name not in ours:
+            raise EdgekitError(
+                f"the task has no class '{name}'", where=f"{where}.merge", fix=f"did you mean '{_near(name, ours)}'?"
+            )
+    unsaid = [name for name in ours if name not in merge]
+    if unsaid:
+        raise EdgekitError(
+            f"nothing is merged into the class '{unsaid[0]}'",
+            where=f"{where}.merge",
+            fix=f"name the teacher's classes that are it, or none: {unsaid[0]}: []",
+        )
+    owner: dict[str, str] = dict.fromkeys(ignore, "ignore")
+    matrix = np.zeros((len(ours), len(theirs)), np.float32)
+    for name in ignore:
+        _check_theirs(name, theirs, f"{where}.ignore")
+    for name, parts in merge.items():
+        for part in parts:
+            _check_theirs(part, theirs, f"{where}.merge.{name}")
+            if part in owner:
+                raise EdgekitError(
+                    f"the teacher's class '{part}' is used twice, for {owner[part]} and {name}",
+                    where=f"{where}.merge.{name}",
+                )
+            owner[part] = name
+            matrix[list(ours).index(name), list(theirs).index(part)] = 1
+    unused = [name for name in theirs if name not in owner]
+    if unused:
+        raise EdgekitError(
+            f"the teacher's class '{unused[0]}' is none of ours",
+            where=f"{where}.merge",
+            fix=f"merge it into one of {', '.join(ours)}, or list it under ignore",
+        )
+    return matrix
+
+
+def _check_theirs(name: str, theirs: Sequence[str], where: str) -> None:
+    if name not in theirs:
+        raise EdgekitError(
+            f"the teacher has no class '{name}'; it has {', '.join(theirs)}",
+            where=where,
+            fix=f"did you mean '{_near(name, theirs)}'?",
+        )
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    return (difflib.get_close_matches(name, names, n=1, cutoff=0.0) or [names[0]])[0]

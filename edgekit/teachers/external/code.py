@@ -1,0 +1,88 @@
+"""A teacher that is a function of the user's Python: here alone a recipe leads to code, and only if allowed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.teachers.external.config import CodeConfig
+from edgekit.teachers.external.form import Form, Setting, as_map, file_key, pick
+from edgekit.teachers.external.inputs import assemble, channel_count
+from edgekit.teachers.external.permission import code_is_allowed
+from edgekit.training.precision import device
+
+
+class Code(Form):
+    """``module:function`` found on the Python path. Its answers depend on the module's file, ``files``, ``arguments``.
+
+    EdgekitError where --allow-code was not given, and for what cannot be imported, found or called.
+    """
+
+    def __init__(self, config: CodeConfig, setting: Setting):
+        self._config = config
+        self._setting = setting
+        module, name = config.function.split(":")
+        where = f"{setting.where}.function"
+        if not code_is_allowed():
+            raise EdgekitError(
+                f"the recipe wants to run code: {config.function}",
+                where=where,
+                fix="read that code, and give --allow-code if you trust it",
+            )
+        for i, given in enumerate(config.inputs):
+            channel_count(given, setting.tasks, f"{setting.where}.inputs.{i}")
+        self._files = [setting.file(path) for path in config.files]
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:
+            raise EdgekitError(
+                f"cannot import '{module}': {error}",
+                where=where,
+                fix="put its folder on the Python path: PYTHONPATH=FOLDER edgekit …",
+            ) from error
+        function = getattr(found, name, None)
+        if not callable(function):
+            raise EdgekitError(f"the module '{module}' has no function '{name}'", where=where)
+        self._source = getattr(found, "__file__", None)
+        self._network = function(**config.arguments)
+        if not callable(self._network):
+            raise EdgekitError(
+                f"'{config.function}' returned no network but a {type(self._network).__name__}", where=where
+            )
+        if isinstance(self._network, nn.Module):
+            self._network = self._network.eval().to(device())
+        self.needs = list(dict.fromkeys(name for given in config.inputs for name in given.modalities))
+
+    def key(self) -> Any:
+        own = [file_key(self._source)] if self._source else []
+        return own + [file_key(path) for path in self._files]
+
+    @torch.no_grad()
+    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
+        inputs = [assemble(given, maps, self._setting.tasks, size).to(device()) for given in self._config.inputs]
+        told = self._network(*inputs)
+        if isinstance(told, Tensor):
+            values: dict[str, Any] = {"output": told}
+        elif isinstance(told, Mapping):
+            values = dict(told)
+        elif isinstance(told, Sequence):
+            values = {str(i): value for i, value in enumerate(told)}
+        else:
+            raise EdgekitError(
+                f"'{self._config.function}' answered with a {type(told).__name__}, not with tensors",
+                where=self._setting.where,
+            )
+        out = {}
+        for task, output in self._config.outputs.items():
+            where = f"{self._setting.where}.outputs.{task}"
+            name = pick(values, output.output, task, where)
+            out[task] = as_map(values[name], output.layout or "channels_first", name, where)
+        return out

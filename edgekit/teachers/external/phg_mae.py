@@ -1,0 +1,173 @@
+"""Checkpoints of PHG-MAE as published: SafeUAV weights, and beside them channels, task names and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.networks.safeuav import SafeUAV
+from edgekit.tasks import Task, kind_of
+from edgekit.teachers.external.config import CheckpointConfig
+from edgekit.teachers.external.form import Form, Setting, file_key, pick
+from edgekit.teachers.external.inputs import native_channels, resized
+from edgekit.training import checkpoint
+from edgekit.training.precision import device
+
+
+class PhgMae(Form):
+    """All tasks lie on the channel axis in the order of ``data_shape``, in input and output alike; hidden ones are 0.
+
+    Inputs are in the units of the data set (rgb 0-255, normals in 0-1, classes one-hot), resized to the nearest pixel
+    and standardised with the checkpoint's statistics where it has any for the task. Outputs come back the same way:
+    logits of classes, values of all else. EdgekitError for a file that is damaged, of another layout, or in which
+    ``data_shape`` and ``task_names`` differ in order: the public reader cumulates channels by the one and indexes them
+    by the other.
+    """
+
+    usual = {"normals": "stored"}  # noqa: RUF012 - not changed
+
+    def __init__(self, config: CheckpointConfig, setting: Setting):
+        self._config = config
+        self._tasks = setting.tasks
+        self._path = setting.file(config.file)
+        self._where = setting.where
+        self._slots, self._statistics, self.network = read_checkpoint(self._path)
+        self.network.to(device()).eval()
+        self._size = config.size or _image_size(self._slots)
+        for theirs, ours in config.inputs.items():
+            self._check_input(theirs, ours)
+        self._names = {
+            task: pick(self._slots, output.output, task, f"{setting.where}.outputs.{task}")
+            for task, output in config.outputs.items()
+        }
+        self.needs = list(config.inputs.values())
+
+    def key(self) -> Any:
+        return file_key(self._path)
+
+    @torch.no_grad()
+    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
+        size = self._size or size
+        x = torch.zeros(1, self.network.in_channels, *size)
+        for theirs, ours in self._config.inputs.items():
+            if ours in maps:
+                values = resized(_published_units(self._tasks[ours], maps[ours]), size, "nearest")
+                x[:, self._channels(theirs)] = self._standardised(theirs, values).nan_to_num(nan=0.0)
+        y = self.network(x.to(device()))
+        return {task: self._unstandardised(name, y[:, self._channels(name)]) for task, name in self._names.items()}
+
+    def _channels(self, theirs: str) -> slice:
+        return _slices(self._slots)[theirs]
+
+    def _standardised(self, theirs: str, x: Tensor) -> Tensor:
+        if theirs not in self._statistics:
+            return x
+        mean, std = self._statistics[theirs]
+        return (x - mean) / std
+
+    def _unstandardised(self, theirs: str, y: Tensor) -> Tensor:
+        if theirs not in self._statistics:
+            return y
+        mean, std = self._statistics[theirs]
+        return y * std.to(y.device) + mean.to(y.device)
+
+    def _check_input(self, theirs: str, ours: str) -> None:
+        where = f"{self._where}.inputs.{theirs}"
+        if theirs not in self._slots:
+            raise EdgekitError(
+                f"the checkpoint has no task '{theirs}'", where=where, fix=f"it has {', '.join(self._slots)}"
+            )
+        if ours not in self._tasks:
+            raise EdgekitError(f"the data has no '{ours}'", where=where, fix=f"use one of {', '.join(self._tasks)}")
+        count, wanted = kind_of(self._tasks[ours]).channels(self._tasks[ours]), self._slots[theirs][0]
+        if count != wanted:
+            raise EdgekitError(
+                f"the checkpoint's '{theirs}' has {wanted} channels, and '{ours}' has {count}",
+                where=where,
+                fix="show it the modality it was trained on",
+            )
+
+
+def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[Tensor, Tensor]], SafeUAV]:
+    """(task -> (C, H, W), task -> (mean, std) each (C, 1, 1), network). Nothing in the file is executed."""
+    told = checkpoint.load(path)
+
+    def misfit(what: str) -> EdgekitError:
+        return EdgekitError(
+            f"this is no PHG-MAE checkpoint as published: {what}",
+            where=str(path),
+            fix="give a file with state_dict and hyper_parameters (cfg, statistics), or export it to ONNX",
+        )
+
+    try:
+        cfg = told["hyper_parameters"]["cfg"]
+        shapes = {str(name): tuple(int(n) for n in shape) for name, shape in _hparams(cfg)["data_shape"].items()}
+        names = [str(name) for name in cfg["data"]["parameters"]["task_names"]]
+        size = {k: int(cfg["model"]["parameters"][k]) for k in ("in_channels", "out_channels", "num_filters")}
+        statistics = {
+            str(name): tuple(torch.as_tensor(rows[i], dtype=torch.float32).reshape(-1, 1, 1) for i in (2, 3))
+            for name, rows in told["hyper_parameters"]["statistics"].items()
+        }
+        weights = dict(told["state_dict"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise misfit(f"{type(error).__name__} {error}") from error
+    if list(shapes) != names:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(shapes, names, strict=False)) if a != b), min(len(shapes), len(names))
+        )
+        raise EdgekitError(
+            f"the orders of data_shape and task_names differ from place {at} on: "
+            f"{', '.join(shapes)} against {', '.join(names)}; which channels are whose is not decidable",
+            where=str(path),
+            fix="export the network to ONNX with its channels in a known order",
+        )
+    if any(len(shape) != 3 for shape in shapes.values()):
+        raise misfit(f"data_shape is not (C, H, W) throughout: {shapes}")
+    total = sum(shape[0] for shape in shapes.values())
+    if {size["in_channels"], size["out_channels"]} != {total}:
+        raise misfit(f"{size['in_channels']} channels in and {size['out_channels']} out, and the tasks have {total}")
+    for name, rows in statistics.items():
+        if name in shapes and any(len(row) not in (1, shapes[name][0]) for row in rows):
+            raise misfit(f"the statistics of '{name}' are not of its {shapes[name][0]} channels")
+    network = SafeUAV(size["in_channels"], size["out_channels"], width=size["num_filters"])
+    network.in_channels = total
+    expected = network.state_dict()
+    # a counter that evaluation does not read, and that not every exporter keeps
+    weights = {key: value for key, value in expected.items() if key.endswith(".num_batches_tracked")} | weights
+    for key in [*expected, *weights]:
+        if key not in weights:
+            raise misfit(f"the weight '{key}' is missing")
+        if key not in expected:
+            raise misfit(f"the weight '{key}' belongs to no layer of SafeUAV")
+        if weights[key].shape != expected[key].shape:
+            raise misfit(f"the weight '{key}' is {tuple(weights[key].shape)}, expected {tuple(expected[key].shape)}")
+    network.load_state_dict(weights)
+    return shapes, statistics, network
+
+
+def _hparams(cfg: Mapping) -> Mapping:
+    return cfg["model"]["hparams"]
+
+
+def _slices(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
+    out, start = {}, 0
+    for name, (channels, *_) in shapes.items():
+        out[name] = slice(start, start + channels)
+        start += channels
+    return out
+
+
+def _image_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    return tuple(shapes.get("rgb", next(iter(shapes.values())))[1:])
+
+
+def _published_units(task: Task, native: np.ndarray) -> Tensor:
+    """A native map in the units of the data set, (1, C, H, W) float32."""
+    array = (native + 1) / 2 if task.kind == "normals" else native_channels(task, native, native.shape[:2])
+    return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32).transpose(2, 0, 1)))[None]

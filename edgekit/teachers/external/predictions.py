@@ -1,0 +1,91 @@
+"""Predictions that lie on disk: ``<folder>/<output>/<frame>.npz``, key ``arr_0``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.dronescapes.files import read_array
+from edgekit.data.dronescapes.listing import SUFFIX, list_frames
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.teachers.external.config import OutputConfig, PredictionsConfig
+from edgekit.teachers.external.form import Form, Setting
+
+
+class Predictions(Form):
+    """Maps (H, W) or (H, W, C), or (C, H, W) with ``layout: channels_first``; a frame's ``/`` is ``_`` in file names.
+
+    Integers are class indices whatever the form; floats are probabilities, metres or 0-1, and stored normals, unless
+    the recipe says otherwise.
+    """
+
+    usual = {"semantic": "probabilities", "binary": "probabilities", "normals": "stored"}  # noqa: RUF012 - not changed
+    stored = True
+
+    def __init__(self, config: PredictionsConfig, setting: Setting):
+        self._config = config
+        self._where = setting.where
+        self._files: dict[str, dict[str, str]] = {}  # task -> frame -> file
+        for task, output in config.outputs.items():
+            self._files[task] = self._find(setting, task, output.output or task)
+
+    def _find(self, setting: Setting, task: str, name: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        tried = []
+        for given in self._config.folders:
+            folder = Path(setting.base, given.expanduser(), name)
+            tried.append(str(folder))
+            if folder.is_dir():
+                for stem, place in list_frames(folder).items():
+                    found.setdefault(stem, os.path.join(folder, place, stem + SUFFIX))
+        if not found:
+            raise EdgekitError(
+                f"there are no predictions of '{task}'",
+                where=f"{self._where}.folders: {', '.join(tried)}",
+                fix="a folder holds <output>/<frame>.npz; the path is relative to the recipe's own folder",
+            )
+        return found
+
+    def key(self) -> Any:
+        """Names, sizes and times of change of all files."""
+        digest = hashlib.sha256()
+        for task, files in sorted(self._files.items()):
+            for stem, path in sorted(files.items()):
+                facts = os.stat(path)
+                digest.update(f"{task}\0{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
+        stem = frame.name.replace("/", "_")
+        missing = [task for task, files in self._files.items() if stem not in files]
+        if missing and (self._config.missing == "skip" or self._config.role == "modality"):
+            return None
+        if missing:
+            raise EdgekitError(
+                f"there is no prediction of '{missing[0]}' for the frame '{frame.name}' ({stem}{SUFFIX})",
+                where=f"{self._where}.folders",
+                fix="make it, or let the others speak for such frames: missing: skip",
+            )
+        return {task: self._read(files[stem], self._config.outputs[task]) for task, files in self._files.items()}
+
+    def _read(self, path: str, output: OutputConfig) -> Tensor:
+        array = read_array(path)
+        if array.ndim == 2:
+            array = array[..., None]
+        elif array.ndim == 3 and output.layout == "channels_first":
+            array = array.transpose(1, 2, 0)
+        if array.ndim != 3 or array.dtype.kind not in "fuib":
+            raise EdgekitError(f"the prediction is {array.dtype} of shape {array.shape}, not a map", where=path)
+        if array.dtype.kind != "f":
+            array = array.astype(np.int64)
+        elif array.dtype != np.float32:
+            array = array.astype(np.float32)
+        return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
