@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from edgekit.bench.document import read_measurements
+from edgekit.errors import EdgekitError
 
 LEAST_EFFECT = 0.03
 CONFIDENCE = 0.99
@@ -129,3 +133,54 @@ def _say(value: Any) -> str:
     if isinstance(value, list):
         return "×".join(map(str, value))
     return "unknown" if value is None else str(value)
+
+
+def compare_files(a: Path, b: Path, *, effect: float = LEAST_EFFECT) -> dict[str, Any]:
+    """Two files of measurements, ready for JSON: {rule, pairs: [{label, findings, differences}], only_in_a, only_in_b,
+    regressions}.
+
+    Files with one measurement each are compared whatever was measured; suites row by row. EdgekitError where a file
+    is no measurement, a timing has fewer than thirty runs, or nothing corresponds.
+    """
+    left, right = read_measurements(a), read_measurements(b)
+    if len(left) == len(right) == 1:
+        (label_a,), (label_b,) = left, right
+        pairs = [(label_a if label_a == label_b else f"{label_a} → {label_b}", left[label_a], right[label_b])]
+        only_a = only_b = []
+    else:
+        pairs = [(label, left[label], right[label]) for label in left if label in right]
+        only_a, only_b = ([k for k in x if k not in y] for x, y in ((left, right), (right, left)))
+    found = [
+        {
+            "label": label,
+            "findings": [asdict(f) for f in _checked(one, other, effect, f"{a} and {b}")],
+            "differences": list(differences(one, other)),
+        }
+        for label, one, other in pairs
+    ]
+    if not found:
+        raise EdgekitError("the two files have no row in common", where=f"{a} and {b}", fix="compare runs of one suite")
+    verdicts = [finding["verdict"] for pair in found for finding in pair["findings"]]
+    return {
+        "a": str(a),
+        "b": str(b),
+        "rule": rule(effect),
+        "pairs": found,
+        "only_in_a": only_a,
+        "only_in_b": only_b,
+        "regressions": verdicts.count("regression"),
+    }
+
+
+def _checked(a: Mapping[str, Any], b: Mapping[str, Any], effect: float, where: str) -> list[Finding]:
+    shared = [n for n in COMPARED if n in a["timings"] and n in b["timings"]]
+    fewest = min((len(side["timings"][n]["samples_ms"]) for side in (a, b) for n in shared), default=0)
+    if not shared:
+        raise EdgekitError("the two have no timing in common", where=where, fix="measure both with one backend")
+    if fewest < LEAST_SAMPLES:
+        raise EdgekitError(
+            f"{fewest} runs are too few to compare, at least {LEAST_SAMPLES} are needed",
+            where=where,
+            fix="measure again with --runs 100",
+        )
+    return compare(a, b, effect=effect)

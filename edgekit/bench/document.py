@@ -5,9 +5,10 @@ created  UTC, ISO 8601
 subject  what was measured: bundle, student, size, batch, precision, and what the backend says of itself
 machine  see ``machine``
 plan     warm_up and duration in seconds, runs
+accuracy per task {task, metric, value, higher_is_better}, as measured at export; empty where it was not
 timings  name → ``definition``, the fields of ``Summary`` and ``samples_ms``, every run in the order taken
 throughput  name → queries per second
-start_up, memory, accuracy, telemetry, soak, layers   or None
+start_up, memory, telemetry, soak, layers, trtexec   or None
 marks    what a reader must know before believing a number, one sentence each
 """
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from edgekit.bench.statistics import summarise
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import atomic_write
 
 SCHEMA = 1
 _GIVE = "give a file that `edgekit bench --json` or `edgekit bench suite` wrote"
@@ -52,6 +54,12 @@ def timing(name: str, samples: np.ndarray) -> dict[str, Any]:
 
 def _digits(value: float) -> float:
     return value if isinstance(value, int) else float(f"{value:.5g}")
+
+
+def write_measurement(document: Mapping[str, Any], path: Path) -> None:
+    """Write a ``.json`` that ``read_measurements`` reads."""
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_measurements(path: Path) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from edgekit.errors import EdgekitError
 # name -> (module with a click command called `command`, one line of help).
 # The help stands here and not in the module, so that `edgekit --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
     "doctor": ("edgekit.cli.doctor", "Say what this machine lacks to build engines."),

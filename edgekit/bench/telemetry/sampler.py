@@ -56,6 +56,12 @@ class Sampler:
         if self.source == "tegrastats" and not self.readings and not self.trouble:
             self.trouble = "tegrastats said nothing that is understood"
 
+    def take(self) -> list[Reading]:
+        """The readings so far, which are forgotten here."""
+        taken = self.readings
+        self.readings = []  # the thread appends to whichever list it finds
+        return taken
+
     def _start(self, work) -> None:
         # A daemon: should the program die without leaving the block, the thread does not keep it.
         self._thread = threading.Thread(target=work, name="telemetry", daemon=True)

@@ -1,0 +1,1 @@
+"""Measurements as Markdown and as one HTML page that needs nothing else."""

@@ -1,0 +1,131 @@
+"""What a report says of one measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_PERCENT = ("miou", "iou")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    task: str
+    metric: str
+    value: float
+    higher_is_better: bool
+
+    @property
+    def shown(self) -> float:
+        return 100 * self.value if self.metric in _PERCENT else self.value
+
+    @property
+    def unit(self) -> str:
+        """``semantic mIoU %``."""
+        name = {"miou": "mIoU %", "iou": "IoU %", "absrel": "AbsRel", "mean_angle": "mean °"}.get(
+            self.metric, self.metric
+        )
+        return f"{self.task} {name}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One measurement. Times in ms, energy in mJ per frame, power in W; None where it was not measured.
+
+    latency  the timing that is quoted: ``end_to_end``; ``gpu``: GPU compute time's p50
+    """
+
+    label: str
+    student: str
+    size: str
+    precision: str
+    backend: str
+    power_mode: str | None
+    p50: float
+    p99: float
+    jitter: float
+    gpu: float | None
+    graph: float | None
+    throughput: float
+    energy: float | None
+    power: float | None
+    temperature: float | None
+    memory: float | None
+    accuracy: tuple[Accuracy, ...]
+    marks: tuple[str, ...]
+    machine: str
+    software: str
+
+    @property
+    def main_accuracy(self) -> Accuracy | None:
+        return self.accuracy[0] if self.accuracy else None
+
+
+def entry_of(label: str, document: Mapping[str, Any]) -> Entry:
+    subject, machine, seen = document["subject"], document["machine"], document.get("telemetry") or {}
+    timings = document["timings"]
+    whole = timings["end_to_end"]
+    hottest = [sensor["max"] for sensor in (seen.get("temperatures_c") or {}).values()]
+    power = seen.get("total_mw")
+    threads = f", {subject['threads']} threads" if subject.get("threads") else ""
+    return Entry(
+        label=label,
+        student=subject["student"],
+        size="×".join(map(str, subject["size"])),
+        precision=subject["precision"],
+        backend=subject["backend"] + threads,
+        power_mode=seen.get("power_mode"),
+        p50=whole["p50"],
+        p99=whole["p99"],
+        jitter=whole["jitter"],
+        gpu=timings["compute"]["p50"] if "compute" in timings else None,
+        graph=timings["graph"]["p50"] if "graph" in timings else None,
+        throughput=document["throughput"].get("pipelined", document["throughput"]["end_to_end"]),
+        energy=seen.get("energy_mj_per_frame"),
+        power=power["mean"] / 1000 if power else None,
+        temperature=max(hottest, default=None),
+        memory=(document.get("memory") or {}).get("peak_mib"),
+        accuracy=tuple(Accuracy(**entry) for entry in document.get("accuracy") or ()),
+        marks=tuple(document.get("marks") or ()),
+        machine=f"{machine['board'] or machine['processor']}, {machine['usable_cores']} cores",
+        software=f"{subject['runtime']}, edgekit {machine['edgekit']}, Python {machine['python']}",
+    )
+
+
+def frontier(entries: Iterable[Entry]) -> list[Entry]:
+    """Those that no other beats in both p50 and main accuracy, fastest first; only those of the first one's metric."""
+    known = comparable(entries)
+    best: list[Entry] = []
+    for entry in sorted(known, key=lambda e: (e.p50, -_goodness(e))):
+        if not best or _goodness(entry) > _goodness(best[-1]):
+            best.append(entry)
+    return best
+
+
+def comparable(entries: Iterable[Entry]) -> list[Entry]:
+    """Those whose main accuracy is the same metric of the same task as the first one's that has any."""
+    known = [e for e in entries if e.main_accuracy]
+    return [e for e in known if e.main_accuracy.unit == known[0].main_accuracy.unit]
+
+
+def _goodness(entry: Entry) -> float:
+    accuracy = entry.main_accuracy
+    return accuracy.value if accuracy.higher_is_better else -accuracy.value
+
+
+def highlights(entries: Sequence[Entry]) -> list[tuple[str, str, Entry]]:
+    """(what for, figure, which): the fastest, the most accurate, the most frugal."""
+    found = []
+    if entries:
+        fastest = min(entries, key=lambda e: e.p50)
+        found.append(("fastest", f"{fastest.p50:.2f} ms", fastest))
+    rated = comparable(entries)
+    if rated:
+        best = max(rated, key=lambda e: (_goodness(e), -e.p50))
+        found.append(("most accurate", f"{best.main_accuracy.shown:.2f} {best.main_accuracy.unit}", best))
+    metered = [e for e in entries if e.energy is not None]
+    if metered:
+        frugal = min(metered, key=lambda e: e.energy)
+        found.append(("least energy", f"{frugal.energy:.1f} mJ per frame", frugal))
+    return found

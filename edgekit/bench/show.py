@@ -1,0 +1,143 @@
+"""Measurements and comparisons as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+COLUMNS = ("mean", "p50", "p90", "p95", "p99", "max", "jitter")
+MOST_LAYERS = 40
+_COLOURS = {"regression": "bold red", "improvement": "green", "same": "", "undecided": "yellow"}
+
+
+def measurement_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What `edgekit bench` prints."""
+    subject, machine = document["subject"], document["machine"]
+    yield _latencies(document)
+    yield ""
+    yield from _facts(document)
+    name = escape(machine["board"] or machine["processor"])
+    yield f"machine      {name}, {machine['usable_cores']} cores; {machine['system']}"
+    yield (
+        f"software     {subject['runtime']}, edgekit {machine['edgekit']}, Python {machine['python']}, "
+        f"numpy {machine['numpy']}"
+    )
+    for mark in document["marks"]:
+        yield f"[yellow]note[/]         {escape(mark)}"
+    if document.get("trtexec"):
+        yield f"\nthe same by trtexec:\n  {escape(document['trtexec'])}"
+    if document["layers"]:
+        yield _layers(document["layers"])
+    if document["soak"]:
+        yield _soak(document["soak"])
+
+
+def _latencies(document: Mapping[str, Any]) -> Table:
+    subject = document["subject"]
+    size, frame = ("×".join(map(str, subject[key])) for key in ("size", "frame_size"))
+    threads = f", {subject['threads']} threads" if subject.get("threads") else ""
+    batch = f", batch {subject['batch']}" if subject["batch"] != 1 else ""
+    frames = f", frames of {frame}" if frame != size else ""
+    what = f"{subject['student']} {subject['precision']} at {size}, {subject['backend']}"
+    table = Table(title=escape(f"{subject['bundle']}: {what}{threads}{batch}{frames}"), title_justify="left")
+    table.add_column("ms")
+    for column in (*COLUMNS, "runs"):
+        table.add_column(column, justify="right")
+    table.add_column("what it is")
+    for name, timing in document["timings"].items():
+        values = [f"{timing[column]:.3f}" for column in COLUMNS]
+        table.add_row(name.replace("_", " "), *values, str(timing["count"]), timing["definition"])
+    return table
+
+
+def _facts(document: Mapping[str, Any]) -> Iterator[str]:
+    throughput = ", ".join(f"{v:.1f} frames/s {k.replace('_', ' ')}" for k, v in document["throughput"].items())
+    yield f"throughput   {throughput}"
+    start = document["start_up"]
+    if start:
+        yield (
+            f"start-up     {start['seconds']:.2f} s to the first result in a fresh process: "
+            f"imports {start['import_s']:.2f}, loading {start['load_s']:.2f}, first frame {start['first_s']:.2f}"
+        )
+    if document["memory"] and document["memory"]["peak_mib"]:
+        yield f"memory       {document['memory']['peak_mib']:.0f} MiB at its peak, in that process"
+    seen = document["telemetry"]
+    if seen["total_mw"]:
+        energy = seen["energy_mj_per_frame"]
+        each = f", {energy:.2f} mJ per frame" if energy is not None else ""
+        yield f"power        {seen['total_mw']['mean'] / 1000:.2f} W ({seen['total_is']}){each}"
+    if seen["temperatures_c"]:
+        name, hottest = max(seen["temperatures_c"].items(), key=lambda entry: entry[1]["max"])
+        yield f"temperature  {hottest['max']:.1f} °C ({escape(name)}), {hottest['start']:.1f} at the start"
+    clocks = [
+        f"{unit.upper()} {seen[f'{unit}_mhz']['mean']:.0f} MHz" for unit in ("gpu", "cpu", "emc") if seen[f"{unit}_mhz"]
+    ]
+    mode = [f"power mode {seen['power_mode']}"] if seen["power_mode"] else []
+    locked = [] if seen["clocks_locked"] is None else ["locked" if seen["clocks_locked"] else "not locked"]
+    if clocks or mode:
+        yield f"clocks       {escape(', '.join([*clocks, *locked, *mode]))}"
+
+
+def _layers(layers: list[Mapping[str, Any]]) -> Table:
+    total = sum(entry["ms"] for entry in layers) or 1.0
+    table = Table(title="layers, mean ms while profiled; profiling slows the network down", title_justify="left")
+    table.add_column("layer", overflow="fold")
+    table.add_column("ms", justify="right")
+    table.add_column("%", justify="right")
+    for entry in layers[:MOST_LAYERS]:
+        table.add_row(escape(entry["layer"]), f"{entry['ms']:.4f}", f"{100 * entry['ms'] / total:.1f}")
+    if len(layers) > MOST_LAYERS:
+        rest = sum(entry["ms"] for entry in layers[MOST_LAYERS:])
+        table.add_row(
+            f"… {len(layers) - MOST_LAYERS} more (all with --json)", f"{rest:.4f}", f"{100 * rest / total:.1f}"
+        )
+    return table
+
+
+def _soak(soak: Mapping[str, Any]) -> Table:
+    windows = soak["windows"]
+    growth = "unknown" if soak["memory_growth_mib"] is None else f"{soak['memory_growth_mib']:+.1f} MiB"
+    title = f"soak of {soak['seconds']:.0f} s: p99 drift ×{soak['p99_drift']:.3f}, memory {growth}"
+    table = Table(title=title, title_justify="left")
+    for column in ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W"):
+        table.add_column(column, justify="right")
+    for w in windows[:: max(1, len(windows) // 12)]:
+        power = None if w["power"] is None else w["power"] / 1000
+        values = [f"{w['at']:.0f}", str(int(w["count"])), *(f"{w[k]:.2f}" for k in ("p50", "p99", "max"))]
+        table.add_row(*values, *("–" if v is None else f"{v:.1f}" for v in (w["memory_mib"], w["hottest"], power)))
+    return table
+
+
+def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What `edgekit bench compare` prints."""
+    table = Table(title=escape(f"A {found['a']}  →  B {found['b']}"), title_justify="left")
+    for column, justify in (("measured", "left"), ("timing", "left"), ("A ms", "right"), ("B ms", "right")):
+        table.add_column(column, justify=justify)
+    for column in ("B / A", "bounds", "verdict"):
+        table.add_column(column, justify="right")
+    for pair in found["pairs"]:
+        for finding in pair["findings"]:
+            colour = _COLOURS[finding["verdict"]]
+            verdict = f"[{colour}]{finding['verdict']}[/]" if colour else finding["verdict"]
+            table.add_row(
+                escape(pair["label"]),
+                finding["timing"].replace("_", " "),
+                f"{finding['a']:.3f}",
+                f"{finding['b']:.3f}",
+                f"{finding['ratio']:.3f}",
+                f"{finding['low']:.3f} – {finding['high']:.3f}",
+                verdict,
+            )
+    yield table
+    for pair in found["pairs"]:
+        for line in pair["differences"]:
+            yield f"[yellow]note[/]  {escape(pair['label'])}: {escape(line)}"
+    for side in ("a", "b"):
+        for label in found[f"only_in_{side}"]:
+            yield f"[yellow]note[/]  only in {side.upper()}: {escape(label)}"
+    yield ""
+    yield found["rule"]

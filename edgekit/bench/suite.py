@@ -1,0 +1,183 @@
+"""A suite: students × precisions × sizes × power modes, from one YAML file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgekit.bench.stopwatch import Plan
+from edgekit.errors import EdgekitError
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination, and with that one row. ``power_mode`` None: the one the machine is in."""
+
+    bundle: str
+    student: str
+    size: str
+    precision: str
+    backend: str
+    power_mode: str | None = None
+    lane: str | None = None
+    threads: int | None = None
+    engine: str | None = None
+
+    @property
+    def label(self) -> str:
+        words = [self.student, self.size.replace("x", "×"), self.precision, self.backend]
+        words += [f"{self.threads} threads"] if self.threads else []
+        return " ".join([*words, *([self.power_mode] if self.power_mode else [])])
+
+    def key(self, digest: str, plan: Plan) -> str:
+        """What a finished row is found by again: the combination, the bundle's content, and how long it is measured."""
+        text = json.dumps([asdict(self), digest, asdict(plan)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """See ``benchmarks/device_suite.yaml`` for the keys."""
+
+    name: str
+    bundle: str
+    students: tuple[str, ...]
+    sizes: tuple[str, ...]
+    precisions: tuple[str, ...]
+    backend: str = "onnxruntime"
+    lane: str | None = None
+    threads: tuple[int, ...] = ()
+    engine: str | None = None
+    power_modes: tuple[str, ...] = ()
+    lock_clocks: bool = False
+    warm_up: float = 1.0
+    duration: float = 10.0
+    runs: int = 200
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(self.warm_up, self.duration, self.runs)
+
+    def cells(self) -> list[Cell]:
+        """Every combination, power modes outermost."""
+        found = []
+        for mode, student, size, precision, threads in itertools.product(
+            self.power_modes or (None,), self.students, self.sizes, self.precisions, self.threads or (None,)
+        ):
+            names = {"student": student, "size": size, "precision": precision}
+            engine = _filled(self.engine, names) if self.engine else None
+            bundle = _filled(self.bundle, names)
+            found.append(Cell(bundle, student, size, precision, self.backend, mode, self.lane, threads, engine))
+        return found
+
+
+def read_suite(path: Path) -> Suite:
+    """EdgekitError, naming file and key, for anything but a suite. Paths in it count from the file's folder."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgekitError(
+            f"the suite cannot be read: {error}", where=str(path), fix="give the suite's YAML file"
+        ) from None
+    except yaml.YAMLError as error:
+        raise EdgekitError(
+            f"the suite is no YAML: {error}", where=str(path), fix="mend the line that it names"
+        ) from None
+    if not isinstance(given, Mapping):
+        raise _wrong(path, "", "a suite is a mapping of keys", "see benchmarks/device_suite.yaml")
+    known = [f.name for f in fields(Suite)]
+    for key in given:
+        if key not in known:
+            raise _wrong(path, str(key), "there is no such key", f"use some of {', '.join(known)}")
+    values = {key: _check(path, key, value) for key, value in given.items()}
+    for key in ("name", "bundle", "students", "sizes", "precisions"):
+        if key not in values:
+            raise _wrong(path, key, "the key is missing", "see benchmarks/device_suite.yaml")
+    for key in ("bundle", "engine"):
+        if values.get(key):
+            values[key] = _template(path, key, values[key])
+    return Suite(**values)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e6
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 10**7
+
+
+def _size(value: Any) -> bool:
+    return _text(value) and re.fullmatch(r"\d{2,4}x\d{2,4}", value, re.ASCII) is not None
+
+
+_Rule = tuple[Callable[[Any], bool], str]
+_TEXT: _Rule = (_text, "a text")
+_NUMBER: _Rule = (_number, "a number of seconds, 0 or more")
+_ONE: dict[str, _Rule] = {
+    "name": _TEXT,
+    "bundle": _TEXT,
+    "backend": _TEXT,
+    "lane": _TEXT,
+    "engine": _TEXT,
+    "lock_clocks": (lambda v: isinstance(v, bool), "true or false"),
+    "warm_up": _NUMBER,
+    "duration": _NUMBER,
+    "runs": (_count, "a whole number of runs"),
+}
+_MANY: dict[str, _Rule] = {
+    "students": _TEXT,
+    "sizes": (_size, "HEIGHTxWIDTH, e.g. 544x960"),
+    "precisions": (lambda v: v in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+    "power_modes": (lambda v: _text(v) or _count(v) or v == 0, "a name of /etc/nvpmodel.conf, e.g. MAXN"),
+    "threads": (_count, "a whole number of threads"),
+}
+
+
+def _check(path: Path, key: str, value: Any) -> Any:
+    if key in _ONE:
+        fits, expected = _ONE[key]
+        if not fits(value):
+            raise _wrong(path, key, f"{value!r} is not {expected}", f"write {expected}")
+        return value
+    fits, expected = _MANY[key]
+    if not isinstance(value, list) or not value:
+        raise _wrong(path, key, f"{value!r} is not a list", f"write a list, each of it {expected}")
+    for entry in value:
+        if not fits(entry):
+            raise _wrong(path, key, f"{entry!r} is not {expected}", f"write {expected}")
+        if value.count(entry) > 1:
+            raise _wrong(path, key, f"{entry!r} is listed twice", "list it once")
+    return tuple(str(v) for v in value) if key == "power_modes" else tuple(value)
+
+
+def _template(path: Path, key: str, text: str) -> str:
+    """``text`` as a path, counted from the suite's folder. EdgekitError for places other than the three."""
+    rest = _filled(text, dict.fromkeys(("student", "size", "precision"), ""))
+    if "{" in rest or "}" in rest:
+        raise _wrong(path, key, f"{text!r} has a place that cannot be filled", "use {student}, {size}, {precision}")
+    return str(path.parent / text)
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _wrong(path: Path, key: str, what: str, fix: str) -> EdgekitError:
+    return EdgekitError(what, where=f"{path}: {key}" if key else str(path), fix=fix)

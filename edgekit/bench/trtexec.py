@@ -1,0 +1,44 @@
+"""The trtexec command that measures what ``edgekit bench`` measured, so that the two can be held side by side."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from edgekit.bench.statistics import PERCENTILES
+from edgekit.bench.stopwatch import Plan
+
+NAMES = {
+    "throughput": "Throughput",
+    "latency": "Latency",
+    "enqueue": "Enqueue Time",
+    "h2d": "H2D Latency",
+    "compute": "GPU Compute Time",
+    "d2h": "D2H Latency",
+}
+"""edgekit's name → the line of trtexec's performance summary that it corresponds to."""
+
+
+def trtexec_command(
+    engine: str, plan: Plan, version: str, *, cuda_graph: bool, shapes: dict[str, Sequence[int]] | None = None
+) -> str:
+    """A line for a shell, for the trtexec of the TensorRT ``version`` ("10.3.0").
+
+    What differs between versions is pinned. Up to 10, data transfers are on and CUDA graphs and spinning are off by
+    default. From 11 it is the other way round, and the flags that turn the one on and the others off are new.
+    """
+    words = [
+        "trtexec",
+        f"--loadEngine={engine}",
+        f"--warmUp={round(1000 * plan.warm_up)}",
+        f"--duration={max(1, round(plan.duration))}",
+        f"--iterations={plan.runs}",
+        f"--percentile={','.join(map(str, PERCENTILES))}",
+    ]
+    if shapes:
+        words.append("--shapes=" + ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items()))
+    if int(version.partition(".")[0]) >= 11:
+        words += ["--includeDataTransfers", "--noSpinWait", *([] if cuda_graph else ["--noCudaGraph"])]
+    elif cuda_graph:
+        words.append("--useCudaGraph")
+    return shlex.join(words)
