@@ -114,18 +114,29 @@ def _goodness(entry: Entry) -> float:
     return accuracy.value if accuracy.higher_is_better else -accuracy.value
 
 
-def highlights(entries: Sequence[Entry]) -> list[tuple[str, str, Entry]]:
-    """(what for, figure, which): the fastest, the most accurate, the most frugal."""
+def highlights(entries: Sequence[Entry]) -> list[tuple[str, str, str, Entry]]:
+    """(what for, figure, its unit, which): the fastest, the most accurate, the most frugal."""
     found = []
     if entries:
         fastest = min(entries, key=lambda e: e.p50)
-        found.append(("fastest", f"{fastest.p50:.2f} ms", fastest))
+        found.append(("fastest", f"{fastest.p50:.2f}", "ms", fastest))
     rated = comparable(entries)
     if rated:
         best = max(rated, key=lambda e: (_goodness(e), -e.p50))
-        found.append(("most accurate", f"{best.main_accuracy.shown:.2f} {best.main_accuracy.unit}", best))
+        found.append(("most accurate", f"{best.main_accuracy.shown:.2f}", best.main_accuracy.unit, best))
     metered = [e for e in entries if e.energy is not None]
     if metered:
         frugal = min(metered, key=lambda e: e.energy)
-        found.append(("least energy", f"{frugal.energy:.1f} mJ per frame", frugal))
+        found.append(("least energy", f"{frugal.energy:.1f}", "mJ per frame", frugal))
     return found
+
+
+def names(entries: Sequence[Entry], parts: Sequence[str], within: str | None = None) -> list[str]:
+    """A short name per entry: its student, and of ``parts`` (fields of Entry) those in which the entries differ.
+
+    Where two would be called alike, all have their whole labels; ``within`` is a field that tells them apart anyway.
+    """
+    varying = [part for part in parts if len({getattr(e, part) for e in entries}) > 1]
+    found = [" ".join([e.student, *(str(getattr(e, part) or "–") for part in varying)]) for e in entries]
+    distinct = {(getattr(e, within) if within else None, name) for e, name in zip(entries, found, strict=True)}
+    return found if len(distinct) == len(entries) else [e.label for e in entries]

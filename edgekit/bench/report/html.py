@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
-from edgekit.bench.report.entries import Entry, comparable, frontier, highlights
+from edgekit.bench.report.entries import Entry, comparable, frontier, highlights, names
 from edgekit.bench.report.plot import Bar, Point, bars, marker_key, scatter
-from edgekit.bench.report.sections import columns, definitions, notes
+from edgekit.bench.report.sections import columns, definitions, in_common, notes
 from edgekit.bench.report.style import CSS
 
+_PARTS = ("precision", "size", "backend")
 _SHAPES = {"int8": 0, "fp16": 1, "fp32": 2}
 
 
@@ -40,9 +41,9 @@ def html(title: str, entries: Sequence[Entry], failed: Sequence[tuple[str, str]]
 
 def _cards(entries: Sequence[Entry]) -> str:
     cards = [
-        f'<div class="card"><div class="what">{what}</div><div class="figure">{escape(figure)}</div>'
-        f'<div class="which">{escape(entry.label)}</div></div>'
-        for what, figure, entry in highlights(entries)
+        f'<div class="card"><div class="what">{what}</div><div class="figure">{escape(figure)} '
+        f'<small>{escape(unit)}</small></div><div class="which">{escape(entry.label)}</div></div>'
+        for what, figure, unit, entry in highlights(entries)
     ]
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
 
@@ -61,44 +62,61 @@ def _trade(entries: Sequence[Entry]) -> str:
         Point(
             e.p50,
             e.main_accuracy.shown,
-            _short(e) if e in best else "",
+            name if e in best else "",
             _hint(e),
             colours[e.student],
             _SHAPES[e.precision],
         )
-        for e in rated
+        for e, name in zip(rated, names(rated, (*_PARTS, "power_mode")), strict=True)
     ]
-    unit = rated[0].main_accuracy.unit
-    direction = "higher" if rated[0].main_accuracy.higher_is_better else "lower"
+    accuracy = rated[0].main_accuracy
+    direction = "higher" if accuracy.higher_is_better else "lower"
     return _section(
         "Accuracy and latency",
         f"The dashed line joins those that none beats in both; to the left is faster, {direction} is more accurate.",
-        scatter(points, [(e.p50, e.main_accuracy.shown) for e in best], "p50 end to end, ms", unit)
-        + _legend(rated, shapes=True),
+        scatter(points, [(e.p50, e.main_accuracy.shown) for e in best], "p50 end to end, ms", accuracy.unit)
+        + _legend(entries, rated, shapes=True),
     )
 
 
 def _latency(entries: Sequence[Entry]) -> str:
     if not entries:
         return ""
-    colours = _colours(entries)
-    rows = [
-        Bar(e.label, e.p50, _hint(e), colours[e.student], e.p99)
-        for e in sorted(entries, key=lambda e: (e.power_mode or "", e.p50))
-    ]
-    return _section(
-        "Latency", "p50 end to end as a bar, p99 at the end of the line.", bars(rows, "ms") + _legend(entries)
-    )
+    rows = _bars(entries, entries, lambda e: e.p50, lambda e: e.p99)
+    about = "p50 end to end as a bar, p99 at the end of the line."
+    return _section("Latency", about, bars(rows, "ms") + _legend(entries, entries))
 
 
 def _energy(entries: Sequence[Entry]) -> str:
-    metered = sorted((e for e in entries if e.energy is not None), key=lambda e: e.energy)
+    metered = [e for e in entries if e.energy is not None]
     if not metered:
         return ""
-    colours = _colours(entries)
-    rows = [Bar(e.label, e.energy, _hint(e), colours[e.student]) for e in metered]
+    rows = _bars(entries, metered, lambda e: e.energy, lambda e: None)
     about = "The board's total power, integrated over the run, per frame."
-    return _section("Energy per frame", about, bars(rows, "mJ per frame", "{:.1f}") + _legend(metered))
+    return _section("Energy per frame", about, bars(rows, "mJ per frame", "{:.1f}") + _legend(entries, metered))
+
+
+def _bars(
+    entries: Sequence[Entry],
+    shown: Sequence[Entry],
+    value: Callable[[Entry], float],
+    upper: Callable[[Entry], float | None],
+) -> list[Bar]:
+    """Of those shown, least first within each power mode; ``entries``: all, which the colours are counted from."""
+    modes, colours = list(dict.fromkeys(e.power_mode for e in shown)), _colours(entries)
+    short = dict(zip(map(id, shown), names(shown, _PARTS, within="power_mode"), strict=True))
+    return [
+        Bar(
+            short[id(e)],
+            value(e),
+            _hint(e),
+            colours[e.student],
+            upper(e),
+            f"Power mode {mode or 'unknown'}" if len(modes) > 1 else "",
+        )
+        for mode in modes
+        for e in sorted((e for e in shown if e.power_mode == mode), key=value)
+    ]
 
 
 def _table(entries: Sequence[Entry]) -> str:
@@ -116,7 +134,7 @@ def _table(entries: Sequence[Entry]) -> str:
     terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in definitions(shown))
     return _section(
         "All measurements",
-        "",
+        in_common(entries),
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
         f"<dl>{terms}</dl>",
     )
@@ -131,15 +149,13 @@ def _notes(entries: Sequence[Entry], failed: Sequence[tuple[str, str]]) -> str:
     return _section("Notes", "", f'<ul class="notes">{"".join(lines)}</ul>') if lines else ""
 
 
-def _legend(entries: Sequence[Entry], shapes: bool = False) -> str:
-    colours = _colours(entries)
-    keys = [f"<span>{marker_key(i, 0)}{escape(student)}</span>" for student, i in colours.items()]
-    if len(keys) < 2 and not shapes:
-        return ""
-    if shapes:
-        used = [p for p in _SHAPES if any(e.precision == p for e in entries)]
-        keys += [f"<span>{_plain(marker_key(0, _SHAPES[p]))}{p}</span>" for p in used if len(used) > 1]
-    return f'<div class="legend">{"".join(keys)}</div>'
+def _legend(entries: Sequence[Entry], shown: Sequence[Entry], shapes: bool = False) -> str:
+    """The colours of the students shown; ``entries``: all of the report, which the colours are counted from."""
+    colours = {s: c for s, c in _colours(entries).items() if any(e.student == s for e in shown)}
+    precisions = [p for p in _SHAPES if any(e.precision == p for e in shown)] if shapes else []
+    keys = [f"<span>{marker_key(c, 0)}{escape(student)}</span>" for student, c in colours.items() if len(colours) > 1]
+    keys += [f"<span>{_plain(marker_key(0, _SHAPES[p]))}{p}</span>" for p in precisions if len(precisions) > 1]
+    return f'<div class="legend">{"".join(keys)}</div>' if keys else ""
 
 
 def _plain(key: str) -> str:
@@ -149,10 +165,6 @@ def _plain(key: str) -> str:
 def _section(name: str, about: str, content: str) -> str:
     said = f'<p class="about">{escape(about)}</p>' if about else ""
     return f"<section><h2>{escape(name)}</h2>{said}{content}</section>"
-
-
-def _short(entry: Entry) -> str:
-    return f"{entry.student} {entry.precision}"
 
 
 def _hint(entry: Entry) -> str:

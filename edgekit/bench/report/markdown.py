@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.bench.report.entries import Entry, highlights
-from edgekit.bench.report.sections import columns, definitions, notes
+from edgekit.bench.report.sections import columns, definitions, in_common, notes
 
 
 def markdown(title: str, entries: Sequence[Entry], failed: Sequence[tuple[str, str]]) -> str:
     """``failed``: (label, what was wrong)."""
     lines = [f"# {title}", ""]
-    for what, figure, entry in highlights(entries):
-        lines.append(f"- {what}: **{figure}** ({entry.label})")
+    for what, figure, unit, entry in highlights(entries):
+        lines.append(f"- {what}: **{figure}** {unit} ({entry.label})")
     if entries:
-        lines += ["", *_table(entries), ""]
+        lines += ["", *([in_common(entries), ""] if in_common(entries) else []), *_table(entries), ""]
     about = list(dict.fromkeys((e.machine, e.software) for e in entries))
     lines += [f"{machine}. {software}." for machine, software in about]
     said = notes(entries)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 860
+_CHARACTER = 7.3  # about how wide one is
 COLOURS = 8  # classes c0 … c7 of the style sheet
 
 
@@ -25,13 +26,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Bar:
-    """``value`` as a bar, ``upper`` as a whisker beyond it or None."""
+    """``value`` as a bar, ``upper`` as a whisker beyond it or None; bars of one ``group`` stand below its name."""
 
     label: str
     value: float
     hint: str
     colour: int = 0
     upper: float | None = None
+    group: str = ""
 
 
 def ticks(low: float, high: float, most: int = 7) -> list[float]:
@@ -46,8 +48,10 @@ def ticks(low: float, high: float, most: int = 7) -> list[float]:
 
 def scatter(points: Sequence[Point], line: Sequence[tuple[float, float]], x_name: str, y_name: str) -> str:
     """Points, and a line through some of them. ``line``: (x, y) from left to right."""
-    left, right, top, bottom, height = 64, 130, 16, 52, 420
-    xs, ys = ticks(0.0, max(p.x for p in points)), ticks(min(p.y for p in points), max(p.y for p in points))
+    left, right, top, bottom, height = 64, 110, 16, 52, 420
+    low, high = min(p.y for p in points), max(p.y for p in points)
+    margin = 0.06 * (high - low)  # no point lies on the frame
+    xs, ys = ticks(0.0, max(p.x for p in points)), ticks(low - margin, high + margin)
     x_at = _scale(xs, left, WIDTH - right)
     y_at = _scale(ys, height - bottom, top)
     parts = [_open(height, f"{y_name} over {x_name}")]
@@ -63,20 +67,27 @@ def scatter(points: Sequence[Point], line: Sequence[tuple[float, float]], x_name
     if len(line) > 1:
         path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in line)
         parts.append(f'<polyline class="frontier" points="{path}"/>')
-    places = _label_places([(x_at(p.x), y_at(p.y), p.label) for p in points], top, height - bottom)
+    area = (left, top, WIDTH, height - bottom)
+    places = _label_places([(x_at(p.x), y_at(p.y), p.label) for p in points], area)
     for point, place in zip(points, places, strict=True):
-        x, y = x_at(point.x), y_at(point.y)
-        parts.append(f"<g><title>{escape(point.hint)}</title>{_marker(x, y, point)}")
-        if point.label:
-            parts.append(_text(x + 11, place + 4, point.label, "label", "start"))
+        parts.append(f"<g><title>{escape(point.hint)}</title>{_marker(x_at(point.x), y_at(point.y), point)}")
+        if place:
+            parts.append(_text(place[0], place[1], point.label, "label", place[2]))
         parts.append("</g>")
     return "".join(parts) + "</svg>"
 
 
 def bars(rows: Sequence[Bar], x_name: str, number: str = "{:.2f}") -> str:
     """Horizontal bars with their values."""
-    pitch, thick, left, right, top, bottom = 30, 16, 300, 90, 8, 44
-    height = top + pitch * len(rows) + bottom
+    pitch, thick, head, right, top, bottom = 30, 16, 34, 90, 8, 44
+    left = min(330.0, 24 + _CHARACTER * max(len(r.label) for r in rows))
+    at, y, last = [], float(top), ""
+    for row in rows:
+        y += head if row.group != last else 0
+        last = row.group
+        at.append(y + pitch / 2)
+        y += pitch
+    height = y + bottom
     xs = ticks(0.0, max(max(r.value, r.upper or 0.0) for r in rows))
     x_at = _scale(xs, left, WIDTH - right)
     parts = [_open(height, x_name)]
@@ -84,13 +95,16 @@ def bars(rows: Sequence[Bar], x_name: str, number: str = "{:.2f}") -> str:
         parts.append(_line(x_at(x), top, x_at(x), height - bottom, "grid"))
         parts.append(_text(x_at(x), height - bottom + 20, _number(x, xs), "tick", "middle"))
     parts.append(_text((left + WIDTH - right) / 2, height - 6, x_name, "axis", "middle"))
-    for i, row in enumerate(rows):
-        y = top + pitch * i + pitch / 2
+    last = ""
+    for row, y in zip(rows, at, strict=True):
+        if row.group != last:
+            last = row.group
+            parts.append(_text(0, y - pitch / 2 - 8, row.group, "group", "start"))
         end = x_at(row.value)
         parts.append(f"<g><title>{escape(row.hint)}</title>")
         parts.append(_text(left - 12, y + 4, row.label, "label", "end"))
         parts.append(
-            f'<rect class="bar c{row.colour % COLOURS}" x="{left}" y="{y - thick / 2:.1f}" rx="3" '
+            f'<rect class="bar c{row.colour % COLOURS}" x="{left:.1f}" y="{y - thick / 2:.1f}" rx="3" '
             f'width="{max(end - left, 1.5):.1f}" height="{thick}"/>'
         )
         if row.upper is not None and row.upper > row.value:
@@ -106,17 +120,41 @@ def _scale(at: Sequence[float], first: float, last: float):
     return lambda value: first + (value - low) / (high - low) * (last - first)
 
 
-def _label_places(points: Sequence[tuple[float, float, str]], top: float, bottom: float) -> list[float]:
-    """A height per label, moved down where it would lie on one that is placed already."""
-    placed: list[tuple[float, float, float]] = []
-    heights = {}
-    for i, (x, y, label) in sorted(enumerate(points), key=lambda entry: entry[1][1]):
-        end = x + 11 + 7.2 * len(label)
-        while label and y < bottom and any(abs(y - py) < 14 and x < pe and end > px for px, py, pe in placed):
-            y += 3
-        placed.append((x, y, end))
-        heights[i] = max(y, top)
-    return [heights[i] for i in range(len(points))]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def _label_places(points: Sequence[tuple[float, float, str]], area: Box) -> list[tuple[float, float, str] | None]:
+    """Per label (x, y, anchor) beside its point where it covers no marker and no other label; None where no place is.
+
+    Tried are right, left, above, below, then the same farther away.
+    """
+    taken: list[Box] = [(x - 7, y - 7, x + 7, y + 7) for x, y, _ in points]
+    places: list[tuple[float, float, str] | None] = [None] * len(points)
+    for i, (x, y, label) in enumerate(points):
+        width = _CHARACTER * len(label)
+        for far in (0, 14, 28):
+            tries = [
+                (x + 11, y + 4, "start", x + 9),
+                (x - 11, y + 4, "end", x - 11 - width),
+                (x, y - 12 - far, "middle", x - width / 2),
+                (x, y + 22 + far, "middle", x - width / 2),
+                (x + 9, y - 10 - far, "start", x + 9),
+                (x + 9, y + 18 + far, "start", x + 9),
+            ]
+            for at, base, anchor, left in tries:
+                box = (left, base - 12, left + width, base + 4)
+                inside = box[0] >= area[0] and box[1] >= area[1] and box[2] <= area[2] and box[3] <= area[3]
+                if label and inside and not any(_overlap(box, other) for other in taken):
+                    taken.append(box)
+                    places[i] = (at, base, anchor)
+                    break
+            if places[i]:
+                break
+    return places
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _marker(x: float, y: float, point: Point) -> str:

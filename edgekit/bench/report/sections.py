@@ -27,14 +27,31 @@ def _figure(get: Callable[[Entry], float | None], digits: int) -> Callable[[Entr
 
 
 def columns(entries: Sequence[Entry]) -> list[Column]:
-    """The table's columns for these entries; one that no entry fills is left out."""
+    """The table's columns for these entries, without those that no entry fills or that are ``in_common``."""
+    filled = [c for c in _columns(entries) if any(c.value(e) != "–" for e in entries)]
+    return [c for c in filled if not _constant(c, entries)]
+
+
+def in_common(entries: Sequence[Entry]) -> str:
+    """What is the same of all, as a sentence; "" where nothing is."""
+    same = [f"{c.name} {c.value(entries[0])}" for c in _columns(entries) if _constant(c, entries)]
+    return f"All: {', '.join(same)}." if same else ""
+
+
+def _constant(column: Column, entries: Sequence[Entry]) -> bool:
+    named = column.text and column.name != "student" and len(entries) > 1
+    return named and len({column.value(e) for e in entries}) == 1 and column.value(entries[0]) != "–"
+
+
+def _columns(entries: Sequence[Entry]) -> list[Column]:
     units = list(dict.fromkeys(a.unit for e in entries for a in e.accuracy))
-    found = [
+    return [
         Column("student", lambda e: e.student, text=True),
         Column("size", lambda e: e.size, text=True),
         Column("precision", lambda e: e.precision, text=True),
         Column("backend", lambda e: e.backend, text=True),
         Column("power mode", lambda e: e.power_mode or "–", text=True),
+        *(Column(unit, _figure(lambda e, unit=unit: _accuracy(e, unit), 2), _ACCURACY) for unit in units),
         Column("p50 ms", _figure(lambda e: e.p50, 2), f"{_WHOLE}, median"),
         Column("p99 ms", _figure(lambda e: e.p99, 2), f"{_WHOLE}, 99th percentile as trtexec takes it"),
         Column("jitter ms", _figure(lambda e: e.jitter, 2), "mean absolute difference between one run and the next"),
@@ -47,9 +64,7 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
         Column("W", _figure(lambda e: e.power, 2), "the board's total power, mean"),
         Column("°C", _figure(lambda e: e.temperature, 1), "the hottest sensor at its hottest"),
         Column("MiB", _figure(lambda e: e.memory, 0), "peak memory of a fresh process that loads and runs the bundle"),
-        *(Column(unit, _figure(lambda e, unit=unit: _accuracy(e, unit), 2), _ACCURACY) for unit in units),
     ]
-    return [c for c in found if any(c.value(e) != "–" for e in entries)]
 
 
 _WHOLE = "host time end to end, from the uint8 frame to the maps at the frame's own size"

@@ -21,7 +21,7 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1040px; margin: 0 auto; padding: 40px 24px 72px; }
+main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 72px; }
 h1 { margin: 0 0 4px; font-size: 28px; line-height: 1.2; letter-spacing: -.015em; }
 h2 { margin: 0 0 4px; font-size: 18px; letter-spacing: -.01em; }
 p { margin: 0 0 8px; }
@@ -33,10 +33,12 @@ section { margin-top: 24px; padding: 22px 24px; background: var(--card); border:
 .card .what { color: var(--soft); font-size: 13px; text-transform: uppercase; letter-spacing: .06em; }
 .card .figure { margin: 2px 0 4px; font-size: 24px; font-weight: 650; letter-spacing: -.02em;
   font-variant-numeric: tabular-nums; }
+.card .figure small { font-size: 15px; font-weight: 500; letter-spacing: 0; color: var(--soft); }
 .card .which { color: var(--soft); font-size: 14px; }
 .plot { display: block; width: 100%; height: auto; margin-top: 12px; }
 .plot text { font-family: inherit; fill: var(--soft); font-size: 13px; }
 .plot .tick { fill: var(--faint); font-size: 12px; font-variant-numeric: tabular-nums; }
+.plot .group { fill: var(--ink); font-weight: 650; font-size: 14px; }
 .plot .label { fill: var(--ink); }
 .plot .value { fill: var(--ink); font-variant-numeric: tabular-nums; font-weight: 600; }
 .grid { stroke: var(--grid); stroke-width: 1; }
@@ -50,7 +52,7 @@ section { margin-top: 24px; padding: 22px 24px; background: var(--card); border:
 .c4 { fill: var(--c4); } .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); }
 .scroll { overflow-x: auto; margin: 12px -24px -6px; padding: 0 24px 6px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { padding: 7px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--edge);
+th, td { padding: 7px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--edge);
   font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 600; font-size: 13px; }
 th.text, td.text { text-align: left; }
