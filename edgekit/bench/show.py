@@ -73,13 +73,23 @@ def _facts(document: Mapping[str, Any]) -> Iterator[str]:
     if seen["temperatures_c"]:
         name, hottest = max(seen["temperatures_c"].items(), key=lambda entry: entry[1]["max"])
         yield f"temperature  {hottest['max']:.1f} °C ({escape(name)}), {hottest['start']:.1f} at the start"
-    clocks = [
-        f"{unit.upper()} {seen[f'{unit}_mhz']['mean']:.0f} MHz" for unit in ("gpu", "cpu", "emc") if seen[f"{unit}_mhz"]
-    ]
-    mode = [f"power mode {seen['power_mode']}"] if seen["power_mode"] else []
-    locked = [] if seen["clocks_locked"] is None else ["locked" if seen["clocks_locked"] else "not locked"]
-    if clocks or mode:
-        yield f"clocks       {escape(', '.join([*clocks, *locked, *mode]))}"
+    if "compute" in document["timings"]:
+        graph = "by a CUDA graph" if document["subject"].get("cuda_graph") else "without a CUDA graph"
+        yield f"TensorRT     one query at a time, copies included, launched {graph}, no spinning"
+    units = [unit for unit in ("gpu", "cpu", "emc") if seen[f"{unit}_mhz"] or seen[f"{unit}_load"]]
+    if units:
+        locked = {True: ", locked", False: ", not locked", None: ""}[seen["clocks_locked"]]
+        yield f"clocks       {', '.join(_unit(seen, unit) for unit in units)}{locked}"
+    if seen["power_mode"]:
+        yield f"power mode   {escape(seen['power_mode'])}"
+
+
+def _unit(seen: Mapping[str, Any], unit: str) -> str:
+    """``GPU 98 % at 624 MHz``."""
+    load, clock = seen[f"{unit}_load"], seen[f"{unit}_mhz"]
+    parts = [f"{load['mean']:.0f} %"] if load else []
+    parts += [f"at {clock['mean']:.0f} MHz"] if clock else []
+    return " ".join([unit.upper(), *parts])
 
 
 def _layers(layers: list[Mapping[str, Any]]) -> Table:
