@@ -13,8 +13,13 @@ from edgekit.boards import board, jetpack
 from edgekit.bundle.manifest import Artifact, Golden, Manifest, Output, Preprocessing, Profile, Tensor
 from edgekit.bundle.manifest import Student as StudentFacts
 from edgekit.errors import EdgekitError
+from edgekit.export.body import body
 from edgekit.pipeline.preflight import Question, estimates, lint_reports
 from edgekit.preflight.finding import Target
+from edgekit.preflight.lint import lint
+from edgekit.preflight.network import Network
+from edgekit.quantize.qdq import write_qdq
+from edgekit.quantize.topology import Topology
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task
@@ -155,3 +160,24 @@ def test_a_damaged_bundle(bundle):
     (bundle / "logits.onnx").write_bytes(b"")
     with pytest.raises(EdgekitError, match="SHA-256"):
         estimates(Question(str(bundle)), ORIN, None)
+
+
+@pytest.fixture(scope="module", params=["repseg", "safeuav-150k"])
+def float_body(request):
+    task = Task("semantic", "semantic", classes=tuple("abcdefgh"))
+    return body(Student(request.param, [task]).eval(), SIZE)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_quantizing_writes_for_tensorrt_has_nothing_to_complain_of(float_body, dtype):
+    ranges = dict.fromkeys(Topology(float_body).activations, (-1.0, 1.0))
+    quantized = write_qdq(float_body, ranges, style="tensorrt", dtype=dtype)
+    report = lint(Network(quantized), ORIN, "quantized")
+    assert any(node.op == "QuantizeLinear" for node in report.nodes)
+    assert report.findings == []
+
+
+def test_a_file_for_onnxruntime_does_not_build(float_body):
+    ranges = dict.fromkeys(Topology(float_body).activations, (-1.0, 1.0))
+    report = lint(Network(write_qdq(float_body, ranges)), ORIN, "quantized")
+    assert {finding.rule for finding in report.findings if finding.level == "error"} == {"zero-point", "bias"}
