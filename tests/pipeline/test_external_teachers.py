@@ -58,7 +58,9 @@ def base(photographs, tmp_path) -> Path:
     return base
 
 
-PREDICTIONS = "{name: labels, kind: npz, folders: [said], outputs: {semantic: {form: indices}}}"
+PREDICTIONS = (
+    "{name: labels, kind: npz, folders: [said], outputs: {semantic: {form: indices, classes: [sky, roof, grass]}}}"
+)
 COLOURS = (
     "{name: colours, kind: onnx, file: colours.onnx, inputs: [{std: [255]}], "
     "outputs: {semantic: {classes: [sky, roof, grass]}}}"
@@ -110,7 +112,7 @@ def test_they_may_teach_alone_and_targets_follow_their_files(base, tmp_path):
 
 def test_votes_weigh(base, tmp_path):
     options = ("--out", tmp_path / "runs", "--no-baseline", "--set", "teacher.members=[]", "--set", "targets.stride=1")
-    never = "{name: sky, kind: npz, folders: [wrong], votes: 3, outputs: {semantic: {form: indices}}}"
+    never = PREDICTIONS.replace("name: labels", "name: sky, votes: 3").replace("[said]", "[wrong]")
     (base / "wrong" / "semantic").mkdir(parents=True)
     for path in (base / "said" / "semantic").glob("*.npz"):
         np.savez(base / "wrong" / "semantic" / path.name, np.zeros((64, 96), np.uint8))
@@ -154,7 +156,8 @@ def test_code_needs_leave_from_the_command_line(base, tmp_path, monkeypatch):
     (tmp_path / "path" / "my_teacher_module.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
     monkeypatch.delenv("EDGEKIT_ALLOW_CODE", raising=False)
-    mine = "{name: mine, kind: torch, function: 'my_teacher_module:make', outputs: {semantic: {}}}"
+    outputs = "{semantic: {classes: [sky, roof, grass]}}"
+    mine = f"{{name: mine, kind: torch, function: 'my_teacher_module:make', outputs: {outputs}}}"
     command = ("recipe", "check", base / "tiny.yaml", "--set", f"teacher.external=[{mine}]")
     refused = tell(*command)
     assert refused.code == 2 and "--allow-code" in refused.found["error"]["fix"]

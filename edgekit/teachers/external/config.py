@@ -35,7 +35,8 @@ class InputConfig(BaseModel):
 class OutputConfig(BaseModel):
     """What a teacher says of one task.
 
-    ``classes`` are the teacher's, in the order of its channels; ``merge`` maps ours to theirs, by name. A teacher's
+    ``classes`` are the teacher's, in the order of its channels, and needed where its task is semantic (but for the
+    published eight of phg_mae); ``merge`` maps ours to theirs, by name. A teacher's
     class must be merged, be of the same name as ours, or be named in ``ignore``.
     """
 
@@ -55,7 +56,7 @@ class OutputConfig(BaseModel):
     )
     mean: list[float] | None = Field(None, description="of a standardised output, undone before anything else")
     std: list[Annotated[float, Field(gt=0)]] | None = None
-    classes: list[str] | None = Field(None, min_length=1, description="default: the task's own, in its order")
+    classes: list[str] | None = Field(None, min_length=1, description="of a semantic output, as its channels are")
     merge: dict[str, list[str]] | None = Field(None, description="our class -> the teacher's classes that are it")
     ignore: list[str] = Field([], description="the teacher's classes that say nothing about ours")
     task: MapConfig | None = Field(None, description="what the map is, for the role modality")

@@ -41,6 +41,8 @@ class External:
                     f"'{name}' is no task of the data", where=place, fix=f"use one of {', '.join(known)}"
                 )
             self.tasks[name] = task
+            if task.kind == "semantic" and output.classes is None:
+                output = output.model_copy(update={"classes": self._classes(name, task, place)})
             self._outputs[name] = Output(task, output, place, usual=self.form.usual.get(task.kind))
         self._lock = threading.Lock()  # loaders ask from several threads, and one answer fills the memory
 
@@ -69,6 +71,17 @@ class External:
     def native(self, name: str, soft: Tensor):
         """A soft map of ``answer`` as the native map of its task."""
         return self._outputs[name].native(soft)
+
+    def _classes(self, name: str, task: Task, place: str) -> list[str]:
+        """The teacher's classes where the recipe does not list them. Ours are no guess: as many may stand otherwise."""
+        known = self.form.classes(name) or (task.classes if self.config.outputs[name].task else None)
+        if known is None:
+            raise EdgekitError(
+                f"in which order the teacher has its classes of '{name}' is not said",
+                where=f"{place}.classes",
+                fix=f"list them as its channels are, e.g. classes: [{', '.join(task.classes)}]",
+            )
+        return list(known)
 
     def _soft(self, name: str, raw: Tensor, size: tuple[int, int]) -> Tensor:
         return self._outputs[name].soft(raw.to(device()), size)

@@ -50,6 +50,10 @@ class Form(ABC):
     usual: Mapping[str, str] = {}
     stored = False
 
+    def classes(self, task: str) -> Sequence[str] | None:
+        """The classes of its output for a task, where it knows them itself."""
+        return None
+
     @abstractmethod
     def key(self) -> Any:
         """JSON-able: changes when its answers may."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from edgekit.data.dronescapes.classes import CLASSES
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.networks.safeuav import SafeUAV
@@ -47,6 +48,10 @@ class PhgMae(Form):
             for task, output in config.outputs.items()
         }
         self.needs = list(config.inputs.values())
+
+    def classes(self, task: str) -> Sequence[str] | None:
+        """The published eight, of an output of eight channels."""
+        return CLASSES if self._slots[self._names[task]][0] == len(CLASSES) else None
 
     def key(self) -> Any:
         return file_key(self._path)
@@ -96,14 +101,18 @@ class PhgMae(Form):
 
 def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[Tensor, Tensor]], SafeUAV]:
     """(task -> (C, H, W), task -> (mean, std) each (C, 1, 1), network). Nothing in the file is executed."""
-    told = checkpoint.load(path)
 
     def misfit(what: str) -> EdgekitError:
         return EdgekitError(
             f"this is no PHG-MAE checkpoint as published: {what}",
             where=str(path),
-            fix="give a file with state_dict and hyper_parameters (cfg, statistics), or export it to ONNX",
+            fix="give a file with state_dict and hyper_parameters in plain values, or export the network to ONNX",
         )
+
+    try:
+        told = checkpoint.load(path)
+    except EdgekitError as error:  # whose advice is for checkpoints of our own, which can be made again
+        raise misfit(error.what) from error
 
     try:
         cfg = told["hyper_parameters"]["cfg"]

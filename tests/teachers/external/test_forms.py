@@ -13,7 +13,8 @@ from edgekit.teachers.external.permission import VARIABLE
 
 MEAN, STD = [95.498, 103.013, 85.048], [55.569, 58.133, 61.126]
 WEIGHT = np.random.default_rng(1).normal(size=(3, 3))
-SAME = {"semantic": {"classes": ["land", "water", "sky"]}}
+NAMES = ["land", "water", "sky"]
+SAME = {"semantic": {"classes": NAMES}}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -62,7 +63,7 @@ def test_several_outputs_are_told_apart_by_name(linear, open_teacher, ask):
     linear(WEIGHT, outputs=("logits", "aux"))
     error = refusal(open_teacher, kind="onnx", file="net.onnx", outputs=SAME)
     assert "several outputs" in error.what and "logits, aux" in error.fix
-    chosen = {"semantic": {"output": "aux"}}
+    chosen = {"semantic": {"output": "aux", "classes": NAMES}}
     assert ask(open_teacher(kind="onnx", file="net.onnx", outputs=chosen))["semantic"].shape == (3, 6, 8)
     assert (
         "no output 'sky'"
@@ -110,30 +111,34 @@ def test_predictions_on_disk(tmp_path, open_teacher, ask):
     save(tmp_path / "said" / "m2f" / "npz", "a_1", p)
     save(tmp_path / "said" / "depth", "a_0", metres)
     save(tmp_path / "hard" / "semantic", "a_0", index)
-    teacher = open_teacher(kind="npz", folders=["said"], outputs={"semantic": {"output": "m2f"}, "depth": {}})
+    teacher = open_teacher(
+        kind="npz", folders=["said"], outputs={"semantic": {"output": "m2f", "classes": NAMES}, "depth": {}}
+    )
     found = ask(teacher)
     q = p.astype(np.float32)
     np.testing.assert_allclose(found["semantic"], (q / q.sum(-1, keepdims=True)).transpose(2, 0, 1), atol=1e-6)
     np.testing.assert_allclose(found["depth"][0], np.log(metres[..., 0].astype(float)) / np.log(100), atol=1e-6)
-    hard = open_teacher(kind="npz", folders=["hard"], outputs={"semantic": {"form": "indices"}})
+    hard = open_teacher(kind="npz", folders=["hard"], outputs={"semantic": {"form": "indices", "classes": NAMES}})
     assert np.array_equal(ask(hard)["semantic"].argmax(0), index)
     error = refusal(ask, hard, place=1)
     assert "'a/1'" in error.what and "missing: skip" in error.fix
-    lenient = open_teacher(kind="npz", folders=["hard"], outputs={"semantic": {"form": "indices"}}, missing="skip")
+    lenient = open_teacher(
+        kind="npz", folders=["hard"], outputs={"semantic": {"form": "indices", "classes": NAMES}}, missing="skip"
+    )
     assert ask(lenient, place=1) == {}
 
 
 def test_predictions_that_do_not_fit(tmp_path, open_teacher, ask):
     assert "no predictions" in refusal(open_teacher, kind="npz", folders=["x"], outputs={"semantic": {}}).what
     save(tmp_path / "said" / "semantic", "a_0", np.zeros((6, 8, 5), np.float32))
-    teacher = open_teacher(kind="npz", folders=["said"], outputs={"semantic": {}})
+    teacher = open_teacher(kind="npz", folders=["said"], outputs=SAME)
     error = refusal(ask, teacher)
     assert "5 channels, expected 3: land, water, sky" in error.what
     assert "outputs.semantic" in error.where and "a/0" in error.where
     key = teacher.key()
     save(tmp_path / "said" / "semantic", "a_0", np.zeros((6, 8, 3, 2), np.float32))
     assert "not a map" in refusal(ask, teacher).what
-    assert open_teacher(kind="npz", folders=["said"], outputs={"semantic": {}}).key() != key
+    assert open_teacher(kind="npz", folders=["said"], outputs=SAME).key() != key
 
 
 CODE = """\
@@ -173,7 +178,7 @@ def test_code_runs_only_where_it_is_allowed(module, open_teacher, ask, rgb, tmp_
         "kind": "torch",
         "function": f"{module}:make",
         "arguments": {"factor": 0.01},
-        "outputs": {"semantic": {"output": "logits"}},
+        "outputs": {"semantic": {"output": "logits", "classes": NAMES}},
     }
     monkeypatch.delenv(VARIABLE, raising=False)
     error = refusal(open_teacher, **given)
@@ -191,10 +196,16 @@ def test_code_runs_only_where_it_is_allowed(module, open_teacher, ask, rgb, tmp_
 
 def test_code_that_is_not_there(module, open_teacher, monkeypatch):
     monkeypatch.setenv(VARIABLE, "1")
-    outputs = {"semantic": {"output": "logits"}}
+    outputs = {"semantic": {"output": "logits", "classes": NAMES}}
     assert "PYTHONPATH" in refusal(open_teacher, kind="torch", function="no_such_module:make", outputs=outputs).fix
     assert "no function" in refusal(open_teacher, kind="torch", function=f"{module}:made", outputs=outputs).what
     assert "NoneType" in refusal(open_teacher, kind="torch", function=f"{module}:nothing", outputs=outputs).what
+
+
+def test_the_order_of_classes_must_be_said(linear, open_teacher):
+    linear(WEIGHT)
+    error = refusal(open_teacher, kind="onnx", file="net.onnx", outputs={"semantic": {}})
+    assert "order" in error.what and "classes: [land, water, sky]" in error.fix
 
 
 def test_a_task_there_is_not(linear, open_teacher):

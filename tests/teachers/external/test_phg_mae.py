@@ -20,6 +20,7 @@ from edgekit.teachers.external.external import External
 from edgekit.teachers.external.phg_mae import read_checkpoint
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "safeuav_reference.npz"
+THREE = ["land", "water", "sky"]
 RGB = {"rgb": [[0.0] * 3, [255.0] * 3, [95.498, 103.013, 85.048], [55.569, 58.133, 61.126]]}
 
 
@@ -117,9 +118,9 @@ def test_hidden_tasks_are_zero_and_outputs_lose_their_statistics(write_checkpoin
 
 def test_frames_are_brought_to_the_size_it_was_trained_at(write_checkpoint, open_teacher, ask):
     write_checkpoint({"rgb": [3, 10, 16], "semantic": [3, 10, 16]}, statistics=RGB)
-    teacher = open_teacher(kind="phg_mae", file="model.ckpt", outputs={"semantic": {}})
+    teacher = open_teacher(kind="phg_mae", file="model.ckpt", outputs={"semantic": {"classes": THREE}})
     assert ask(teacher)["semantic"].shape == (3, 6, 8)
-    smaller = open_teacher(kind="phg_mae", file="model.ckpt", outputs={"semantic": {}}, size=(5, 8))
+    smaller = open_teacher(kind="phg_mae", file="model.ckpt", outputs={"semantic": {"classes": THREE}}, size=(5, 8))
     assert not np.allclose(ask(teacher)["semantic"], ask(smaller)["semantic"])
     assert teacher.key() != smaller.key()
 
@@ -136,7 +137,7 @@ def test_other_orders_of_tasks_are_refused(write_checkpoint, open_teacher):
 def test_what_is_no_such_checkpoint_is_told(write_checkpoint, open_teacher, tmp_path):
     shapes = {"rgb": [3, 6, 8], "semantic": [3, 6, 8]}
     path = tmp_path / "model.ckpt"
-    given = {"kind": "phg_mae", "file": "model.ckpt", "outputs": {"semantic": {}}}
+    given = {"kind": "phg_mae", "file": "model.ckpt", "outputs": {"semantic": {"classes": THREE}}}
 
     def damaged(change) -> EdgekitError:
         content = write_checkpoint(shapes, statistics=RGB)
@@ -175,15 +176,29 @@ def test_nothing_in_a_checkpoint_is_executed(write_checkpoint, open_teacher, tmp
     monkeypatch.chdir(tmp_path)
     content = write_checkpoint({"rgb": [3, 6, 8], "semantic": [3, 6, 8]})
     torch.save({**content, "callbacks": Evil()}, tmp_path / "model.ckpt")
-    refusal(open_teacher, kind="phg_mae", file="model.ckpt", outputs={"semantic": {}})
+    refusal(open_teacher, kind="phg_mae", file="model.ckpt", outputs={"semantic": {"classes": THREE}})
     assert not (tmp_path / "executed").exists()
+
+
+def test_the_published_eight_classes_are_mapped_by_name(write_checkpoint, open_teacher, ask):
+    write_checkpoint({"rgb": [3, 6, 8], "semantic_output": [8, 6, 8]}, statistics=RGB)
+    given = {"kind": "phg_mae", "file": "model.ckpt"}
+    said = {"output": "semantic_output"}
+    assert "'forest' is none of ours" in refusal(open_teacher, **given, outputs={"semantic": said}).what
+    merge = {"land": ["land", "forest", "residential", "road", "hill"], "water": ["water"], "sky": ["sky"]}
+    teacher = open_teacher(**given, outputs={"semantic": {**said, "merge": merge, "ignore": ["little-objects"]}})
+    np.testing.assert_allclose(ask(teacher)["semantic"].sum(0), 1, rtol=1e-5)
 
 
 def test_inputs_and_outputs_that_do_not_fit(write_checkpoint, open_teacher):
     write_checkpoint({"rgb": [3, 6, 8], "semantic_output": [3, 6, 8]}, statistics=RGB)
 
     def wrong(**changes) -> EdgekitError:
-        given = {"kind": "phg_mae", "file": "model.ckpt", "outputs": {"semantic": {"output": "semantic_output"}}}
+        given = {
+            "kind": "phg_mae",
+            "file": "model.ckpt",
+            "outputs": {"semantic": {"output": "semantic_output", "classes": THREE}},
+        }
         return refusal(open_teacher, **{**given, **changes})
 
     assert "no task 'thermal'" in wrong(inputs={"thermal": "rgb"}).what
