@@ -19,7 +19,7 @@ DEV := $(VENV)/dev-$(VERSION)
 .SILENT:
 
 help:
-	echo "make demo       install, then run recipes/uav.yaml: train teachers, distil a student, score both"
+	echo "make demo       install, then run recipes/uav.yaml: train teachers, distil a student, score both, export to INT8"
 	echo "make test       install, then linter, formatter, import contract and tests"
 	echo "make test-slow  install, then the tests marked slow"
 	echo "make clean      remove the environment and the caches; runs/ stays"
@@ -27,6 +27,7 @@ help:
 
 demo: python $(TRAIN)
 	$(BIN)/edgekit distill recipes/uav.yaml
+	$(BIN)/edgekit export --target cpu --out bundles/uav-cpu
 
 test: python $(DEV)
 	echo "== ruff check" && $(BIN)/ruff check --quiet .

@@ -78,6 +78,17 @@ def opened(body: onnx.ModelProto, stride: int, dimensions: frozenset[str]) -> on
     return out
 
 
+def closed(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the dimensions of another body's inputs and outputs: ``opened`` undone."""
+    out = onnx.ModelProto()
+    out.CopyFrom(model)
+    del out.graph.value_info[:]
+    fixed = {value.name: value for value in (*like.graph.input, *like.graph.output)}
+    for value in (*out.graph.input, *out.graph.output):
+        value.type.tensor_type.shape.CopyFrom(fixed[value.name].type.tensor_type.shape)
+    return out
+
+
 def _finished(model: onnx.ModelProto, outputs: tuple[Output, ...], metadata: Mapping[str, str] | None) -> Deployed:
     (value,) = model.graph.input
     described = Tensor(value.name, dtype_of(value), shape_of(value))

@@ -32,7 +32,7 @@ from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.pipeline.export_golden import golden_of
-from edgekit.pipeline.export_metrics import card_pictures, metrics
+from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import CACHE_INT8, Quantized, Quantizer, manifest_ranges, with_own_cache_file
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot, Subject
@@ -124,7 +124,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         contents[SCRIPT] = build_script(artifacts).encode()
         if manifest.ranges:
             contents[TABLE] = range_table(manifest.ranges).encode()
-    contents[CARD] = model_card(manifest, pictures=list(pictures)).encode()
+    contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
     write_bundle(manifest, contents, request.out)
     return {
         "bundle": str(request.out),
@@ -146,7 +146,7 @@ def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifes
     scorer = None
     if subject.bench:
         scorer = Scorer(subject.bench, manifest, plan, most=config.gate_frames, labelled=True, threads=request.threads)
-    return Quantizer(config, plan.preprocessing, scorer, subject.log, request.threads)
+    return Quantizer(config, plan, scorer, subject.log, request.threads)
 
 
 def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: Plan, log: Path | None) -> None:

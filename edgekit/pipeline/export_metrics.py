@@ -12,11 +12,13 @@ from PIL import Image
 from edgekit.bundle.manifest import Manifest
 from edgekit.export.deploy import Deployed
 from edgekit.export.files import Plan
+from edgekit.export.golden import synthetic_frames
 from edgekit.frames.grid import grid
 from edgekit.pipeline.scorer import Scorer, predictor
 from edgekit.pipeline.subject import Subject
 from edgekit.tasks import kind_of
 
+FRAME = "frame.png"
 _PICTURE_ROWS, _PICTURE_WIDTH = 3, 320
 
 CpuFiles = Mapping[str, Deployed]
@@ -39,16 +41,19 @@ def metrics(
 
 
 def card_pictures(subject: Subject, manifest: Manifest, files: CpuFiles, *, threads: int) -> dict[str, bytes]:
-    """``<task>.png`` per task: a few frames and what each CPU file says of them; none where frames must not ship."""
+    """``<task>.png`` per task: a few frames and what each CPU file says of them; none where frames must not ship.
+
+    And ``frame.png``, a frame to try the bundle on: of the subject's own size, or a drawn one of the network's.
+    """
     if manifest.golden.source == "synthetic":
-        return {}
+        return {FRAME: _png(synthetic_frames(1, manifest.preprocessing.size)[0])}
     step = max(1, len(subject.check) // _PICTURE_ROWS)
     frames = [shot.read() for shot in subject.check[::step][:_PICTURE_ROWS]]
     answers = {}
     for precision, deployed in files.items():
         run = predictor(deployed, manifest, threads)
         answers[precision] = [run.infer(frame) for frame in frames]
-    out = {}
+    out = {FRAME: _png(frames[0])}
     for task in manifest.tasks:
         known = [precision for precision, found in answers.items() if task.name in found[0]]
         if not known:

@@ -15,9 +15,12 @@ import numpy as np
 import onnx
 
 from edgekit.bundle.manifest import Preprocessing, Ranges, Tensor
-from edgekit.export.body import INPUT
+from edgekit.export.body import INPUT, SIZE_MULTIPLE
 from edgekit.export.compare import row as parity_row
+from edgekit.export.deploy import closed, opened
+from edgekit.export.files import Plan
 from edgekit.export.lanes import Row
+from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot
 from edgekit.quantize.calibration import Calibration, calibrate
@@ -35,19 +38,24 @@ CACHE_INT8 = "logits-int8.onnx"
 
 @dataclass(frozen=True)
 class Feed:
-    """Frames as the body takes them, standardised, made anew for every pass."""
+    """Frames as the body takes them, standardised, made anew for every pass.
+
+    Without most of their padding: each is as large as its content, rounded up to a multiple of 16. A network larger
+    than the frames would otherwise be calibrated for one colour.
+    """
 
     shots: Sequence[Shot]
     preprocessing: Preprocessing
 
     def __call__(self) -> Iterator[np.ndarray]:
-        """(1, 3, H, W) float32 each, an array of its own."""
+        """(1, 3, h, w) float32 each, an array of its own."""
         prepare = Preprocessor(self.preprocessing, Tensor(INPUT, "float32", (1, 3, *self.preprocessing.size)))
         for shot in self.shots:
             frame = shot.read()
             height, width = frame.shape[:2]
             placement = Placement.of(self.preprocessing, (height, width), self.preprocessing.size)
-            yield prepare(frame[None], placement).copy()
+            rows, columns = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in placement.content)
+            yield prepare(frame[None], placement)[:, :, :rows, :columns].copy()
 
 
 @dataclass(frozen=True)
@@ -71,15 +79,16 @@ class Quantizer:
     """``scorer`` judges accuracy at the gate; None where there are no labels to judge with, then nothing is gated."""
 
     config: QuantizeConfig
-    preprocessing: Preprocessing
+    plan: Plan
     scorer: Scorer | None
     log: Path | None
     threads: int
 
     def quantize(self, rows: Sequence[Row], body: onnx.ModelProto, shots: Sequence[Shot]) -> Quantized:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
-        feed = Feed(spread(shots, self.config.frames), self.preprocessing)
-        calibration = self._calibrate(body, feed)
+        feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
+        free = opened(body, self.plan.stride, frozenset({"size"}))
+        calibration = self._calibrate(free, feed)
         asked = [row for row in rows if row.precision == "int8"]
         styles = list(dict.fromkeys("onnxruntime" if row.lane == "onnxruntime" else "tensorrt" for row in asked))
         if self.scorer is None:
@@ -90,7 +99,7 @@ class Quantizer:
             facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": sorted(keep)}
             return Quantized(bodies, calibration, facts=facts)
         reference = self.scorer.body(body, "fp32 at the gate")
-        found = {style: self._recover(style, body, feed, calibration, reference) for style in styles}
+        found = {style: self._recover(style, free, body, feed, calibration, reference) for style in styles}
         bodies = {}
         for row in asked:
             recovery = found["onnxruntime" if row.lane == "onnxruntime" else "tensorrt"]
@@ -110,17 +119,18 @@ class Quantizer:
                 body, feed, observer=self.config.build_observer(), progress=progress.step, threads=self.threads
             )
 
-    def _recover(self, style: str, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
+    def _recover(self, style: str, free, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
+        """``free`` is ``body`` for any size, as calibration frames have; what is scored has the size shipped."""
         attempts = _Count()
 
         def evaluate(model: onnx.ModelProto):
-            return self.scorer.body(model, f"int8 {style}, attempt {attempts.next()}")
+            return self.scorer.body(closed(model, body), f"int8 {style}, attempt {attempts.next()}")
 
         write = partial(_write_style, style=style, reduce_range=self.config.reduce_range)
         report = _Reporter(self.log)
         try:
-            return recover(
-                body,
+            found = recover(
+                free,
                 feed,
                 evaluate,
                 write,
@@ -129,6 +139,7 @@ class Quantizer:
                 reference=reference,
                 report=report,
             )
+            return dataclasses.replace(found, model=closed(found.model, body))
         finally:
             report.end()
 
@@ -161,8 +172,15 @@ def with_own_cache_file(rows: Sequence[Row], quantized: Quantized) -> tuple[Row,
 def _write_style(
     body: onnx.ModelProto, ranges, keep: frozenset[str], *, style: str, reduce_range: bool
 ) -> onnx.ModelProto:
-    more = {"reduce_range": reduce_range} if style == "onnxruntime" else {}
-    return write_qdq(body, ranges, style=style, keep_float=keep, **more)
+    """Q/DQ in float32 types.
+
+    On the CPU what reads the frame stays float: with three channels onnxruntime's integer kernel is no faster, and
+    behind integers its optimizer computes the normalisation on interleaved colours, which took half of all the time.
+    """
+    if style == "tensorrt":
+        return write_qdq(body, ranges, style="tensorrt", keep_float=keep)
+    first = {node.name for node in consumers(body.graph)[INPUT]}
+    return write_qdq(body, ranges, style="onnxruntime", keep_float=keep | first, reduce_range=reduce_range)
 
 
 def _changed(recovery: Recovery, body: onnx.ModelProto) -> bool:
