@@ -159,8 +159,8 @@ def _data_text(manifest: Manifest, licence: str) -> str:
     golden = (
         "The golden frames are synthetic: no photograph is in this bundle."
         if manifest.golden.source == "synthetic"
-        else f"The bundle holds {manifest.golden.count} frames of that data in `{manifest.golden.file}` and more in its "
-        "pictures: its licence applies to them, and to handing them on (`--golden synthetic` leaves them out)."
+        else f"The bundle holds {manifest.golden.count} frames of that data in `{manifest.golden.file}`, and more in "
+        "its pictures: its licence applies to them, and to handing them on (`--golden synthetic` leaves them out)."
     )
     licence = licence or (
         "What the licence of the training data allows, also commercially, was not stated in the recipe: look it up "
