@@ -147,7 +147,10 @@ def main() -> None:
             print(f"{key:34} {value}")
     if given.record:
         rows = [(key.replace("_", " "), f"{value:,}") for key, value in found.items()]
-        note = "Every task of every frame is read; the files are in the page cache, having just been written."
+        note = (
+            "Every task of every frame is read; the files are in the page cache, having just been written. The network "
+            "takes one frame at 540×960 forward and back, in float32 on this CPU."
+        )
         body = [provenance(["torch"]), note, table(["what", "figure"], rows)]
         write_section("Dronescapes at scale", "\n\n".join(body))
 
