@@ -21,6 +21,7 @@ WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "cv2", "scipy", "matplotlib
 CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
 RUNTIMES: dict[str, set[str]] = {
+    "edgekit.frames.video": {"cv2"},
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
     "edgekit.runtime.cuda.pycuda_device": {"pycuda"},
 }

@@ -207,8 +207,10 @@ def _write_golden(folder: Path, batch: int) -> None:
     rng = np.random.default_rng(0)
     cells = rng.integers(0, 256, (2, *_low(), 3), dtype=np.uint8)
     frames = cells.repeat(STRIDE, axis=1).repeat(STRIDE, axis=2)
-    session = onnxruntime.InferenceSession(folder / "fp32.onnx", providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()]
-    said = [session.run(None, {"frames": np.repeat(f[None], batch, axis=0)}) for f in frames]
-    answers = {n: np.concatenate([s[i][:1] for s in said]) for i, n in enumerate(names)}
+    standardised = ((frames - np.array(MEAN)) / STD).transpose(0, 3, 1, 2).astype(np.float32)
+    answers = {}
+    for file, name, feeds in (("fp32.onnx", "frames", frames), ("body.onnx", "input", standardised)):
+        session = onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"])
+        said = [session.run(None, {name: np.repeat(f[None], batch, axis=0)}) for f in feeds]
+        answers |= {o.name: np.concatenate([s[i][:1] for s in said]) for i, o in enumerate(session.get_outputs())}
     np.savez_compressed(folder / "golden.npz", frames=frames, **answers)

@@ -74,6 +74,10 @@ class Bundle:
             )
         return found[0]
 
+    def size(self) -> int:
+        """Bytes of its files, without the manifest."""
+        return sum((self.folder / name).stat().st_size for name in self.manifest.files)
+
     def listed(self) -> str:
         """Its lanes and precisions in words, for an error message."""
         return ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in self.manifest.artifacts))

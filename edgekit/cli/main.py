@@ -23,15 +23,18 @@ from edgekit.errors import EdgekitError
 # The help stands here and not in the module, so that `edgekit --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
+    "bundle": ("edgekit.cli.bundle", "Say what a bundle holds, or check that it is whole."),
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
     "doctor": ("edgekit.cli.doctor", "Say what this machine lacks to build engines."),
     "estimate": ("edgekit.cli.estimate", "Estimate a graph's time on a board by a roofline."),
-    "evaluate": ("edgekit.cli.evaluate", "Score the models of a run on a split."),
+    "evaluate": ("edgekit.cli.evaluate", "Score the models of a run, or a bundle, on a split."),
     "export": ("edgekit.cli.export", "Make a bundle of a student: ONNX files for every runtime, checked."),
     "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
     "recipe": ("edgekit.cli.recipe", "Print a resolved recipe, or check it and the data behind it."),
+    "run": ("edgekit.cli.run", "Paint what a bundle sees over photographs, a video or a camera."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
+    "verify": ("edgekit.cli.verify", "Replay a bundle's golden frames against the fp32 reference."),
 }
 
 # Top-level module -> the extra that installs it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,3 +48,19 @@ allow_code_option = click.option(
     callback=_allow,
     help="Run the functions that the recipe names as teachers (kind: torch). Without it a recipe executes nothing.",
 )
+
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE")
+
+
+def backend_options(command: Callable) -> Callable:
+    """What runs a bundle, and which of its artifacts: ``backend``, ``lane``, ``precision``, ``threads``, ``engine``."""
+    options = (
+        click.option("--backend", metavar="NAME", help="onnxruntime (default), or tensorrt with --engine."),
+        click.option("--lane", metavar="LANE", help="Lane of the bundle; default: the backend's own."),
+        click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: int8 where there is."),
+        click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all cores."),
+        click.option("--engine", type=click.Path(path_type=Path), metavar="FILE", help="A built engine to run."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

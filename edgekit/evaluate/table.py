@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.evaluate.score import Scores, headline
 from edgekit.tasks import Task
@@ -51,15 +51,18 @@ Cells = tuple[list[str], list[list[str]]]
 """(header, rows) as text."""
 
 
-def cells(task: Task, results: dict[str, Scores]) -> Cells:
-    """A task's metrics, one row per model that was scored; metrics that no row has are left out."""
+def cells(task: Task, results: dict[str, Scores], labels: Mapping[str, str] | None = None) -> Cells:
+    """A task's metrics, one row per model that was scored; metrics that no row has are left out.
+
+    ``labels``: key → label of the rows, by default those of a run.
+    """
     shown = {
         metric: form
         for metric, form in _COLUMNS[task.kind].items()
         if any(scores.get(task.name, {}).get(metric) is not None for scores in results.values())
     }
     rows = []
-    for label, scores in _rows(task, results):
+    for label, scores in _rows(task, results, labels):
         values = [(scores.get(metric), form) for metric, form in shown.items()]
         rows.append([label, *("-" if v is None else f"{v * f:.{d}f}" for v, (_, f, d) in values)])
     return ["model", *(title for title, _, _ in shown.values())], rows
@@ -75,11 +78,13 @@ def class_cells(task: Task, results: dict[str, Scores]) -> Cells:
     return header, rows
 
 
-def _rows(task: Task, results: dict[str, Scores]) -> Iterator[tuple[str, dict]]:
+def _rows(
+    task: Task, results: dict[str, Scores], labels: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, dict]]:
     """(label, the task's scores) of every model that was scored on the task, in the table's order."""
     external = {key: f"{key.removeprefix(EXTERNAL_ROW)}, external" for key in results if key.startswith(EXTERNAL_ROW)}
     singles = {key: label for key, label in ROWS.items() if key.startswith("single")}
-    for key, label in {**singles, **external, **ROWS}.items():
+    for key, label in (labels or {**singles, **external, **ROWS}).items():
         if task.name in results.get(key, {}):
             yield label, results[key][task.name]
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.bundle.bundle import Bundle, open_bundle
+from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options, backend_class
 from edgekit.runtime.predictor import Predictor
+
+DEFAULT = "onnxruntime"
 
 
 def load(
@@ -39,7 +42,7 @@ def load(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     runner = open_backend(
         opened,
-        backend or "onnxruntime",
+        backend or DEFAULT,
         lane=lane,
         precision=precision,
         options=Options(threads=threads, engine=Path(engine) if engine else None),
@@ -49,6 +52,29 @@ def load(
     except BaseException:
         runner.close()
         raise
+
+
+def runnable(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
+    """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError where there is none."""
+    kind = backend_class(backend or DEFAULT)
+    found, refusals = [], []
+    for precision in dict.fromkeys(a.precision for a in bundle.artifacts(lane or kind.lanes[0])):
+        try:
+            kind.choose(bundle, lane, precision, Options())
+            found.append(precision)
+        except EdgekitError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0] if refusals else _nothing(bundle, lane or kind.lanes[0])
+    return found
+
+
+def _nothing(bundle: Bundle, lane: str) -> EdgekitError:
+    return EdgekitError(
+        f"the bundle has nothing in the lane '{lane}'",
+        where=str(bundle.source),
+        fix=f"choose one of {bundle.listed()} with --lane",
+    )
 
 
 def open_backend(

@@ -52,7 +52,7 @@ class Placement:
         return array.take(columns, axis=1).take(rows, axis=0)
 
     def back_linear(self, array: np.ndarray, stride: int) -> np.ndarray:
-        """The same for a map (h, w) or (h, w, C) float32, by bilinear interpolation (antialiased where it shrinks).
+        """The same for a map (h, w) float32, by bilinear interpolation (antialiased where it shrinks).
 
         Padding does not bleed in: beyond its content a map is continued by its last row and column.
         """
@@ -61,13 +61,9 @@ class Placement:
         height, width = (side / stride for side in self.content)
         # The map's last pixel may cover content and padding; the box ends where the content does.
         array = array[: int(np.ceil(height)), : int(np.ceil(width))]
-        planes = [array] if array.ndim == 2 else [array[..., c] for c in range(array.shape[-1])]
+        image = Image.fromarray(np.ascontiguousarray(array))
         size, box = (self.frame[1], self.frame[0]), (0, 0, width, height)
-        resized = [
-            np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize(size, Image.Resampling.BILINEAR, box=box))
-            for p in planes
-        ]
-        return resized[0] if array.ndim == 2 else np.stack(resized, axis=-1)
+        return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
 
     def _nearest(self, stride: int) -> tuple[np.ndarray, np.ndarray]:
         if stride not in self._indices:

@@ -62,18 +62,28 @@ class Predictor:
         single = isinstance(frames, np.ndarray) and frames.ndim == 3
         batch = frames[None] if single else frames
         _check(batch, colour)
-        count, most = len(batch), self._batch or len(batch)
-        parts = []
-        for start in range(0, count, most):
-            part = batch[start : start + most]
-            feed = self.prepare(_filled_up(part, most) if self._fixed_batch else part, colour)
-            raw = self.graph(feed)
-            parts.append(self.finish({name: array[: len(part)] for name, array in raw.items()}, batch.shape[1:3]))
-        if single:
-            return {name: array[0] for name, array in parts[0].items()}
-        return parts[0] if len(parts) == 1 else {n: np.concatenate([p[n] for p in parts]) for n in self.outputs}
+        found = self.finish(self.raw(batch, colour), batch.shape[1:3])
+        return {name: array[0] for name, array in found.items()} if single else found
 
     __call__ = infer
+
+    def raw(
+        self, frames: np.ndarray, colour: Literal["rgb", "bgr"] = "rgb", wanted: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Steps 1 and 2 for frames (N, H, W, 3) of any N, in as many runs as the network's batch size asks for.
+
+        ``wanted``: names of the network's outputs, default those that are needed. Valid until the next call.
+        """
+        count, most = len(frames), self._batch or len(frames)
+        parts = []
+        for start in range(0, count, most):
+            part = frames[start : start + most]
+            feed = self.prepare(_filled_up(part, most) if self._fixed_batch else part, colour)
+            said = {name: array[: len(part)] for name, array in self.graph(feed, wanted).items()}
+            if count <= most:
+                return said
+            parts.append({name: array.copy() for name, array in said.items()})  # the next run may overwrite them
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def prepare(self, frames: np.ndarray, colour: Literal["rgb", "bgr"] = "rgb") -> np.ndarray:
         """Step 1 of ``infer``: frames (N, H, W, 3) uint8, N as the network takes it → its input.
@@ -82,9 +92,9 @@ class Predictor:
         """
         return self._prepare(frames, self.placement(frames.shape[1:3]), bgr=colour == "bgr")
 
-    def graph(self, feed: np.ndarray) -> dict[str, np.ndarray]:
-        """Step 2, the network alone: its outputs that are needed; valid until the next call."""
-        return self.backend.run(feed, self._wanted)
+    def graph(self, feed: np.ndarray, wanted: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Step 2, the network alone: its outputs that are wanted, default those needed; valid until the next call."""
+        return self.backend.run(feed, self._wanted if wanted is None else wanted)
 
     def finish(self, raw: dict[str, np.ndarray], frame_size: tuple[int, int]) -> dict[str, np.ndarray]:
         """Step 3: the network's outputs → result name → map (N, H, W, …) of the frame's size (H, W)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 import types
 
 import click
@@ -62,9 +62,11 @@ def test_help_imports_no_command_and_no_heavy_package():
 
 def test_help_is_fast():
     def seconds() -> float:
-        start = time.perf_counter()
+        """Of processor time: on a busy machine the clock on the wall measures the neighbours."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "edgekit", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
     assert min(seconds() for _ in range(5)) < 0.3
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import edgekit
+from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.manifest import Profile
 from edgekit.errors import EdgekitError
+from edgekit.runtime.backend import Backend
+from edgekit.runtime.predictor import Predictor
 
 NAMES = ["semantic", "semantic_confidence", "depth", "normals"]
 
@@ -57,3 +63,195 @@ def test_what_is_no_frame_is_refused(tiny_bundle):
         for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), "frame", None):
             with pytest.raises(EdgekitError, match="uint8"):
                 predictor.infer(wrong)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("size", [(64, 96), (60, 96), (33, 20), (135, 200), (7, 300), (1, 1)])
+def test_any_size_comes_back_at_its_own(tiny_bundle, size, precision):
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    with edgekit.load(tiny_bundle, precision=precision) as predictor:
+        found = predictor.infer(frame)
+    assert {n: (a.shape, a.dtype.name) for n, a in found.items()} == {
+        "semantic": (size, "uint8"),
+        "semantic_confidence": (size, "uint8"),
+        "depth": (size, "float32"),
+        "normals": ((*size, 3), "float32"),
+    }
+    assert np.allclose(np.linalg.norm(found["normals"], axis=-1), 1, atol=1e-5)
+    assert (found["depth"] >= 1).all() and (found["depth"] <= 100).all()
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+@pytest.mark.parametrize("lane", ["onnxruntime", "cache"])
+def test_colours_stay_where_they_are_in_the_frame(tiny, tmp_path, fit, lane):
+    """Three vertical bands, each far larger than a cell, of a frame that has to be resized: where is which?"""
+    frame = np.zeros((200, 300, 3), np.uint8)
+    for band in range(3):
+        frame[:, 100 * band : 100 * (band + 1), band] = 255
+    bundle = tiny.write_tiny_bundle(tmp_path / fit, fit=fit)
+    with edgekit.load(bundle, precision="fp32", lane=lane) as predictor:
+        rgb = predictor.infer(frame)["semantic"]
+        bgr = predictor.infer(frame[..., ::-1], colour="bgr")["semantic"]
+    assert (rgb == bgr).all()
+    truth = np.repeat(np.arange(3), 100)[None].repeat(200, 0)
+    wrong = np.argwhere(rgb != truth)
+    assert len(wrong) / truth.size < 0.05
+    assert all(min(abs(x - 99.5), abs(x - 199.5)) <= 300 / 96 * 4 for _, x in wrong)  # within a cell of the borders
+
+
+def test_every_lane_says_the_same(tiny_bundle):
+    frame = np.random.default_rng(5).integers(0, 256, (90, 130, 3), dtype=np.uint8)
+    with (
+        edgekit.load(tiny_bundle, precision="fp32") as uint8,
+        edgekit.load(tiny_bundle, precision="fp32", lane="cache") as logits,
+    ):
+        a, b = uint8.infer(frame), logits.infer(frame)
+    assert list(a) == list(b) == NAMES
+    assert (a["semantic"] == b["semantic"]).mean() > 0.999
+    assert np.abs(a["semantic_confidence"].astype(int) - b["semantic_confidence"]).max() <= 1
+    assert np.allclose(a["depth"], b["depth"], rtol=1e-4) and np.allclose(a["normals"], b["normals"], atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_batch_is_its_frames_one_by_one(tiny, tmp_path, batch):
+    frames = np.random.default_rng(6).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    with edgekit.load(tiny.write_tiny_bundle(tmp_path / "b", batch=batch)) as predictor:
+        together = predictor.infer(frames)
+        single = [predictor.infer(frame) for frame in frames]
+    for name in NAMES:
+        assert together[name].shape[0] == 3
+        assert (together[name] == np.stack([s[name] for s in single])).all()
+
+
+class Counting(Backend):
+    """A network of open batch size that says of each frame how bright it is; its buffer is used again and again."""
+
+    name, lanes = "counting", ("onnxruntime",)
+
+    def __init__(self, bundle, artifact, options):
+        self.artifact, self.batches = artifact, []
+        self._buffer = np.zeros((16, 64, 96), np.uint8)
+
+    def run(self, feed, wanted):
+        self.batches.append(len(feed))
+        self._buffer[: len(feed)] = feed[:, :1, :1, 0]
+        return {name: self._buffer[: len(feed)] for name in wanted}
+
+    def describe(self):
+        return {}
+
+    def close(self): ...
+
+
+@pytest.mark.parametrize(("most", "batches"), [(4, [4, 4, 3]), (None, [11])])
+def test_an_open_batch_size_is_filled_up_to_its_profile(tiny_bundle, most, batches):
+    bundle = open_bundle(tiny_bundle)
+    fixed = bundle.artifact("onnxruntime", "fp32")
+    shapes = [(n, 64, 96, 3) for n in (1, 1, most)]
+    artifact = replace(
+        fixed,
+        input=replace(fixed.input, shape=("batch", 64, 96, 3)),
+        outputs=fixed.outputs[:1],
+        profile=Profile(*shapes) if most else None,
+    )
+    backend = Counting(bundle, artifact, None)
+    frames = np.arange(11, dtype=np.uint8)[:, None, None, None].repeat(64, 1).repeat(96, 2).repeat(3, 3)
+    found = Predictor(bundle.manifest, backend, ["semantic"]).infer(frames)["semantic"]
+    assert backend.batches == batches
+    assert (found == np.arange(11)[:, None, None]).all()
+
+
+def test_an_open_size_takes_the_usual_one(tiny_bundle):
+    bundle = open_bundle(tiny_bundle)
+    fixed = bundle.artifact("onnxruntime", "fp32")
+    artifact = replace(fixed, input=replace(fixed.input, shape=(1, "height", "width", 3)))
+    assert Predictor(bundle.manifest, Counting(bundle, artifact, None)).size == (64, 96)
+
+
+def test_results_are_the_callers_own(tiny_bundle, cells):
+    """What was returned does not change when the next frame is worked on."""
+    with edgekit.load(tiny_bundle) as predictor:
+        first = predictor.infer(cells)
+        kept = {name: array.copy() for name, array in first.items()}
+        predictor.infer(255 - cells)
+    assert all((first[name] == kept[name]).all() for name in kept)
+    assert all(array.flags.writeable and array.flags.c_contiguous for array in first.values())
+
+
+def test_steps_are_what_infer_does(tiny_bundle):
+    frame = np.random.default_rng(7).integers(0, 256, (50, 96, 3), dtype=np.uint8)
+    with edgekit.load(tiny_bundle) as predictor:
+        feed = predictor.prepare(frame[None])
+        assert feed.shape == (1, 64, 96, 3)
+        found = predictor.finish(predictor.graph(feed), (50, 96))
+        whole = predictor.infer(frame)
+    assert all((found[name][0] == whole[name]).all() for name in whole)
+
+
+def test_only_what_is_asked_for(tiny_bundle, cells):
+    with edgekit.load(tiny_bundle, outputs=["depth", "semantic"]) as predictor:
+        assert list(predictor.infer(cells)) == ["depth", "semantic"]
+        assert set(predictor.graph(predictor.prepare(cells[None]))) == {"depth_depth", "semantic_classes"}
+    for wrong in (["sky"], []):
+        with pytest.raises(EdgekitError) as error:
+            edgekit.load(tiny_bundle, outputs=wrong)
+        assert "semantic_confidence" in error.value.fix
+
+
+def test_reduced_scale_becomes_metres(tiny, tmp_path, cells):
+    """A student that sees half the pixels sees everything twice as far; the manifest's factor undoes it."""
+    with edgekit.load(tiny.write_tiny_bundle(tmp_path / "one"), precision="fp32") as predictor:
+        plain = predictor.infer(cells)
+    with edgekit.load(tiny.write_tiny_bundle(tmp_path / "half", depth_scale=0.5), precision="fp32") as predictor:
+        scaled = predictor.infer(cells)
+    assert np.allclose(scaled["depth"], 0.5 * plain["depth"], rtol=1e-6)
+    n = plain["normals"] * [1, 1, 2]  # z grows with the zoom
+    assert np.allclose(scaled["normals"], n / np.linalg.norm(n, axis=-1, keepdims=True), atol=1e-5)
+    assert (scaled["semantic"] == plain["semantic"]).all()
+
+
+def test_vectors_without_a_direction_face_the_camera():
+    """As the kind decodes them: opposite neighbours cancel out halfway."""
+    from edgekit.bundle.manifest import Output
+    from edgekit.runtime.placement import Placement
+    from edgekit.runtime.postprocess import Result, finish
+    from edgekit.tasks import Task, kind_of
+
+    task = Task("normals", "normals")
+    raw = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(np.float32)
+    raw[:, 1, 2] = 0
+    result = Result("normals", task, "normals", Output("n", "float32", (1, 3, 4, 6), "normals", "normals", 1))
+    found = finish(result, raw, Placement((4, 6), (4, 6), (4, 6)))
+    assert found[1, 2].tolist() == [0, 0, -1]
+    assert np.allclose(found, kind_of(task).decode(task, raw), atol=1e-6)
+
+
+def test_what_runs_is_said(tiny_bundle):
+    with edgekit.load(tiny_bundle, threads=1) as predictor:
+        said = predictor.describe()
+    assert said["precision"] == "int8" and said["lane"] == "onnxruntime" and said["threads"] == 1
+    assert said["size"] == [64, 96] and said["bundle"] == "tiny" and "onnxruntime" in said["runtime"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"backend": "tpu"}, "no backend 'tpu'"),
+        ({"lane": "warp"}, "does not read the lane 'warp'"),
+        ({"lane": "strong"}, "no fp32 artifact in the strong lane"),
+        ({"precision": "fp16"}, "no fp16 artifact"),
+    ],
+)
+def test_what_there_is_not(tiny_bundle, options, reason):
+    with pytest.raises(EdgekitError, match=reason):
+        edgekit.load(tiny_bundle, **options)
+
+
+def test_importing_edgekit_does_not_import_numpy():
+    import subprocess
+    import sys
+
+    code = "import sys, edgekit; assert 'numpy' not in sys.modules; edgekit.load; assert 'numpy' in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="unload"):
+        edgekit.unload  # noqa: B018

@@ -22,6 +22,18 @@ class OnnxRuntime(Backend):
     name = "onnxruntime"
     lanes = ("onnxruntime", "weak", "strong", "cache")
 
+    @classmethod
+    def choose(cls, bundle: Bundle, lane: str | None, precision: str | None, options: Options) -> Artifact:
+        artifact = super().choose(bundle, lane, precision, options)
+        by_the_builder = {"weak": ("fp16",), "cache": ("fp16", "int8")}.get(artifact.lane, ())
+        if artifact.precision in by_the_builder:
+            raise EdgekitError(
+                f"{artifact.precision} in the {artifact.lane} lane is TensorRT's doing: the file itself is fp32",
+                where=str(bundle.source),
+                fix=f"ask for fp32 in the {artifact.lane} lane, or for int8 in the onnxruntime lane",
+            )
+        return artifact
+
     def __init__(self, bundle: Bundle, artifact: Artifact, options: Options):
         onnxruntime = _onnxruntime()
         self.artifact = artifact

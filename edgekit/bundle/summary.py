@@ -1,0 +1,166 @@
+"""What a bundle holds, for people and as one JSON document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.bundle.bundle import Bundle
+from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.tasks import kind_of
+
+
+def document(bundle: Bundle) -> dict[str, Any]:
+    """Everything the tables show, ready for JSON."""
+    m = bundle.manifest
+    return {
+        "bundle": str(bundle.source),
+        "name": m.name,
+        "schema": m.schema,
+        "edgekit": m.edgekit,
+        "created": m.created,
+        "target": m.target,
+        "board": m.board,
+        "jetpack": m.jetpack,
+        "files": {name: {"bytes": (bundle.folder / name).stat().st_size, "sha256": h} for name, h in m.files.items()},
+        "student": vars(m.student),
+        "tasks": [{"name": t.name, "kind": t.kind, "classes": list(t.classes)} for t in m.tasks],
+        "preprocessing": vars(m.preprocessing),
+        "artifacts": [
+            {
+                "lane": a.lane,
+                "precision": a.precision,
+                "file": a.file,
+                "bytes": (bundle.folder / a.file).stat().st_size,
+                "opset": a.opset,
+                "input": vars(a.input),
+                "outputs": [vars(o) for o in a.outputs],
+                "profile": vars(a.profile) if a.profile else None,
+                "tensorrt": a.tensorrt,
+            }
+            for a in m.artifacts
+        ],
+        "golden": {"frames": m.golden.count, "source": m.golden.source, "tolerance": m.golden.tolerance},
+        "ranges": _ranges(m),
+        "parity": list(m.parity),
+        "metrics": m.metrics,
+        "quantization": m.quantization,
+        "provenance": m.provenance,
+    }
+
+
+def tables(bundle: Bundle) -> list[Any]:
+    """Rich renderables: what it is, its artifacts, its scores, its parity."""
+    out = [_about(bundle), _artifacts(bundle)]
+    if bundle.manifest.metrics:
+        out.append(_metrics(bundle.manifest))
+    if bundle.manifest.parity:
+        out.append(_parity(bundle.manifest))
+    return out
+
+
+def _ranges(manifest: Manifest) -> dict[str, Any] | None:
+    ranges = manifest.ranges
+    if ranges is None:
+        return None
+    counts = {"tensors": len(ranges.tensors), "unranged": list(ranges.unranged)}
+    return {"observer": ranges.observer, "frames": ranges.count, **counts}
+
+
+def _about(bundle: Bundle) -> Any:
+    from rich.table import Table
+
+    m, pre, ranges = bundle.manifest, bundle.manifest.preprocessing, _ranges(bundle.manifest)
+    where = ", ".join(filter(None, (m.board, m.jetpack and f"JetPack {m.jetpack}")))
+    scale = f", metric depth × {pre.depth_scale:g}" if pre.depth_scale != 1 else ""
+    facts = {
+        "made by": f"edgekit {m.edgekit}, {m.created}",
+        "target": f"{m.target}{f' ({where})' if where else ''}",
+        "student": f"{m.student.name}, width {m.student.width}, {m.student.parameters:,} parameters, "
+        f"{m.student.multiply_adds / 1e9:.2f} GMAC",
+        "tasks": "; ".join(f"{t.name} ({_what(t)})" for t in m.tasks),
+        "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}, rgb{scale}",
+        "golden": f"{m.golden.count} frames, {m.golden.source}",
+        "calibration": "none"
+        if ranges is None
+        else f"{ranges['tensors']} tensors by {ranges['observer']} over {ranges['frames']} frames"
+        + (f", {len(ranges['unranged'])} without a range" if ranges["unranged"] else ""),
+        "files": f"{len(m.files)}, {_bytes(bundle.size())}",
+    }
+    table = Table(title=f"bundle {m.name}", title_justify="left", show_header=False, box=None, pad_edge=False)
+    for name, fact in facts.items():
+        table.add_row(name, fact)
+    return table
+
+
+def _what(task: Any) -> str:
+    return f"{len(task.classes)} classes" if task.kind == "semantic" else " ".join(filter(None, (task.kind, task.unit)))
+
+
+def _artifacts(bundle: Bundle) -> Any:
+    from rich.table import Table
+
+    table = Table(title="artifacts", title_justify="left")
+    for column in ("lane", "precision", "file", "size", "opset", "input", "outputs", "TensorRT"):
+        table.add_column(column, justify="right" if column in ("size", "opset") else "left")
+    for a in bundle.manifest.artifacts:
+        table.add_row(
+            a.lane,
+            a.precision,
+            a.file,
+            _bytes((bundle.folder / a.file).stat().st_size),
+            str(a.opset),
+            f"{a.input.name} {'×'.join(map(str, a.input.shape))} {a.input.dtype}",
+            ", ".join(o.name for o in a.outputs),
+            _versions(a),
+        )
+    return table
+
+
+def _versions(artifact: Artifact) -> str:
+    if artifact.tensorrt is None:
+        return "-"
+    oldest, newest = artifact.tensorrt
+    return f"{oldest} to {newest}" if newest else f"from {oldest}"
+
+
+def _metrics(manifest: Manifest) -> Any:
+    """The headline of every task, per step of the export."""
+    from rich.table import Table
+
+    split = manifest.provenance.get("split")
+    table = Table(title=f"scores{f' on {split}' if split else ''}", title_justify="left")
+    table.add_column("step")
+    for task in manifest.tasks:
+        table.add_column(f"{task.name} {kind_of(task).headline}", justify="right")
+    for step, scores in manifest.metrics.items():
+        values = [scores.get(t.name, {}).get(kind_of(t).headline) if isinstance(scores, dict) else None
+                  for t in manifest.tasks]  # fmt: skip
+        table.add_row(step, *(f"{v:.4f}" if isinstance(v, (int, float)) else "-" for v in values))
+    return table
+
+
+def _parity(manifest: Manifest) -> Any:
+    from rich.table import Table
+
+    table = Table(title="parity", title_justify="left")
+    columns = ("step", "task", "metric", "value", "limit", "holds")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("value", "limit") else "left")
+    for row in manifest.parity:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

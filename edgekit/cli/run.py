@@ -1,0 +1,105 @@
+"""`edgekit run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.options import backend_options, bundle_argument
+from edgekit.cli.output import json_option, print_json
+
+
+@click.command(epilog="Example: edgekit run bundles/uav.tar --input flight.mp4 --output overlay.mp4")
+@bundle_argument
+@click.option(
+    "--input",
+    "given",
+    required=True,
+    metavar="WHAT",
+    help="A photograph, a folder of them, a video, a camera's index (0), a stream's URL, csi://0 on a Jetson, or a "
+    "GStreamer pipeline that ends in an appsink.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR|VIDEO",
+    help="Where overlays go; without it none are made.",
+)
+@click.option(
+    "--task", "tasks", multiple=True, metavar="NAME", help="What to paint; repeatable. Default: the first task."
+)
+@click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@backend_options
+@json_option
+def command(
+    bundle: Path,
+    given: str,
+    output: Path | None,
+    tasks: tuple[str, ...],
+    limit: int | None,
+    backend: str | None,
+    lane: str | None,
+    precision: str | None,
+    threads: int | None,
+    engine: Path | None,
+    as_json: bool,
+) -> None:
+    """Run BUNDLE over photographs, a video or a camera, and paint what it sees over every frame.
+
+    Overlays have the frame's own size. A camera's frames that arrive while another is being worked on are dropped, so
+    that what is shown is never old; Ctrl-C ends it.
+    """
+    from edgekit.bundle.bundle import open_bundle
+    from edgekit.frames.video import open_input
+    from edgekit.runtime.load import load
+    from edgekit.runtime.run import open_output, run
+
+    opened = open_bundle(bundle)
+    names = list(dict.fromkeys(tasks)) or [opened.manifest.tasks[0].name]
+    with ExitStack() as stack:
+        predictor = stack.enter_context(load(opened, backend, precision, threads, names, lane=lane, engine=engine))
+        source = open_input(given)
+        stack.callback(source.close)
+        sink = stack.enter_context(open_output(output, source)) if output else None
+        progress = stack.enter_context(_progress(f"running {opened.manifest.name}", limit or source.count))
+        painted = [task for task in opened.manifest.tasks if task.name in names]
+        report = run(predictor, source, painted, sink, limit=limit, progress=progress)
+        described = predictor.describe()
+    if as_json:
+        print_json({**report, "output": str(output) if output else None, "ran": described})
+    else:
+        click.echo("\n".join(_lines(report, described, output)))
+
+
+def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> Iterator[str]:
+    what = f"{ran['lane']}/{ran['precision']} by {ran['runtime']} on {ran['device']}, {ran['threads']} thread(s)"
+    yield f"frames    {report['frames']} in {report['seconds']:.1f} s" + (
+        f", {report['fps']:.1f} fps" if report["fps"] else ""
+    )
+    for name, key in (("predict", "predict_ms"), ("latency", "latency_ms")):
+        if times := report[key]:
+            yield f"{name}   {times['p50']:.1f} ms (p50), {times['p95']:.1f} (p95), {times['max']:.1f} (max)"
+    if report["dropped"]:
+        yield f"dropped   {report['dropped']} stale frames"
+    yield f"ran       {what}"
+    if output:
+        yield f"output    {output}"
+
+
+@contextmanager
+def _progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """A bar on stderr, or a spinner where no end is known."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TextColumn("{task.fields[note]}"), TimeRemainingColumn(), console=Console(file=sys.stderr)
+    ) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda done, note: bar.update(task, completed=done, note=note)

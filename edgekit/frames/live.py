@@ -1,0 +1,79 @@
+"""Live frames without lag: a thread reads all of them, and whoever is slower gets the newest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.shot import Shot
+
+
+class Newest:
+    """Keeps the newest frame of a camera. Iterating gives each frame at most once, and ends when the camera does.
+
+    ``read`` waits for the next frame, (H, W, 3) uint8, and returns None when there are no more. ``dropped`` counts
+    frames that were replaced before anyone asked. EdgekitError from ``__next__`` after ``patience`` seconds without a
+    frame; what ``read`` raises comes out there too.
+    """
+
+    def __init__(self, read: Callable[[], np.ndarray | None], *, colour: str = "bgr", patience: float = 10.0):
+        self._read, self._colour, self._patience = read, colour, patience
+        self._changed = threading.Condition()
+        self._newest: Shot | None = None
+        self._error: BaseException | None = None
+        self._ended = self._stop = False
+        self.captured = self.dropped = 0
+        self._thread = threading.Thread(target=self._grab, name="grab frames", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Newest:
+        return self
+
+    def __next__(self) -> Shot:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._newest or self._ended, self._patience):
+                raise EdgekitError(
+                    f"the camera has given no frame for {self._patience:g} seconds",
+                    fix="check that it is connected and that no other program uses it",
+                )
+            if self._newest is None:
+                if self._error:
+                    raise self._error
+                raise StopIteration
+            shot, self._newest = self._newest, None
+            return shot
+
+    def _grab(self) -> None:
+        try:
+            while not self._stop:
+                image = self._read()
+                now = time.perf_counter()
+                if image is None:
+                    break
+                with self._changed:
+                    self.dropped += self._newest is not None
+                    self._newest = Shot(image, self._colour, f"{self.captured:06d}", now)
+                    self.captured += 1
+                    self._changed.notify()
+        except BaseException as error:  # handed to the thread that asks for frames
+            self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Stop reading. Waits for the frame that is being read, but not for a camera that hangs."""
+        self._stop = True
+        self._thread.join(timeout=2.0)
+
+    def __enter__(self) -> Newest:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

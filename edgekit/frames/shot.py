@@ -1,0 +1,68 @@
+"""A frame on its way through the device, and the photographs among its sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_rgb
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """``image`` (H, W, 3) uint8 in the order ``colour``; ``captured`` on the clock of ``time.perf_counter``."""
+
+    image: np.ndarray
+    colour: str
+    name: str
+    captured: float
+
+    def rgb(self) -> np.ndarray:
+        """The image as rgb, a view where it is not."""
+        return self.image if self.colour == "rgb" else self.image[..., ::-1]
+
+
+class Photographs:
+    """One photograph, or those of a folder in the order of their names.
+
+    EdgekitError for a folder without any; when its turn comes, for one that cannot be read.
+    """
+
+    live = False
+
+    def __init__(self, path: Path):
+        self._files = [path]
+        if path.is_dir():
+            self._files = sorted(f for f in path.iterdir() if _is_photograph(f))
+            if not self._files:
+                raise EdgekitError(
+                    "the folder has no photographs",
+                    where=str(path),
+                    fix=f"give a folder with files that end in {', '.join(PHOTO_SUFFIXES)}",
+                )
+        self.count: int | None = len(self._files)
+        self.rate: float | None = None
+        self.dropped = 0
+
+    def __iter__(self) -> Iterator[Shot]:
+        stems = [f.stem for f in self._files]
+        for file in self._files:
+            # a.jpg and a.png are two frames, and must not overwrite each other's results
+            name = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "_")
+            image = read_rgb(file)
+            yield Shot(image, "rgb", name, time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing is open in between."""
+
+
+def _is_photograph(file: Path) -> bool:
+    """By its name; hidden files are other systems' notes about their neighbours."""
+    return file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".") and file.is_file()

@@ -1,0 +1,81 @@
+"""Results painted over their frame, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from edgekit.runtime.legend import badge, legend
+from edgekit.tasks import Task, kind_of
+
+_DECIDED, _MEASURED = 0.5, 0.7  # strength of a class's colours over the frame, and of a distance's or direction's
+_LEAST_SIDE = 180  # pixels; a smaller picture has no room for a legend
+
+
+def overlay(frame: np.ndarray, task: Task, result: np.ndarray, note: str = "") -> np.ndarray:
+    """``frame`` (H, W, 3) uint8 rgb under the colours of a native map of the same size, with a legend: the same shape.
+
+    Borders between classes are drawn in full colour. ``note`` is written in the top left corner.
+    """
+    colours = kind_of(task).picture(task, result)
+    if task.kind in ("semantic", "binary"):
+        picture = _blend(frame, colours, _DECIDED)
+        _draw_borders(picture, result, colours)
+    else:
+        # over grey: the frame's own colours would be read as distances
+        picture = _blend(_grey(frame), colours, _MEASURED)
+    if min(picture.shape[:2]) >= _LEAST_SIDE:
+        _paste(picture, legend(task, result, _letters(picture)), bottom=True)
+        if note:
+            _paste(picture, badge(note, _letters(picture)), bottom=False)
+    return picture
+
+
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one height in a row."""
+    return pictures[0] if len(pictures) == 1 else np.concatenate(list(pictures), axis=1)
+
+
+def _blend(frame: np.ndarray, colours: np.ndarray, strength: float) -> np.ndarray:
+    """frame · (1 − strength) + colours · strength, in integers; the frame may be grey, (H, W, 1)."""
+    share = round(256 * strength)
+    mixed = colours.astype(np.uint16) * share
+    mixed += frame.astype(np.uint16) * (256 - share)
+    mixed >>= 8
+    return mixed.astype(np.uint8)
+
+
+def _grey(frame: np.ndarray) -> np.ndarray:
+    """Its brightness, (H, W, 1) uint8, by Rec. 601."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).convert("L"))[..., None]
+
+
+def _draw_borders(picture: np.ndarray, classes: np.ndarray, colours: np.ndarray) -> None:
+    """The last pixels of a class before another, in the class's own full colour."""
+    width = max(1, round(min(classes.shape) / 500))
+    border = np.zeros(classes.shape, bool)
+    for shift in range(1, width + 1):
+        across, down = classes[:, shift:] != classes[:, :-shift], classes[shift:] != classes[:-shift]
+        border[:, shift:] |= across
+        border[:, :-shift] |= across
+        border[shift:] |= down
+        border[:-shift] |= down
+    picture[border] = colours[border]
+
+
+def _letters(picture: np.ndarray) -> int:
+    """Font size for a picture."""
+    return int(np.clip(min(picture.shape[:2]) / 32, 10, 64))
+
+
+def _paste(picture: np.ndarray, panel: np.ndarray, *, bottom: bool) -> None:
+    """A panel (h, w, 4) uint8 rgba into the left corner, with a margin; cut off where the picture is smaller."""
+    margin = max(4, min(picture.shape[:2]) // 60)
+    height, width = (min(p, s - 2 * margin) for p, s in zip(panel.shape[:2], picture.shape[:2], strict=True))
+    top = picture.shape[0] - margin - height if bottom else margin
+    part = picture[top : top + height, margin : margin + width]
+    panel = panel[:height, :width].astype(np.uint16)
+    cover = panel[..., 3:]
+    part[:] = ((part * (255 - cover) + panel[..., :3] * cover) // 255).astype(np.uint8)

@@ -1,0 +1,141 @@
+"""Running a Predictor over photographs, a video or a camera: overlays, rate and latency."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import atomic_write
+from edgekit.frames.shot import Shot
+from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
+from edgekit.runtime.overlay import overlay, side_by_side
+from edgekit.runtime.predictor import Predictor
+from edgekit.tasks import Task
+
+_JPEG_QUALITY = 92
+_RATE_FRAMES = 30  # the rate that is shown is that of the last so many frames
+_USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
+
+
+class FrameSource(Protocol):
+    """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known."""
+
+    live: bool
+    count: int | None
+    rate: float | None
+    dropped: int
+
+    def __iter__(self) -> Iterable[Shot]: ...
+
+    def close(self) -> None: ...
+
+
+class FolderWriter:
+    """Pictures as JPEG files of their frames' names."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def __enter__(self) -> FolderWriter:
+        return self
+
+    def write(self, picture: np.ndarray, name: str) -> None:
+        with atomic_write(self._folder / f"{name}.jpg") as part:
+            Image.fromarray(picture).save(part, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+
+    def __exit__(self, *_: object) -> None:
+        """Every picture is whole already."""
+
+
+class VideoFile(VideoWriter):
+    """Pictures as the frames of a video; names are not needed."""
+
+    def write(self, picture: np.ndarray, name: str = "") -> None:
+        super().write(picture)
+
+
+def open_output(path: Path, source: FrameSource) -> FolderWriter | VideoFile:
+    """Where overlays go: a video where ``path`` ends like one, else a folder. EdgekitError where it is impossible."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoFile(path, source.rate or _USUAL_RATE)
+    if path.exists() and not path.is_dir():
+        raise EdgekitError(
+            "the output exists and is no folder",
+            where=str(path),
+            fix=f"give a folder, or a name that ends in {', '.join(VIDEO_SUFFIXES)}",
+        )
+    return FolderWriter(path)
+
+
+def run(
+    predictor: Predictor,
+    source: FrameSource,
+    tasks: Sequence[Task],
+    output: FolderWriter | VideoFile | None = None,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, str], None] = lambda done, note: None,
+) -> dict[str, Any]:
+    """Predict every frame of ``source``, paint ``tasks`` over it, and say how fast that was.
+
+    ``limit`` frames at most. ``progress(done, note)`` after each. An interrupt ends a live source as if it had ended.
+
+    Returns frames, seconds, fps, dropped, and in milliseconds ``predict_ms`` (frame in memory → maps) and, for a live
+    source, ``latency_ms`` (captured → maps), each with p50, p95 and max.
+    """
+    began = time.perf_counter()
+    predicting: list[float] = []
+    latency: list[float] = []
+    finished: deque[float] = deque(maxlen=_RATE_FRAMES + 1)
+    try:
+        for shot in source:
+            start = time.perf_counter()
+            maps = predictor.infer(shot.image, shot.colour)
+            now = time.perf_counter()
+            predicting.append(now - start)
+            latency.append(now - shot.captured)
+            finished.append(now)
+            note = _note(finished, predicting[-1], latency[-1] if source.live else None)
+            if output is not None:
+                rgb = shot.rgb()
+                output.write(side_by_side([overlay(rgb, task, maps[task.name], note) for task in tasks]), shot.name)
+            progress(len(predicting), note)
+            if limit and len(predicting) >= limit:
+                break
+    except KeyboardInterrupt:
+        if not source.live:
+            raise
+    seconds = time.perf_counter() - began
+    return {
+        "frames": len(predicting),
+        "seconds": round(seconds, 3),
+        "fps": round(len(predicting) / seconds, 2) if predicting else None,
+        "dropped": source.dropped,
+        "predict_ms": _spread(predicting),
+        "latency_ms": _spread(latency) if source.live else None,
+    }
+
+
+def _note(finished: deque[float], predicting: float, latency: float | None) -> str:
+    """Rate and time of the last frames, as the overlay and the progress bar show them."""
+    parts = []
+    if len(finished) > 1:
+        parts.append(f"{(len(finished) - 1) / (finished[-1] - finished[0]):.1f} fps")
+    parts.append(f"{1e3 * predicting:.0f} ms")
+    if latency is not None:
+        parts.append(f"latency {1e3 * latency:.0f} ms")
+    return "   ".join(parts)
+
+
+def _spread(seconds: list[float]) -> dict[str, float] | None:
+    if not seconds:
+        return None
+    p50, p95 = np.percentile(seconds, [50, 95])
+    return {"p50": round(1e3 * p50, 2), "p95": round(1e3 * p95, 2), "max": round(1e3 * max(seconds), 2)}

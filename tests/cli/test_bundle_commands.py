@@ -1,0 +1,147 @@
+"""`edgekit bundle`, `edgekit verify` and `edgekit run`: what they print, write and exit with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.cli.main import main
+from edgekit.frames.images import read_rgb, write_png
+
+
+@pytest.fixture
+def bundle(tiny_bundle, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+def document(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def spoil_tolerance(bundle: Path) -> None:
+    text = (bundle / "manifest.json").read_text()
+    whole = json.loads(text)
+    whole["golden"]["tolerance"]["onnxruntime/int8"]["depth_depth"]["error"] = 1e-9
+    (bundle / "manifest.json").write_text(json.dumps(whole))
+
+
+def test_inspect(bundle, capsys):
+    assert main(["bundle", "inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    for part in ("bundle tiny", "64×96, letterbox", "3 classes", "int8.onnx", "8.5 to 10", "semantic miou", "12.0000"):
+        assert part in out
+    assert main(["bundle", "inspect", str(bundle), "--json"]) == 0
+    said = document(capsys)
+    assert [(a["lane"], a["precision"]) for a in said["artifacts"]][:2] == [
+        ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+    ]
+    assert said["files"]["fp32.onnx"]["bytes"] == (bundle / "fp32.onnx").stat().st_size
+    assert said["preprocessing"]["size"] == [64, 96] and said["tasks"][0]["classes"] == ["red", "green", "blue"]
+
+
+def test_verify_of_a_bundle_is_about_its_files(bundle, capsys):
+    spoil_tolerance(bundle)  # what a runtime answers is another question
+    assert main(["bundle", "verify", str(bundle)]) == 0
+    assert "is whole" in capsys.readouterr().out
+    assert main(["bundle", "verify", str(bundle), "--json"]) == 0
+    assert document(capsys)["files"] == 4
+    (bundle / "golden.npz").unlink()
+    assert main(["bundle", "verify", str(bundle)]) == 2
+    assert "golden.npz" in capsys.readouterr().err
+
+
+def test_verify_replays_every_precision(bundle, capsys):
+    assert main(["verify", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert "onnxruntime/int8" in out and "onnxruntime/fp32" in out and "all outputs hold" in out
+    assert main(["verify", str(bundle), "--lane", "cache", "--threads", "1", "--json"]) == 0
+    said = document(capsys)
+    assert said["holds"] and said["ran"][0]["threads"] == 1
+    assert {c["artifact"] for c in said["checks"]} == {"cache/fp32"}
+
+
+def test_a_miss_exits_with_1_after_the_whole_table(bundle, capsys):
+    spoil_tolerance(bundle)
+    assert main(["verify", str(bundle), "--precision", "fp32"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(bundle)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("MISSES") == 1 and "1 of 8 outputs miss" in out
+    assert main(["verify", str(bundle), "--json"]) == 1
+    said = document(capsys)
+    assert [c["output"] for c in said["checks"] if not c["holds"]] == ["depth_depth"]
+
+
+def test_run_paints_photographs(bundle, tmp_path, capsys):
+    frame = np.random.default_rng(0).integers(0, 256, (190, 210, 3), dtype=np.uint8)
+    write_png(tmp_path / "in" / "a.png", frame)
+    write_png(tmp_path / "in" / "b.png", frame)
+    arguments = ["run", str(bundle), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert "2 in" in captured.out and "fps" in captured.out and "onnxruntime/int8" in captured.out
+    assert "running tiny" in captured.err
+    assert read_rgb(tmp_path / "out" / "a.jpg").shape == frame.shape
+    assert main([*arguments, "--task", "normals", "--task", "depth", "--frames", "1", "--json"]) == 0
+    said = document(capsys)
+    assert said["frames"] == 1 and said["ran"]["outputs"] == ["normals", "depth"]
+    assert read_rgb(tmp_path / "out" / "a.jpg").shape == (190, 420, 3)
+
+
+def test_run_without_an_output_measures(bundle, tmp_path, capsys):
+    write_png(tmp_path / "a.png", np.zeros((10, 10, 3), np.uint8))
+    assert main(["run", str(bundle), "--input", str(tmp_path / "a.png"), "--json"]) == 0
+    assert document(capsys)["output"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--input", "nowhere.mp4"], "there is no"),
+        (["--input", ".", "--task", "sky"], "no output 'sky'"),
+        (["--input", ".", "--precision", "fp16"], "no fp16 artifact"),
+        (["--input", ".", "--backend", "tpu"], "no backend"),
+        (["--input", "."], "no photographs"),
+        ([], "--input"),
+    ],
+)
+def test_run_says_what_is_wrong(bundle, tmp_path, more, reason, capsys, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["run", str(bundle), *more]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
+    """On a device: neither torch and onnx, nor OpenCV, which only videos and cameras need."""
+    write_png(tmp_path / "a.png", np.zeros((10, 10, 3), np.uint8))
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'cv2'): sys.modules[name] = None\n"
+        "from edgekit.cli.main import main\n"
+        f"assert main(['verify', {str(bundle)!r}]) == 0\n"
+        f"assert main(['bundle', 'inspect', {str(bundle)!r}]) == 0\n"
+        f"sys.exit(main(['run', {str(bundle)!r}, '--input', {str(tmp_path / 'a.png')!r}, '--output', {str(tmp_path)!r}]"
+        "))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("missing", ["onnxruntime", "cv2"])
+def test_a_missing_runtime_is_named(bundle, tmp_path, missing):
+    (tmp_path / "film.mp4").write_bytes(b"")
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from edgekit.cli.main import main\n"
+        f"sys.exit(main(['run', {str(bundle)!r}, '--input', {str(tmp_path / 'film.mp4')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "pip install" in done.stderr and "Traceback" not in done.stderr

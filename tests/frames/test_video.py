@@ -1,0 +1,186 @@
+"""Photographs, videos and cameras as sources of frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.errors import EdgekitError
+from edgekit.frames import video
+from edgekit.frames.images import write_png
+from edgekit.frames.shot import Photographs
+from edgekit.frames.video import Camera, EndsEarly, Video, VideoWriter, csi_pipeline, open_input
+
+cv2 = pytest.importorskip("cv2")
+
+
+def picture(value: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    out = np.zeros((*size, 3), np.uint8)
+    out[..., 0] = value  # red
+    return out
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    with VideoWriter(tmp_path / "film.avi", 10) as writer:
+        for i in range(20):
+            writer.write(picture(10 * i))
+    return tmp_path / "film.avi"
+
+
+def test_what_is_written_is_read_again(film):
+    source = open_input(str(film))
+    assert isinstance(source, Video) and not source.live
+    assert (source.count, source.rate) == (20, 10)
+    shots = list(source)
+    source.close()
+    assert [s.name for s in shots] == [f"{i:06d}" for i in range(20)]
+    for i, shot in enumerate(shots):
+        assert shot.colour == "bgr" and shot.rgb().shape == (48, 64, 3)
+        red, green, blue = shot.rgb().reshape(-1, 3).mean(0)
+        assert abs(red - 10 * i) < 6 and green < 6 and blue < 6  # JPEG within the film
+
+
+def test_a_film_that_ends_early_gives_its_frames_first(tmp_path):
+    film = tmp_path / "noise.avi"  # incompressible: most of the file is frames
+    with VideoWriter(film, 10) as writer:
+        for i in range(20):
+            writer.write(np.random.default_rng(i).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    content = film.read_bytes()
+    film.write_bytes(content[: len(content) // 2])
+    source = Video(film)
+    seen = []
+    with pytest.raises(EndsEarly, match="of 20 frames") as error:
+        seen.extend(source)
+    source.close()
+    assert 0 < len(seen) < 18 and str(film) in error.value.where
+
+
+def test_what_is_no_film(tmp_path):
+    for content in (b"", b"text\n" * 1000):
+        (tmp_path / "x.mp4").write_bytes(content)
+        with pytest.raises(EdgekitError, match="cannot be opened"):
+            open_input(str(tmp_path / "x.mp4"))
+
+
+def test_a_written_film_is_whole_or_absent(tmp_path):
+    path = tmp_path / "new" / "film.avi"
+    with pytest.raises(RuntimeError), VideoWriter(path, 10) as writer:
+        writer.write(picture(1))
+        raise RuntimeError("killed")
+    assert not path.exists() and list(path.parent.iterdir()) == []
+    with pytest.raises(EndsEarly), VideoWriter(path, 10) as writer:
+        writer.write(picture(1))
+        raise EndsEarly("the source was cut")
+    assert len(list(Video(path))) == 1
+    with pytest.raises(EdgekitError, match="no frame to write"), VideoWriter(tmp_path / "none.avi", 10):
+        pass
+    assert not (tmp_path / "none.avi").exists()
+
+
+def test_frames_of_two_sizes_make_no_film(tmp_path):
+    with pytest.raises(EdgekitError, match="32×32 after ones of 64×48"), VideoWriter(tmp_path / "f.avi", 10) as writer:
+        writer.write(picture(1))
+        writer.write(picture(1, (32, 32)))
+
+
+def test_kinds_of_film_that_cannot_be_written(tmp_path):
+    with pytest.raises(EdgekitError, match="no video that can be written"):
+        VideoWriter(tmp_path / "film.webm", 10)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EdgekitError, match="cannot write"), VideoWriter(tmp_path / "file" / "film.avi", 10):
+        pass
+
+
+def test_a_folder_of_photographs_in_order(tmp_path):
+    for name in ("b.png", "a.png", "a.bmp", ".hidden.png"):
+        write_png(tmp_path / name, picture(len(name)))
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "folder.png").mkdir()
+    source = open_input(str(tmp_path))
+    assert isinstance(source, Photographs) and source.count == 3
+    assert [s.name for s in source] == ["a_bmp", "a_png", "b"]
+    single = open_input(str(tmp_path / "b.png"))
+    assert [(s.name, s.colour, s.image.shape) for s in single] == [("b", "rgb", (48, 64, 3))]
+
+
+def test_a_folder_without_any(tmp_path):
+    with pytest.raises(EdgekitError, match="no photographs"):
+        open_input(str(tmp_path))
+    with pytest.raises(EdgekitError, match="there is no"):
+        open_input(str(tmp_path / "nowhere"))
+
+
+def test_a_damaged_photograph_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(EdgekitError) as error:
+        list(open_input(str(tmp_path)))
+    assert "a.png" in error.value.where
+
+
+def test_a_camera_that_is_not_there():
+    with pytest.raises(EdgekitError, match="camera '87' cannot be opened"):
+        open_input("87")
+
+
+class FakeCapture:
+    def __init__(self, frames: int):
+        self._left = frames
+        self.released = False
+
+    def set(self, *_): ...
+
+    def get(self, _) -> float:
+        return 30.0
+
+    def read(self):
+        self._left -= 1
+        return (True, np.zeros((4, 4, 3), np.uint8)) if self._left >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera_gives_its_frames_and_lets_go(monkeypatch):
+    capture = FakeCapture(3)
+    monkeypatch.setattr(video, "_open", lambda *_: capture)
+    camera = open_input("0")
+    assert isinstance(camera, Camera) and camera.live and camera.count is None and camera.rate == 30
+    seen = list(camera)
+    camera.close()
+    assert len(seen) + camera.dropped == 3 and capture.released
+
+
+def test_a_camera_without_frames(monkeypatch):
+    monkeypatch.setattr(video, "_open", lambda *_: FakeCapture(0))
+    with pytest.raises(EdgekitError, match="gives no frame"):
+        list(open_input("/dev/video0"))
+
+
+@pytest.mark.parametrize("text", ["csi://0", "csi://1?width=1280&height=720&fps=60", "videotestsrc ! appsink"])
+def test_gstreamer_is_asked_for_what_opencv_has_not(text, monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "Video I/O:\n    GStreamer:                   NO\n")
+    with pytest.raises(EdgekitError, match="without GStreamer") as error:
+        open_input(text)
+    assert "system-site-packages" in error.value.fix
+
+
+def test_with_gstreamer_the_pipeline_is_opened(monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.20.3)\n")
+    asked = []
+    monkeypatch.setattr(video, "_open", lambda _, *what: asked.append(what) or FakeCapture(1))
+    list(open_input("csi://1?width=1280&height=720&fps=60"))
+    ((pipeline, api),) = asked
+    assert api == cv2.CAP_GSTREAMER
+    assert "sensor-id=1 " in pipeline and "width=1280,height=720,framerate=60/1" in pipeline
+    assert pipeline.endswith("appsink drop=true max-buffers=1 sync=false")
+
+
+@pytest.mark.parametrize(
+    "text", ["csi://", "csi://x", "csi://0?width=0", "csi://0?with=3", "csi://0?fps=3;rm", "csi:0"]
+)
+def test_what_is_no_jetson_camera(text):
+    with pytest.raises(EdgekitError, match="is no camera"):
+        csi_pipeline(text)

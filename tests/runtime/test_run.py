@@ -1,0 +1,135 @@
+"""Running over sources of frames: what is written, what is counted, what is dropped."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_rgb, write_png
+from edgekit.frames.live import Newest
+from edgekit.frames.shot import Photographs
+from edgekit.runtime.run import open_output, run
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    for i in range(3):
+        write_png(
+            tmp_path / "in" / f"p{i}.png", np.random.default_rng(i).integers(0, 256, (200, 250, 3), dtype=np.uint8)
+        )
+    return tmp_path / "in"
+
+
+def test_overlays_of_photographs(tiny_bundle, photographs, tmp_path):
+    seen = []
+    with edgekit.load(tiny_bundle, outputs=["semantic", "depth"]) as predictor:
+        source = Photographs(photographs)
+        with open_output(tmp_path / "out", source) as output:
+            report = run(
+                predictor, source, predictor.tasks[:2], output, progress=lambda done, note: seen.append((done, note))
+            )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["p0.jpg", "p1.jpg", "p2.jpg"]
+    assert read_rgb(tmp_path / "out" / "p0.jpg").shape == (200, 500, 3)  # two tasks side by side
+    assert report["frames"] == 3 and report["dropped"] == 0 and report["latency_ms"] is None
+    assert 0 < report["predict_ms"]["p50"] <= report["predict_ms"]["p95"] <= report["predict_ms"]["max"]
+    assert [done for done, _ in seen] == [1, 2, 3] and "fps" in seen[-1][1] and "ms" in seen[0][1]
+
+
+def test_a_limit(tiny_bundle, photographs):
+    with edgekit.load(tiny_bundle) as predictor:
+        assert run(predictor, Photographs(photographs), [], limit=2)["frames"] == 2
+
+
+def test_an_output_in_the_way(photographs, tmp_path, tiny_bundle):
+    (tmp_path / "file").write_text("")
+    source = Photographs(photographs)
+    with pytest.raises(EdgekitError, match="is no folder"):
+        open_output(tmp_path / "file", source)
+    with edgekit.load(tiny_bundle) as predictor, pytest.raises(EdgekitError, match="cannot write"):
+        run(predictor, source, predictor.tasks[:1], open_output(tmp_path / "file" / "x", source))
+
+
+class SlowPredictor:
+    """Notes which frames it is given, and lets the camera run on meanwhile."""
+
+    def __init__(self, camera):
+        self.camera, self.seen = camera, []
+
+    def infer(self, image: np.ndarray, colour: str) -> dict[str, np.ndarray]:
+        self.seen.append((int(image[0, 0, 0]), time.perf_counter()))
+        target = self.camera.given + 10
+        while self.camera.given < target and not self.camera.ended:
+            time.sleep(0.001)
+        return {}
+
+
+class FastCamera:
+    """100 frames, one each millisecond or slower."""
+
+    live, count, rate = True, None, None
+
+    def __init__(self):
+        self.given, self.ended = 0, False
+        self._newest = Newest(self._read)
+
+    def _read(self) -> np.ndarray | None:
+        time.sleep(0.001)
+        if self.given == 100:
+            self.ended = True
+            return None
+        self.given += 1
+        return np.full((2, 2, 3), self.given, np.uint8)
+
+    @property
+    def dropped(self) -> int:
+        return self._newest.dropped
+
+    def __iter__(self):
+        return iter(self._newest)
+
+    def close(self) -> None:
+        self._newest.close()
+
+
+def test_live_frames_never_lag():
+    """The predictor takes as long as ten frames: it is given about every tenth, never one that was superseded."""
+    camera = FastCamera()
+    predictor = SlowPredictor(camera)
+    report = run(predictor, camera, [])
+    camera.close()
+    numbers = [n for n, _ in predictor.seen]
+    assert all(b - a >= 9 for a, b in itertools.pairwise(numbers[:-1]))  # one frame may be on its way
+    assert report["frames"] == len(numbers) <= 12
+    assert report["frames"] + report["dropped"] == 100
+    assert numbers[-1] == 100  # the newest there was
+    assert report["latency_ms"]["p50"] > 0
+
+
+def test_an_interrupt_ends_a_live_source_and_not_a_film(tiny_bundle):
+    class Interrupted:
+        count = rate = None
+        dropped = 0
+
+        def __init__(self, live: bool):
+            self.live = live
+
+        def __iter__(self):
+            raise KeyboardInterrupt
+            yield
+
+    with edgekit.load(tiny_bundle) as predictor:
+        assert run(predictor, Interrupted(True), [])["frames"] == 0
+        with pytest.raises(KeyboardInterrupt):
+            run(predictor, Interrupted(False), [])
+
+
+def test_threads_of_a_source_end_with_it():
+    camera = FastCamera()
+    camera.close()
+    assert not any(t.name == "grab frames" and t.is_alive() for t in threading.enumerate())
