@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.bundle.bundle import Bundle
 from edgekit.bundle.manifest import Artifact, Manifest
-from edgekit.tasks import kind_of
+from edgekit.tasks import Task, kind_of
 
 
 def document(bundle: Bundle) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _about(bundle: Bundle) -> Any:
     return table
 
 
-def _what(task: Any) -> str:
+def _what(task: Task) -> str:
     return f"{len(task.classes)} classes" if task.kind == "semantic" else " ".join(filter(None, (task.kind, task.unit)))
 
 
@@ -133,10 +133,15 @@ def _metrics(manifest: Manifest) -> Any:
     for task in manifest.tasks:
         table.add_column(f"{task.name} {kind_of(task).headline}", justify="right")
     for step, scores in manifest.metrics.items():
-        values = [scores.get(t.name, {}).get(kind_of(t).headline) if isinstance(scores, dict) else None
-                  for t in manifest.tasks]  # fmt: skip
+        values = [_headline(scores, task) for task in manifest.tasks]
         table.add_row(step, *(f"{v:.4f}" if isinstance(v, (int, float)) else "-" for v in values))
     return table
+
+
+def _headline(scores: Any, task: Task) -> Any:
+    """None where the export, which may write what it likes here, has no score of the task."""
+    own = scores.get(task.name) if isinstance(scores, dict) else None
+    return own.get(kind_of(task).headline) if isinstance(own, dict) else None
 
 
 def _parity(manifest: Manifest) -> Any:

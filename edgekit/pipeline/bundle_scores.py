@@ -28,10 +28,12 @@ def open_bench(bundle: Bundle, recipe: Path | None, root: Path) -> Workbench:
     EdgekitError where that run is not here and no recipe is given.
     """
     if recipe is None:
-        recipe = root / str(bundle.manifest.provenance.get("run") or "")
-        if not (recipe / "run.json").is_file():
+        run = bundle.manifest.provenance.get("run")
+        recipe = root / Path(str(run)).name  # a bundle cannot point elsewhere
+        if not run or not (recipe / "run.json").is_file():
+            missing = f"the run of which this bundle was made is not here ({recipe})"
             raise EdgekitError(
-                f"the run of which this bundle was made is not here ({recipe})",
+                missing if run else "the bundle names no run of which it was made",
                 where=str(bundle.source),
                 fix="name a recipe or a run with --recipe, on whose data the bundle is to be scored",
             )

@@ -46,6 +46,16 @@ def test_inspect(bundle, capsys):
     assert said["preprocessing"]["size"] == [64, 96] and said["tasks"][0]["classes"] == ["red", "green", "blue"]
 
 
+def test_inspect_shows_what_it_can_of_unusual_metrics(bundle, capsys):
+    whole = json.loads((bundle / "manifest.json").read_text())
+    whole["metrics"] = {"a": 3, "b": {"semantic": None, "depth": {"absrel": 0.25}}, "c": {}}
+    whole["parity"] = [{"step": "fused", "value": 0.5, "holds": False}]
+    (bundle / "manifest.json").write_text(json.dumps(whole))
+    assert main(["bundle", "inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert "0.2500" in out and "fused" in out and "NO" in out
+
+
 def test_verify_of_a_bundle_is_about_its_files(bundle, capsys):
     spoil_tolerance(bundle)  # what a runtime answers is another question
     assert main(["bundle", "verify", str(bundle)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,12 @@ def test_the_command(tiny_bundle, recipe, tmp_path, capsys, monkeypatch):
     assert main([*arguments, "--precision", "fp32", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["scores"]) == 1
     assert main(["evaluate", str(tiny_bundle)]) == 2
-    assert "is not here" in capsys.readouterr().err
+    assert "names no run" in capsys.readouterr().err
+    text = (tiny_bundle / "manifest.json").read_text()
+    told = shutil.copytree(tiny_bundle, tmp_path / "told")
+    (told / "manifest.json").write_text(text.replace('"provenance": {', '"provenance": {"run": "tiny-123",'))
+    assert main(["evaluate", str(told)]) == 2
+    assert "is not here (runs/tiny-123)" in capsys.readouterr().err
     assert main([*arguments, "--split", "nope"]) == 2
     assert "no split 'nope'" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path), "--precision", "int8"]) == 2
