@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +21,7 @@ settings.register_profile("edgekit", deadline=None)
 settings.load_profile("edgekit")
 
 REPOSITORY = Path(__file__).parents[1]
+FAKES = Path(__file__).parent / "fakes"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,17 +57,65 @@ def tiny_bundle(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> P
     return tiny.write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
+def _forget_fakes() -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("pycuda", "tensorrt")]:
+        del sys.modules[name]
+
+
 @pytest.fixture
 def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`import pycuda` and `import tensorrt` find the fakes of tests/fakes, here and in child processes."""
-    folder = str(Path(__file__).parent / "fakes")
-
-    def forget() -> None:
-        for name in [n for n in sys.modules if n.partition(".")[0] in ("pycuda", "tensorrt")]:
-            del sys.modules[name]
-
-    forget()
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    _forget_fakes()
+    monkeypatch.syspath_prepend(str(FAKES))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAKES), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
     yield
-    forget()
+    _forget_fakes()
+
+
+@pytest.fixture
+def tensorrt(fake_gpu, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Choose the fake's version and what goes wrong in it: ``tensorrt("11.4.0.106", FAIL="build")``."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+
+    def choose(version: str = "10.3.0", **knobs: str) -> None:
+        _forget_fakes()
+        monkeypatch.setenv("FAKE_TENSORRT_VERSION", version)
+        for name, value in knobs.items():
+            monkeypatch.setenv(f"FAKE_TENSORRT_{name}", value)
+
+    choose()
+    return choose
+
+
+@pytest.fixture(scope="session")
+def jetson() -> ModuleType:
+    """tests/fakes/jetson_bundle.py: the tiny bundle in every TensorRT lane."""
+    spec = importlib.util.spec_from_file_location("jetson_bundle", FAKES / "jetson_bundle.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def jetson_bundle(tiny: ModuleType, jetson: ModuleType, tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle's directory that the test may change."""
+    return jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture
+def built_here(tensorrt, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
+    """``built_here(folder, precision="int8")`` builds in this process instead of in a child, which is faster."""
+
+    def build_here(folder: Path, **options) -> list:
+        from edgekit.bundle.bundle import open_bundle
+        from edgekit.engine import build, worker
+
+        def here(job, listen=lambda event: None):
+            return worker.do(job, listen, lambda: False)
+
+        monkeypatch.setattr(build, "run_child", here)
+        monkeypatch.setattr(worker, "LEAST_RUNS", 3)
+        monkeypatch.setattr(worker, "LEAST_SECONDS", 0.0)
+        return build.build(open_bundle(folder), build.BuildOptions(**options))
+
+    return build_here

@@ -24,6 +24,7 @@ RUNTIMES: dict[str, set[str]] = {
     "edgekit.frames.video": {"cv2"},
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
     "edgekit.runtime.cuda.pycuda_device": {"pycuda"},
+    "edgekit.runtime.tensorrt.module": {"tensorrt"},
 }
 ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench")
 

@@ -23,6 +23,7 @@ from edgekit.errors import EdgekitError
 # The help stands here and not in the module, so that `edgekit --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
+    "build": ("edgekit.cli.build", "Build a TensorRT engine from a bundle, on the device."),
     "bundle": ("edgekit.cli.bundle", "Say what a bundle holds, or check that it is whole."),
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),

@@ -1,1 +1,1 @@
-"""Building TensorRT engines from a bundle, on the device."""
+"""From a bundle to a TensorRT engine, on the machine that will run it."""

@@ -19,6 +19,7 @@ from edgekit.errors import EdgekitError
 # name → "module:class", imported when it is asked for; a module imports its runtime inside its functions.
 BACKENDS: dict[str, str] = {
     "onnxruntime": "edgekit.runtime.onnxruntime.backend:OnnxRuntime",
+    "tensorrt": "edgekit.runtime.tensorrt.backend:TensorRT",
 }
 
 

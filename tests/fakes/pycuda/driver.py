@@ -106,7 +106,7 @@ class Device:
         return int(os.environ.get("FAKE_GPU_COUNT", 1))
 
     def name(self) -> str:
-        return os.environ.get("FAKE_GPU_NAME", "Orin")
+        return os.environ.get("FAKE_GPU_NAME", "fake GPU, computed by onnxruntime")
 
     def compute_capability(self) -> tuple[int, int]:
         major, _, minor = os.environ.get("FAKE_GPU_SM", "8.7").partition(".")

@@ -1,0 +1,76 @@
+"""TensorRT's calibration cache: a line of header, then a scale per tensor.
+
+``TRT-<version>-EntropyCalibration2`` and ``<tensor>: <8 hexadecimal digits>``, the big-endian IEEE float32 of
+range / 127. The header names the TensorRT that reads it, so the cache is written where it is used. TensorRT does not
+check that a cache belongs to the network; the manifest's hashes do.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from edgekit.bundle.manifest import Manifest
+from edgekit.errors import EdgekitError
+
+ALGORITHMS = {"entropy": "EntropyCalibration2", "minmax": "MinMaxCalibration"}
+LEVELS = 127  # of symmetric int8
+
+
+def version_number(version: str) -> int:
+    """How TensorRT writes its version into the header.
+
+    >>> version_number("8.6.1"), version_number("10.3.0"), version_number("10.13.3.9")
+    (8601, 100300, 101303)
+    """
+    major, minor, patch = (int(part) for part in version.split(".")[:3])
+    return major * 10000 + minor * 100 + patch if major >= 10 else major * 1000 + minor * 100 + patch
+
+
+def header(version: str, algorithm: str) -> str:
+    return f"TRT-{version_number(version)}-{ALGORITHMS[algorithm]}"
+
+
+def write_cache(ranges: Mapping[str, tuple[float, float]], version: str, algorithm: str = "entropy") -> bytes:
+    """``ranges``: tensor → (least, most) value; symmetric int8 covers the larger of the two magnitudes."""
+    lines = [header(version, algorithm)]
+    for name, (least, most) in ranges.items():
+        scale = max(abs(least), abs(most)) / LEVELS
+        lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read_cache(content: bytes, where: str = "the calibration cache") -> tuple[str, dict[str, float]]:
+    """(header, tensor → scale). EdgekitError, naming the line, for anything else."""
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    if not lines or not lines[0].startswith("TRT-"):
+        raise EdgekitError("this is no calibration cache: its first line is no header", where=where)
+    scales = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        name, separator, digits = line.rpartition(":")  # a tensor's name may hold colons
+        try:
+            scales[name] = struct.unpack(">f", bytes.fromhex(digits.strip().rjust(8, "0")))[0]
+        except (ValueError, struct.error):
+            separator = ""
+        if not separator:
+            raise EdgekitError(f"line {number} is not 'tensor: hexadecimal': {line[:80]!r}", where=where)
+    return lines[0], scales
+
+
+def cache_of(manifest: Manifest, model_file: str, version: str) -> bytes:
+    """The cache of a bundle's ranges. EdgekitError where they were measured on another graph or pre-processing."""
+    ranges = manifest.ranges
+    if ranges is None:
+        raise EdgekitError(
+            "the bundle has no calibrated ranges",
+            fix="export it with quantization, or calibrate on the device: edgekit build BUNDLE --calibrate FRAMES",
+        )
+    if ranges.model != manifest.files[model_file]:
+        raise EdgekitError(
+            f"the bundle's ranges belong to another graph: SHA-256 {ranges.model[:12]}…, {model_file} has "
+            f"{manifest.files[model_file][:12]}…",
+            fix="export the bundle again",
+        )
+    return write_cache(ranges.tensors, version)

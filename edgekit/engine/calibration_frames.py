@@ -1,0 +1,37 @@
+"""Frames to calibrate on, as the network gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle.manifest import Preprocessing, Tensor
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_rgb
+from edgekit.runtime.placement import Placement
+from edgekit.runtime.preprocess import Preprocessor
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+def find_frames(source: Path) -> list[Path]:
+    """The images of a folder, by name. EdgekitError where there are none."""
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES) if source.is_dir() else []
+    if not found:
+        raise EdgekitError(
+            "there are no frames to calibrate on",
+            where=str(source),
+            fix=f"give a folder of a hundred or more typical frames as images ({', '.join(SUFFIXES)})",
+        )
+    return found
+
+
+def calibration_feeds(files: list[Path], preprocessing: Preprocessing, tensor: Tensor) -> Iterator[np.ndarray]:
+    """One (1, 3, H, W) float32 input per file, one in memory at a time."""
+    prepare = Preprocessor(preprocessing, tensor)
+    for file in files:
+        frame = read_rgb(file)
+        placement = Placement.of(preprocessing, frame.shape[:2], preprocessing.size)
+        yield prepare(frame[None], placement)

@@ -1,0 +1,139 @@
+"""Running a job in a child process, so that whatever becomes of it ends in a message.
+
+The kernel kills the process that has most memory when there is none left: that shall be the child, and the parent shall
+say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgekit.boards.memory import parse_meminfo
+from edgekit.errors import EdgekitError
+
+GRACE = 10.0  # seconds a child gets to remove what it wrote
+TAIL = 4000  # characters of its stderr kept
+
+Listen = Callable[[dict[str, Any]], None]
+
+
+class ChildFault(RuntimeError):
+    """A fault in edgekit, in the child; its traceback is the message."""
+
+
+def run_child(job: Any, listen: Listen = lambda event: None) -> dict[str, Any]:
+    """Run ``job`` and return its result; ``listen`` gets every event before it, as the worker reports it.
+
+    EdgekitError that the job raised, or saying that it was killed. KeyboardInterrupt ends the child first.
+    """
+    read, write = os.pipe()
+    command = [sys.executable, "-m", "edgekit.engine.worker", str(write)]
+    # A session of its own: Ctrl-C goes to the parent alone, which then ends the child in its own way.
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=(write,),
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    os.close(write)
+    tail = _Tail(child.stderr)
+    result: dict[str, Any] | None = None
+    try:
+        with os.fdopen(read) as events:
+            child.stdin.write(json.dumps({"job": type(job).__name__, **dataclasses.asdict(job)}) + "\n")
+            child.stdin.flush()
+            for line in events:
+                event = json.loads(line)
+                if event.keys() & {"result", "error", "fault"}:
+                    result = event
+                else:
+                    listen(event)
+        child.wait()
+    except BrokenPipeError:
+        child.wait()
+    finally:
+        end(child)
+    return _outcome(result, child.returncode, tail.text())
+
+
+def end(child: subprocess.Popen) -> None:
+    """Let a child remove what it wrote and go; kill it where it does not."""
+    try:
+        if child.poll() is None:
+            child.stdin.close()  # which the worker waits for
+            try:
+                child.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+    finally:
+        for pipe in (child.stdin, child.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, Any]:
+    if result is not None and "result" in result:
+        return result["result"]
+    if result is not None and "error" in result:
+        error = result["error"]
+        raise EdgekitError(error["what"], where=error["where"], fix=error["fix"])
+    if result is not None:
+        raise ChildFault(result["fault"])
+    if code == -signal.SIGKILL:
+        raise EdgekitError(
+            "the build was killed from outside (signal 9), most likely by the kernel because memory ran out; nothing "
+            f"was written. Free now: {_free()}",
+            fix="stop the desktop (`sudo init 3`) and other programs, add swap, or give less: --workspace 128, "
+            "--optimization-level 1; `sudo dmesg | tail` tells whether memory was the reason",
+        )
+    if code >= 0:
+        raise ChildFault(said or f"the worker ended with exit code {code} and without a result")
+    raise EdgekitError(
+        f"TensorRT ended the process ({signal.Signals(-code).name}); nothing was written",
+        where=said.strip() or None,
+        fix="try another --lane or --precision; a crash inside TensorRT is worth reporting to NVIDIA with its messages",
+    )
+
+
+def _free() -> str:
+    try:
+        memory = parse_meminfo(Path("/proc/meminfo").read_text())
+    except OSError:
+        return "unknown"
+    parts = [("memory", memory.available), ("swap", memory.swap_free)]
+    return ", ".join(f"{value >> 20} MiB {name}" for name, value in parts if value is not None) or "unknown"
+
+
+class _Tail:
+    """The end of what a child writes to stderr, read all the time so that it never blocks."""
+
+    def __init__(self, pipe: Any):
+        self._kept = ""
+        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: Any) -> None:
+        try:
+            for line in pipe:
+                self._kept = (self._kept + line)[-TAIL:]
+        except ValueError:
+            pass  # closed while it was read
+
+    def text(self) -> str:
+        self._thread.join(1.0)
+        return self._kept

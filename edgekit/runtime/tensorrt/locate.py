@@ -1,0 +1,52 @@
+"""Where engines of a bundle lie, and which of them is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.bundle.bundle import Bundle
+from edgekit.errors import EdgekitError
+from edgekit.runtime.tensorrt.sidecar import Sidecar, read_sidecar, sidecar_path
+
+SUFFIX = ".plan"
+
+
+def engine_folder(bundle: Bundle) -> Path:
+    """``engines`` in a bundle's directory, ``<name>-engines`` beside a .tar."""
+    if bundle.source.is_dir():
+        return bundle.source / "engines"
+    return bundle.source.with_name(f"{bundle.source.stem}-engines")
+
+
+def engine_name(
+    student: str, precision: str, lane: str, model_sha256: str, tensorrt: str, sm: str, dla: int | None
+) -> str:
+    """A plan's file name, which says what it is: ``repseg-int8-weak-1a2b3c4d-trt10.3.0-sm87.plan``."""
+    device = f"sm{sm.replace('.', '')}" + ("" if dla is None else f"-dla{dla}")
+    return f"{student}-{precision}-{lane}-{model_sha256[:8]}-trt{tensorrt}-{device}{SUFFIX}"
+
+
+def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tuple[Path, Sidecar]:
+    """The newest engine built from this bundle's files, of a lane and precision where they are given.
+
+    EdgekitError, with the command that builds one, where there is none.
+    """
+    folder = engine_folder(bundle)
+    found = []
+    for plan in sorted(folder.glob(f"*{SUFFIX}")):
+        if not sidecar_path(plan).is_file():
+            continue
+        sidecar = read_sidecar(plan)
+        same = bundle.manifest.files.get(sidecar.model) == sidecar.model_sha256
+        if same and lane in (None, sidecar.lane) and precision in (None, sidecar.precision):
+            found.append((sidecar.created, plan, sidecar))
+    if not found:
+        options = "".join(f" --{k} {v}" for k, v in (("lane", lane), ("precision", precision)) if v)
+        wanted = " ".join(filter(None, [precision, lane and f"{lane}-lane"]))
+        raise EdgekitError(
+            f"no {wanted + ' ' if wanted else ''}engine has been built from this bundle",
+            where=str(folder),
+            fix=f"build one on this machine: edgekit build {bundle.source}{options}",
+        )
+    _, plan, sidecar = max(found, key=lambda entry: (entry[0], entry[1]))
+    return plan, sidecar

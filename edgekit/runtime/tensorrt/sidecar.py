@@ -1,0 +1,149 @@
+"""The JSON beside a plan: what it was built from, where, and how. The plan itself stays as TensorRT wrote it.
+
+A plan runs on the TensorRT version, GPU and platform that built it, and TensorRT says little when it does not. So the
+sidecar is checked before the plan is touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import sha256
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a plan is bound to. ``machine``: as ``platform.machine()`` says it."""
+
+    tensorrt: str
+    gpu: str
+    sm: str
+    machine: str
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """plan, plan_bytes  SHA-256 and size of the plan file
+    bundle, model, model_sha256  the bundle's name, the artifact's file in it and its hash
+    lane, precision  of the artifact that was built
+    installed   what the plan is bound to
+    cuda, driver, board, jetpack, l4t, power_mode, free_memory  of the machine while it was built, for the record
+    dla_core, gpu_fallback  None, False for an engine that runs on the GPU alone
+    flags       what else the builder was told
+    command     builds it again
+    seconds     the build took
+    layers      name, type, device (GPU or DLA) and precision of every layer, as the engine's inspector says
+    calibration which ranges an int8 engine of the cache lane has, else None
+    golden      the checks on the golden frames, each {output, measure, value, limit, holds, …}; None where not checked
+    timing      {compute_ms, runs}: mean GPU compute time after the build; None where it was not checked
+    notes       what a user should know of it
+    """
+
+    plan: str
+    plan_bytes: int
+    bundle: str
+    model: str
+    model_sha256: str
+    lane: str
+    precision: str
+    installed: Installed
+    cuda: str
+    driver: str
+    board: str | None
+    jetpack: str | None
+    l4t: str | None
+    power_mode: str | None
+    free_memory: int | None
+    dla_core: int | None
+    gpu_fallback: bool
+    flags: dict[str, Any]
+    command: str
+    created: str
+    edgekit: str
+    seconds: float
+    layers: tuple[dict[str, Any], ...]
+    calibration: dict[str, Any] | None = None
+    golden: tuple[dict[str, Any], ...] | None = None
+    timing: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sidecar_path(plan: Path) -> Path:
+    """Where a plan's sidecar lies: ``x.plan`` → ``x.plan.json``."""
+    return plan.with_name(plan.name + ".json")
+
+
+def read_sidecar(plan: Path) -> Sidecar:
+    """EdgekitError where the plan or its sidecar is missing, or the sidecar is not one."""
+    path = sidecar_path(plan)
+    if not plan.is_file():
+        raise EdgekitError(
+            "there is no engine here", where=str(plan), fix="build it on this machine: edgekit build BUNDLE"
+        )
+    again = "build the engine again, on this machine: edgekit build BUNDLE"
+    if not path.is_file():
+        raise EdgekitError(
+            f"the engine has no sidecar, so nothing says what it was built from: {path.name} is missing",
+            where=str(plan),
+            fix=f"copy the two files together, or {again}",
+        )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("schema", 0) > SCHEMA:
+            raise EdgekitError(
+                f"the engine's sidecar has schema {document['schema']}, this edgekit reads up to {SCHEMA}",
+                where=str(path),
+                fix="update edgekit on this machine, or " + again,
+            )
+        document["installed"] = Installed(**document["installed"])
+        document["layers"], document["notes"] = tuple(document["layers"]), tuple(document["notes"])
+        return Sidecar(**document)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EdgekitError(f"the engine's sidecar cannot be read: {error}", where=str(path), fix=again) from error
+
+
+def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, model_sha256: str | None) -> bytes:
+    """The plan's content, once it is sure that it belongs here.
+
+    model_sha256: of the bundle's artifact, None where there is no bundle.
+    EdgekitError, with both values and the command that builds it again, for the first thing that differs.
+    """
+    for what, built, here in (
+        ("TensorRT", sidecar.installed.tensorrt, installed.tensorrt),
+        ("GPU", sidecar.installed.gpu, installed.gpu),
+        ("compute capability", sidecar.installed.sm, installed.sm),
+        ("platform", sidecar.installed.machine, installed.machine),
+    ):
+        if built != here:
+            raise EdgekitError(
+                f"the engine was built for {what} {built}, this machine has {here}; plans do not move",
+                where=str(plan),
+                fix=f"build it here: {sidecar.command}",
+            )
+    if model_sha256 is not None and model_sha256 != sidecar.model_sha256:
+        raise EdgekitError(
+            f"the engine was built from another network: {sidecar.model} with SHA-256 {sidecar.model_sha256[:12]}…, "
+            f"the bundle has {model_sha256[:12]}…",
+            where=str(plan),
+            fix=f"build it from this bundle: {sidecar.command}",
+        )
+    if sha256(plan) != sidecar.plan:
+        size = plan.stat().st_size
+        raise EdgekitError(
+            f"the engine's file is not the one its sidecar describes ({size:,} bytes, built with "
+            f"{sidecar.plan_bytes:,}): it was changed, cut short or copied without its sidecar",
+            where=str(plan),
+            fix=f"copy both files again, or build it again: {sidecar.command}",
+        )
+    return plan.read_bytes()

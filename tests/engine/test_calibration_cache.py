@@ -1,0 +1,72 @@
+"""The calibration cache against its format, written out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.bundle.bundle import open_bundle
+from edgekit.engine.calibration_cache import cache_of, header, read_cache, write_cache
+from edgekit.errors import EdgekitError
+
+
+def test_by_hand():
+    # 127/127 = 1.0 = 0x3f800000; 63.5/127 = 0.5 = 0x3f000000; 0 is padded to eight digits
+    ranges = {"input": (-127.0, 3.0), "/conv/Conv:0": (0.0, 63.5), "dead": (0.0, 0.0)}
+    assert write_cache(ranges, "8.6.1").decode() == (
+        "TRT-8601-EntropyCalibration2\ninput: 3f800000\n/conv/Conv:0: 3f000000\ndead: 00000000\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "algorithm", "expected"),
+    [
+        ("8.5.2.2", "entropy", "TRT-8502-EntropyCalibration2"),
+        ("8.6.2", "minmax", "TRT-8602-MinMaxCalibration"),
+        ("10.3.0", "entropy", "TRT-100300-EntropyCalibration2"),
+        ("10.13.3.9", "entropy", "TRT-101303-EntropyCalibration2"),
+    ],
+)
+def test_headers(version, algorithm, expected):
+    assert header(version, algorithm) == expected
+
+
+names = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+
+
+@given(st.dictionaries(names, st.floats(1e-6, 1e6), max_size=8))
+def test_what_is_written_is_read(ranges):
+    head, scales = read_cache(write_cache({n: (-v / 2, v) for n, v in ranges.items()}, "10.3.0"))
+    assert head == "TRT-100300-EntropyCalibration2"
+    assert scales.keys() == ranges.keys()
+    for name, value in ranges.items():
+        assert math.isclose(scales[name], np.float32(value / 127), rel_tol=1e-6)
+
+
+def test_a_cache_of_unpadded_hexadecimals_is_read():
+    assert read_cache(b"TRT-8601-EntropyCalibration2\nx: 0\ny: 3c010204\n")[1]["x"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "no header"), (b"hello", "no header"), (b"TRT-1\nx 3f800000", "line 2"), (b"TRT-1\nx: zz", "line 2"),
+     (b"TRT-1\nx: 3f80000000", "line 2")],
+)  # fmt: skip
+def test_garbage_is_refused(content, said):
+    with pytest.raises(EdgekitError, match=said):
+        read_cache(content)
+
+
+def test_ranges_of_another_graph_are_refused(jetson_bundle):
+    manifest = open_bundle(jetson_bundle).manifest
+    _, scales = read_cache(cache_of(manifest, "body.onnx", "10.3.0"))
+    assert scales["scope::depth"] == pytest.approx(1 / 127) and scales["input"] == pytest.approx(2.2 / 127)
+    with pytest.raises(EdgekitError, match="belong to another graph"):
+        cache_of(manifest, "weak.onnx", "10.3.0")
+    with pytest.raises(EdgekitError, match="no calibrated ranges"):
+        cache_of(dataclasses.replace(manifest, ranges=None), "body.onnx", "10.3.0")

@@ -1,0 +1,199 @@
+"""The real TensorRT Python bindings on a machine without a GPU: their names, attributes and signatures.
+
+The bindings' packages are about a megabyte and install anywhere; the libraries they load are not there. Stub libraries,
+generated from the extension's own undefined symbols, let it be imported all the same. Nothing executes: what can be
+seen is what exists. `python tools/real_bindings.py` writes what the fake TensorRT of the tests is specified from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+PACKAGES = {
+    "8.6.1": "tensorrt-bindings",
+    "10.3.0": "tensorrt-cu12-bindings",
+    "10.13.3.9": "tensorrt-cu12-bindings",
+    "11.4.0.106": "tensorrt-cu12-bindings",
+}
+"""Version → package that holds it."""
+
+NAMES = Path(__file__).parents[1] / "tests" / "fakes" / "names"
+CACHE = Path.home() / ".cache" / "edgekit-tests" / "tensorrt-bindings"
+
+CLASSES = [
+    "Builder",
+    "IBuilderConfig",
+    "INetworkDefinition",
+    "OnnxParser",
+    "ParserError",
+    "Runtime",
+    "ICudaEngine",
+    "IExecutionContext",
+    "EngineInspector",
+    "ILogger",
+    "Logger",
+    "IHostMemory",
+    "ITimingCache",
+    "IOptimizationProfile",
+    "ITensor",
+    "ILayer",
+    "IInt8Calibrator",
+    "IInt8EntropyCalibrator2",
+    "IInt8MinMaxCalibrator",
+    "IProgressMonitor",
+    "IProfiler",
+    "Dims",
+]
+ENUMS = [
+    "BuilderFlag",
+    "NetworkDefinitionCreationFlag",
+    "MemoryPoolType",
+    "DataType",
+    "TensorIOMode",
+    "TensorFormat",
+    "DeviceType",
+    "ErrorCode",
+    "ProfilingVerbosity",
+    "LayerInformationFormat",
+    "TensorLocation",
+]
+
+# Run inside a process that can import the bindings.
+DUMP = f"""
+import json, sys
+import tensorrt_bindings as trt
+
+def params(text):
+    out, depth, start = [], 0, 0
+    for i, c in enumerate(text + ","):
+        depth += (c in "([<{{") - (c in ")]}}" or (c == ">" and text[i - 1] != "-"))
+        if c == "," and depth == 0:
+            piece = text[start:i].strip()
+            start = i + 1
+            if piece:
+                out.append(piece.split(":")[0].strip() + ("=" if " = " in piece else ""))
+    return out
+
+def overloads(name, doc):
+    found = []
+    for line in (doc or "").splitlines():
+        line = line.strip()
+        if line[:1].isdigit() and ". " in line:
+            line = line.partition(". ")[2]
+        if line.startswith(name + "(") and "*args, **kwargs" not in line:
+            body = line[len(name) + 1 : line.rindex(") ->")]
+            if params(body) not in found:
+                found.append(params(body))
+    return found
+
+classes = {{}}
+for name in {CLASSES!r}:
+    kind = getattr(trt, name, None)
+    if kind is None:
+        continue
+    members = {{}}
+    for attribute in dir(kind):
+        if attribute.startswith("_") and attribute != "__init__":
+            continue
+        value = getattr(kind, attribute)
+        if callable(value) and not isinstance(value, type):
+            members[attribute] = overloads(attribute, value.__doc__)
+        else:
+            members[attribute] = "read only" if isinstance(value, property) and value.fset is None else "value"
+    classes[name] = members
+enums = {{n: {{k: int(v) for k, v in getattr(trt, n).__members__.items()}} for n in {ENUMS!r} if hasattr(trt, n)}}
+module = sorted(n for n in dir(trt) if n in {CLASSES + ENUMS!r})
+print(json.dumps({{"version": trt.__version__, "module": module, "enums": enums, "classes": classes}}))
+"""
+
+
+class Unavailable(Exception):
+    """A compiler, or the network, is missing."""
+
+
+def prepare(version: str, cache: Path = CACHE) -> dict[str, str]:
+    """Download and unpack the bindings of a version and compile their stubs; the environment of a process that can
+    ``import tensorrt_bindings``. Unavailable where that cannot be done here."""
+    folder = cache / f"{version}-py{sys.version_info.major}{sys.version_info.minor}"
+    if not (folder / "ready").is_file():
+        for tool in ("cc", "readelf", "nm"):
+            if shutil.which(tool) is None:
+                raise Unavailable(f"'{tool}' is not installed")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _download(version, folder)
+        _stubs(folder)
+        (folder / "ready").touch()
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return dict(os.environ, PYTHONPATH=path, LD_LIBRARY_PATH=str(folder / "stubs"))
+
+
+def _download(version: str, folder: Path) -> None:
+    wanted = f"{PACKAGES[version]}=={version}"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--retries=1",
+    ]
+    done = subprocess.run(
+        [*pip, "--only-binary=:all:", "--dest", str(folder), wanted], capture_output=True, text=True, check=False
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        raise Unavailable(f"pip cannot download {wanted}: {done.stderr.strip().splitlines()[-1:]}")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        wheel.extractall(folder)
+    wheels[0].unlink()
+
+
+def _stubs(folder: Path) -> None:
+    """A library for every one of NVIDIA's that the extension needs, with every symbol that nothing else defines."""
+    extension = str(next(folder.glob("tensorrt_bindings/*.so")))
+    dynamic = subprocess.run(["readelf", "-d", extension], capture_output=True, text=True, check=True).stdout
+    undefined = subprocess.run(["nm", "-D", "--undefined-only", extension], capture_output=True, text=True, check=True)
+    symbols = [line.split()[-1] for line in undefined.stdout.splitlines() if line.split()[-2] == "U"]
+    # Those with a version (@GLIBC) and Python's come from elsewhere.
+    symbols = [s for s in symbols if "@" not in s and not re.match(r"_?Py|dl(open|close|sym)$", s)]
+    code = "".join(f"void *{symbol}(void) {{ return 0; }}\n" for symbol in symbols)
+    (folder / "stubs").mkdir()
+    for name in re.findall(r"\[(libnv[^\]]+)\]", dynamic):
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-", f"-Wl,-soname,{name}", "-o", str(folder / "stubs" / name)]
+        subprocess.run(command, input=code, text=True, check=True, capture_output=True)
+
+
+def dump(version: str, cache: Path = CACHE) -> dict:
+    """What the bindings of a version hold, see DUMP."""
+    done = subprocess.run(
+        [sys.executable, "-c", DUMP], env=prepare(version, cache), capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def write(document: dict) -> str:
+    """The JSON of a dump, one class member a line."""
+    lines = json.dumps(document, indent=1, sort_keys=True)
+    return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m.group(1)) + "]", lines) + "\n"
+
+
+def main() -> None:
+    NAMES.mkdir(exist_ok=True)
+    for version in PACKAGES:
+        file = NAMES / f"{version}.json"
+        file.write_text(write(dump(version)))
+        print(f"{file.name}: {file.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
