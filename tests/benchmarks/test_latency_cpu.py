@@ -66,14 +66,14 @@ def test_a_machine_that_slows_down_leaves_the_ratio(latency):
 
 
 def test_goals_winners_and_the_missing_are_named(latency):
-    found = peers(
-        latency, ours=[[10.0]], plain=[[29.0]], quantize_static=[[15.0]], OpenVINO_fp32=[[50.0]], OpenVINO_int8=[[8.0]]
-    )
+    once = {"ours": 10.0, "plain": 29.0, "static": 15.0, "OpenVINO_fp32": 50.0, "OpenVINO_int8": 8.0, "near": 10.1}
+    found = peers(latency, **{name: [[ms]] for name, ms in once.items()})
     found[1].name, found[2].name = latency.FASTER
     found.append(latency.Peer("torch eager", "", "torch", {}, trouble="no torch"))
     assert latency.verdicts({2: found}) == [
         "- **does not hold**, 2 threads: at least 3× as fast as torch.onnx.export fp32 (2.90×)",
         "- holds, 2 threads: at least 1× as fast as quantize_static (1.50×)",
         "- 2 threads: OpenVINO int8 is faster than edgekit int8, 1.25×",
+        "- 2 threads: near and edgekit int8 are level",
         "- could not run, 2 threads: torch eager: no torch",
     ]
