@@ -15,6 +15,7 @@ from edgekit.bench.stopwatch import Plan
 from edgekit.bench.telemetry.system import System
 from edgekit.bench.trtexec import trtexec_command
 from edgekit.bundle.bundle import open_bundle
+from edgekit.engine.build import UNRUN
 from edgekit.errors import EdgekitError
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
@@ -64,6 +65,7 @@ def measure_bundle(
         )
     document["subject"]["cuda_graph"] = cuda_graph
     document["trtexec"] = command
+    document["unrun"] = UNRUN if document["subject"]["backend"] == "tensorrt" else None
     if layers and document["layers"] is None:
         document["marks"].append(f"no layers: {document['subject']['backend']} does not time them")
     progress("cold start", 0.0)

@@ -9,6 +9,7 @@ accuracy per task {task, metric, value, higher_is_better}, as measured at export
 timings  name → ``definition``, the fields of ``Summary`` and ``samples_ms``, every run in the order taken
 throughput  name → queries per second
 start_up, memory, telemetry, soak, layers, trtexec   or None
+unrun    what of the code behind these numbers has not been tried on hardware, or None
 marks    what a reader must know before believing a number, one sentence each
 """
 
@@ -95,6 +96,8 @@ def check_measurement(document: Any, where: str) -> None:
     """EdgekitError for what is no measurement of this schema."""
     if not isinstance(document, Mapping) or not isinstance(document.get("timings"), Mapping):
         raise EdgekitError("this is not a measurement", where=where, fix=_GIVE)
+    if not all(isinstance(document.get(part), Mapping) for part in ("subject", "machine")):
+        raise EdgekitError("the measurement does not say what was measured, and where", where=where, fix=_GIVE)
     if document.get("schema") != SCHEMA:
         raise EdgekitError(
             f"the measurement has schema {document.get('schema')!r}, this edgekit reads {SCHEMA}",
@@ -108,8 +111,14 @@ def check_measurement(document: Any, where: str) -> None:
             raise EdgekitError(f"the timing '{name}' has no samples", where=where, fix="measure again")
 
 
+def in_threads(count: int) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count} thread" if count == 1 else f"{count} threads"
+
+
 def label(document: Mapping[str, Any]) -> str:
     """A short name of what was measured: ``repseg 544×960 int8 onnxruntime``."""
     subject = document["subject"]
-    size = "×".join(map(str, subject["size"]))
-    return f"{subject['student']} {size} {subject['precision']} {subject['backend']}"
+    size = "×".join(map(str, subject.get("size") or ("?",)))
+    first, *rest = (str(subject.get(key, "?")) for key in ("student", "precision", "backend"))
+    return " ".join([first, size, *rest])

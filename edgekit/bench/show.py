@@ -9,6 +9,8 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from edgekit.bench.document import in_threads
+
 COLUMNS = ("mean", "p50", "p90", "p95", "p99", "max", "jitter")
 MOST_LAYERS = 40
 _COLOURS = {"regression": "bold red", "improvement": "green", "same": "", "undecided": "yellow"}
@@ -39,7 +41,7 @@ def measurement_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _latencies(document: Mapping[str, Any]) -> Table:
     subject = document["subject"]
     size, frame = ("×".join(map(str, subject[key])) for key in ("size", "frame_size"))
-    threads = f", {subject['threads']} threads" if subject.get("threads") else ""
+    threads = f", {in_threads(subject['threads'])}" if subject.get("threads") else ""
     batch = f", batch {subject['batch']}" if subject["batch"] != 1 else ""
     frames = f", frames of {frame}" if frame != size else ""
     what = f"{subject['student']} {subject['precision']} at {size}, {subject['backend']}"

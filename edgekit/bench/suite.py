@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from edgekit.bench.document import in_threads
 from edgekit.bench.stopwatch import Plan
 from edgekit.errors import EdgekitError
 
@@ -36,7 +37,7 @@ class Cell:
     @property
     def label(self) -> str:
         words = [self.student, self.size.replace("x", "×"), self.precision, self.backend]
-        words += [f"{self.threads} threads"] if self.threads else []
+        words += [in_threads(self.threads)] if self.threads else []
         return " ".join([*words, *([self.power_mode] if self.power_mode else [])])
 
     def key(self, digest: str, plan: Plan) -> str:

@@ -63,6 +63,8 @@ def measure(ctx: click.Context, as_json: bool, **options) -> None:
         document = measure_bundle(**options, progress=progress)
     if output:
         write_measurement(document, output)
+    if document["unrun"]:
+        click.echo(document["unrun"], err=True)
     if as_json:
         print_json(document)
     else:

@@ -162,6 +162,15 @@ def test_single_measurements_are_reported_too(tmp_path):
     assert found["rows"] == 1 and found["written"] == [str(tmp_path / "r.md")]
 
 
+def test_a_measurement_that_is_not_whole_is_named(tmp_path):
+    broken = document()
+    del broken["timings"]["end_to_end"]
+    (tmp_path / "a.json").write_text(json.dumps(broken))
+    with pytest.raises(EdgekitError, match="not whole: KeyError 'end_to_end'") as error:
+        write_report([tmp_path / "a.json"])
+    assert error.value.where == str(tmp_path / "a.json")
+
+
 def test_an_empty_suite_is_nothing_to_report(tmp_path):
     (tmp_path / "s.jsonl").touch()
     with pytest.raises(EdgekitError, match="nothing to report"):

@@ -11,9 +11,11 @@ from edgekit.bench.document import read_measurements, timing
 from edgekit.bench.rows import RowFile, latest, parse_rows
 from edgekit.errors import EdgekitError
 
+WHOLE = '{"schema": %s, "subject": {}, "machine": {}, "timings": %s}'
+
 
 def row(key: str, status: str = "done", p50: float = 5.0) -> dict:
-    document = {"schema": 1, "timings": {"graph": timing("graph", np.full(3, p50))}}
+    document = {"schema": 1, "subject": {}, "machine": {}, "timings": {"graph": timing("graph", np.full(3, p50))}}
     done = status == "done"
     return {
         "schema": 1,
@@ -92,10 +94,11 @@ def test_rows_are_measurements_to_compare(tmp_path):
         ("a.json", "{", "no JSON"),
         ("a.json", "[1]", "not a measurement"),
         ("a.json", '{"timings": [1], "schema": 1}', "not a measurement"),
-        ("a.json", '{"timings": {}, "schema": 9}', "schema 9"),
-        ("a.json", '{"timings": {"graph": {}}, "schema": 1}', "'graph' has no samples"),
-        ("a.json", '{"timings": {"graph": {"samples_ms": []}}, "schema": 1}', "'graph' has no samples"),
-        ("a.json", '{"timings": {"graph": {"samples_ms": [1, "x"]}}, "schema": 1}', "'graph' has no samples"),
+        ("a.json", '{"timings": {}, "schema": 1}', "what was measured"),
+        ("a.json", WHOLE % (9, "{}"), "schema 9"),
+        ("a.json", WHOLE % (1, '{"graph": {}}'), "'graph' has no samples"),
+        ("a.json", WHOLE % (1, '{"graph": {"samples_ms": []}}'), "'graph' has no samples"),
+        ("a.json", WHOLE % (1, '{"graph": {"samples_ms": [1, "x"]}}'), "'graph' has no samples"),
         ("a.jsonl", "{}\n", "not a row"),
     ],
 )

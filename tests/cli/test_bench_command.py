@@ -84,7 +84,7 @@ def test_suite_and_report(tiny_bundle, capsys, tmp_path):
     assert json.loads(said.out) == {
         "suite": "tiny", "file": str(rows), "measured": 1, "already": 0, "failed": 0, "left": 0, "interruption": None,
     }  # fmt: skip
-    assert "mean 64×96 fp32 onnxruntime 1 threads: p50" in said.err
+    assert "mean 64×96 fp32 onnxruntime 1 thread: p50" in said.err
     assert main(["bench", "suite", str(tmp_path / "s.yaml"), "--output", str(rows)]) == 0
     assert "0 rows measured, 1 before" in capsys.readouterr().out
     assert main(["bench", "report", str(rows)]) == 0

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.bench.document import in_threads
+
 _PERCENT = ("miou", "iou")
 
 
@@ -68,7 +70,7 @@ def entry_of(label: str, document: Mapping[str, Any]) -> Entry:
     whole = timings["end_to_end"]
     hottest = [sensor["max"] for sensor in (seen.get("temperatures_c") or {}).values()]
     power = seen.get("total_mw")
-    threads = f", {subject['threads']} threads" if subject.get("threads") else ""
+    threads = f", {in_threads(subject['threads'])}" if subject.get("threads") else ""
     return Entry(
         label=label,
         student=subject["student"],

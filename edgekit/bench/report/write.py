@@ -23,7 +23,12 @@ def write_report(
     entries: list[Entry] = []
     failed: list[tuple[str, str]] = []
     for file in files:
-        entries += [entry_of(label, document) for label, document in read_measurements(file).items()]
+        for label, document in read_measurements(file).items():
+            try:
+                entries.append(entry_of(label, document))
+            except (KeyError, TypeError, AttributeError) as error:
+                what = f"the measurement '{label}' is not whole: {type(error).__name__} {error}"
+                raise EdgekitError(what, where=str(file), fix="measure again") from error
         if file.suffix == ".jsonl":
             rows = latest(parse_rows(file.read_text(encoding="utf-8"), str(file)))
             failed += [(row["label"], row["error"]["what"]) for row in rows if row["status"] == "failed"]
