@@ -22,10 +22,11 @@ class Entropy(Observer):
 
     def threshold(self, seen: Histogram) -> float:
         factor = BINS // COARSE
-        small = seen.counts[1:factor]  # not zero, and yet in the first bin of the search
-        if small.sum() > _BLIND * (seen.counts[1:].sum() + seen.beyond[1].sum()):
+        near = seen.counts[:factor].copy()  # in the first bin of the search, and not zero
+        near[0] -= seen.zeros
+        if near.sum() > _BLIND * (seen.counts.sum() - seen.zeros + seen.beyond[1].sum()):
             # An outlier has left all else in one bin. Where most of it lies is where to look closer.
-            return (1 + int(np.searchsorted(np.cumsum(small), 0.999 * small.sum()))) * seen.width * 2
+            return (1 + int(np.searchsorted(np.cumsum(near), 0.999 * near.sum()))) * seen.width
         counts = seen.counts.reshape(COARSE, factor).sum(axis=1)
         # Zoomed in, counts are the lower part of all that was seen.
         counts = counts[: max(LEVELS, int(np.flatnonzero(counts)[-1]) + 1)] if counts.any() else counts[:LEVELS]
