@@ -1,0 +1,66 @@
+"""What `edgekit export --target jetson` really writes, through build, verify and bench over the fake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.bundle.bundle import open_bundle
+from edgekit.cli.main import main
+from edgekit.engine.layers import summary
+from edgekit.frames.images import write_png
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+
+TASKS = [Task("semantic", "semantic", classes=("a", "b", "c")), Task("depth", "depth", range=(1.0, 50.0), unit="m")]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of every lane, made by the command, of a student that nobody trained."""
+    folder = tmp_path_factory.mktemp("student")
+    torch.manual_seed(0)
+    student = Student("repseg", TASKS, width=16).eval()
+    torch.nn.init.normal_(student.network.head.weight, std=0.5)
+    student.save(folder / "student.pt")
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        write_png(folder / "frames" / f"{i}.png", rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    words = ["export", str(folder / "student.pt"), "--frames", str(folder / "frames"), "--target", "jetson"]
+    assert main([*words, "--out", str(folder / "bundle")]) == 0
+    return folder / "bundle"
+
+
+def artifacts(folder: Path, version: str) -> list[tuple[str, str]]:
+    """(lane, precision) of what the bundle has for a TensorRT version."""
+    lanes = {"8": ("weak", "cache"), "10": ("weak", "strong", "cache"), "11": ("strong",)}[version.split(".")[0]]
+    return [(a.lane, a.precision) for a in open_bundle(folder).manifest.artifacts if a.lane in lanes]
+
+
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0", "11.4.0.106"])
+def test_every_artifact_is_taken_by_the_versions_it_names(exported, tensorrt, built_here, version):
+    tensorrt(version)
+    found = artifacts(exported, version)
+    assert ("strong" if version.startswith("11") else "weak", "int8") in found
+    for lane, precision in found:
+        (built,) = built_here(exported, lane=lane, precision=precision)
+        assert built.sidecar.golden, (lane, precision)
+        layers = " ".join(summary(built.sidecar.layers))
+        if lane != "cache" and precision == "int8":
+            assert "int8" in layers  # the fake shows the types that the file says
+        if precision == "fp32":
+            assert built.passes
+
+
+def test_verify_and_bench_run_the_engine(exported, tensorrt, built_here, capsys):
+    (built,) = built_here(exported, lane="weak", precision="fp32")
+    assert main(["verify", str(exported), "--backend", "tensorrt", "--engine", str(built.path)]) == 0
+    capsys.readouterr()
+    words = ["bench", str(built.path), "--duration", "0", "--runs", "5", "--warm-up", "0", "--layers", "--json"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "computed by onnxruntime" in said and json.loads(said)
