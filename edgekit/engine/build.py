@@ -27,7 +27,7 @@ from edgekit.engine.workfolder import put, work_folder
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.runtime.tensorrt.locate import engine_folder, engine_name
-from edgekit.runtime.tensorrt.sidecar import Installed, Sidecar, sidecar_path
+from edgekit.runtime.tensorrt.sidecar import BUNDLE, Installed, Sidecar, sidecar_path
 
 BEST = "best"
 UNRUN = (
@@ -50,9 +50,9 @@ class BuildOptions:
     calibrate: Path | None = None
     algorithm: str = "entropy"
 
-    def command(self, source: Path, lane: str, precision: str) -> str:
-        """The command that builds one engine of these options again."""
-        parts = ["edgekit", "build", str(source), "--lane", lane, "--precision", precision]
+    def command(self, lane: str, precision: str) -> str:
+        """The command that builds one engine of these options again, see ``Sidecar.command``."""
+        parts = ["--lane", lane, "--precision", precision]
         if self.dla_core is not None:
             parts += ["--dla", str(self.dla_core)]
         if self.gpu_fallback:
@@ -62,7 +62,7 @@ class BuildOptions:
                 parts += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
         if self.calibrate is not None:
             parts += ["--calibrator", self.algorithm]
-        return shlex.join(parts)
+        return f"edgekit build {BUNDLE} {shlex.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _sidecar(
             "optimization_level": options.optimization_level,
             "timing_cache_reused": result["timing_cache_reused"],
         },
-        command=options.command(bundle.source, artifact.lane, artifact.precision),
+        command=options.command(artifact.lane, artifact.precision),
         created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         edgekit=__version__,
         seconds=result["seconds"],

@@ -32,6 +32,7 @@ from edgekit.engine.network import parse_network
 from edgekit.engine.progress import watch
 from edgekit.engine.timing_cache import attach, save
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import writing
 from edgekit.runtime.cuda.device import Device, open_device
 from edgekit.runtime.load import load
 from edgekit.runtime.tensorrt.log import take_errors, tensorrt_logger, warnings
@@ -98,8 +99,9 @@ def _build(
     said = warnings(logger)
     if job.timing_cache:
         save(config, Path(job.timing_cache), can)
-    plan = bytes(serialized)
-    (Path(job.folder) / "plan").write_bytes(plan)
+    plan, file = bytes(serialized), Path(job.folder) / "plan"
+    with writing(file):
+        file.write_bytes(plan)
     del parser  # alive until here: the network uses its weights
     return plan, {
         "seconds": seconds,

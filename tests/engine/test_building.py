@@ -13,7 +13,8 @@ from edgekit.engine.calibration_cache import read_cache
 from edgekit.engine.timing_cache import key_path
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import write_png
-from edgekit.runtime.tensorrt.locate import engine_folder
+from edgekit.runtime.load import open_backend
+from edgekit.runtime.tensorrt.locate import engine_folder, find_engine
 from edgekit.runtime.tensorrt.sidecar import read_sidecar
 
 VERSIONS = ("8.6.1", "10.3.0", "10.13.3.9", "11.4.0.106")
@@ -36,7 +37,7 @@ def test_every_lane_passes_its_golden_frames(jetson_bundle, tensorrt, built_here
     assert built.passes and side.golden and side.timing["compute_ms"] > 0
     assert built.path.name.startswith(f"mean-{precision}-{lane}-{side.model_sha256[:8]}-trt{version}-sm87")
     assert side.layers
-    assert side.command == f"edgekit build {jetson_bundle} --lane {lane} --precision {precision}"
+    assert side.rebuild(jetson_bundle) == f"edgekit build {jetson_bundle} --lane {lane} --precision {precision}"
 
 
 def test_the_plan_is_what_the_builder_gave_and_nothing_else(jetson_bundle, built_here):
@@ -226,8 +227,6 @@ def test_the_sidecar_is_json_and_the_newest_is_found(jetson_bundle, built_here):
     built_here(jetson_bundle, precision="fp16")
     time.sleep(0.01)
     (second,) = built_here(jetson_bundle, precision="int8")
-    from edgekit.runtime.tensorrt.locate import find_engine
-
     bundle = open_bundle(jetson_bundle)
     assert find_engine(bundle, None, None)[0] == second.path
     assert find_engine(bundle, "weak", "fp16")[1].precision == "fp16"
@@ -235,3 +234,18 @@ def test_the_sidecar_is_json_and_the_newest_is_found(jetson_bundle, built_here):
         find_engine(bundle, None, "fp32")
     assert raised.value.fix.endswith(f"edgekit build {jetson_bundle} --precision fp32")
     assert json.loads((second.path.parent / (second.path.name + ".json")).read_text())["schema"] == 1
+
+
+def test_a_folder_that_cannot_be_written(jetson_bundle, built_here):
+    (jetson_bundle / "engines").write_text("a file in the way")
+    with pytest.raises(EdgekitError, match="cannot write"):
+        built_here(jetson_bundle, precision="fp16")
+
+
+def test_a_moved_bundle_names_its_new_place(jetson_bundle, built_here, tmp_path, monkeypatch):
+    built_here(jetson_bundle, precision="fp16")
+    moved = jetson_bundle.rename(tmp_path / "moved here")
+    monkeypatch.setenv("FAKE_GPU_NAME", "another GPU")
+    with pytest.raises(EdgekitError) as raised:
+        open_backend(open_bundle(moved), "tensorrt")
+    assert raised.value.fix == f"build it here: edgekit build '{moved}' --lane weak --precision fp16"

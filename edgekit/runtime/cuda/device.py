@@ -11,7 +11,7 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,11 +152,18 @@ class Device(ABC):
         self._resources.pop(id(resource), None)
 
     def close(self) -> None:
-        """Free all that is left, latest first, and let go of the device. Twice is fine."""
+        """Free all that is left, latest first, and let go of the device. Twice is fine.
+
+        What cannot be freed, as after a fault on the device, does not keep the rest; its error is raised at the end.
+        """
         if self._closed or self.forked:
             return
-        for resource in reversed(list(self._resources.values())):
-            resource.free()
+        with ExitStack() as stack:
+            stack.callback(self._let_go)
+            for resource in list(self._resources.values()):
+                stack.callback(resource.free)
+
+    def _let_go(self) -> None:
         self._closed = True
         atexit.unregister(self._at_exit)
         self._detach()

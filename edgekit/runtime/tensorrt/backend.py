@@ -51,13 +51,19 @@ class TensorRT(Backend):
     def __init__(self, bundle: Bundle, artifact: Artifact, options: Options):
         self.artifact = artifact
         self._path, self.sidecar = _engine(bundle, artifact.lane, artifact.precision, options)
+        self._source = bundle.source
         self._trt = import_tensorrt()
         self._lock = threading.Lock()
         self._device: Device | None = open_device()
         self._plan: LoadedPlan | None = None
         try:
             self._plan = load_plan(
-                self._trt, self._device, self._path, self.sidecar, bundle.manifest.files.get(artifact.file)
+                self._trt,
+                self._device,
+                self._path,
+                self.sidecar,
+                bundle.source,
+                bundle.manifest.files.get(artifact.file),
             )
             self._check_interface()
             with self._device.current():
@@ -79,7 +85,7 @@ class TensorRT(Backend):
                 f"the engine is not the one of the manifest: its inputs are {', '.join(plan.inputs)}, its outputs "
                 f"{', '.join(plan.outputs)}",
                 where=str(self._path),
-                fix=f"build it again: {self.sidecar.command}",
+                fix=f"build it again: {self.sidecar.rebuild(self._source)}",
             )
 
     def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:

@@ -57,10 +57,12 @@ def installed_here(trt: Any, device: Device) -> Installed:
     return Installed(trt.__version__, device.gpu.name, device.gpu.sm, platform.machine())
 
 
-def load_plan(trt: Any, device: Device, plan: Path, sidecar: Sidecar, model_sha256: str | None) -> LoadedPlan:
+def load_plan(
+    trt: Any, device: Device, plan: Path, sidecar: Sidecar, source: Path, model_sha256: str | None
+) -> LoadedPlan:
     """EdgekitError with the reason where the plan does not belong here, or TensorRT will not have it."""
-    content = check_sidecar(sidecar, plan, installed_here(trt, device), model_sha256)
-    return deserialise(trt, device, content, str(plan), sidecar.dla_core, sidecar.command)
+    content = check_sidecar(sidecar, plan, installed_here(trt, device), source, model_sha256)
+    return deserialise(trt, device, content, str(plan), sidecar.dla_core, sidecar.rebuild(source))
 
 
 def deserialise(trt: Any, device: Device, content: bytes, where: str, dla_core: int | None, rebuild: str) -> LoadedPlan:

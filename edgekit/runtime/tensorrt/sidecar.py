@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 
 SCHEMA = 1
+BUNDLE = "{bundle}"  # in ``Sidecar.command``
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Sidecar:
     cuda, driver, board, jetpack, l4t, power_mode, free_memory  of the machine while it was built, for the record
     dla_core, gpu_fallback  None, False for an engine that runs on the GPU alone
     flags       what else the builder was told
-    command     builds it again
+    command     builds it again, ``{bundle}`` standing for where the bundle lies
     seconds     the build took
     layers      name, type, device (GPU or DLA) and precision of every layer, as the engine's inspector says
     calibration which ranges an int8 engine of the cache lane has, else None
@@ -74,6 +76,10 @@ class Sidecar:
     timing: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
+
+    def rebuild(self, source: Path) -> str:
+        """The command that builds it again from the bundle at ``source``."""
+        return self.command.replace(BUNDLE, shlex.quote(str(source)))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -113,10 +119,10 @@ def read_sidecar(plan: Path) -> Sidecar:
         raise EdgekitError(f"the engine's sidecar cannot be read: {error}", where=str(path), fix=again) from error
 
 
-def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, model_sha256: str | None) -> bytes:
+def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Path, model_sha256: str | None) -> bytes:
     """The plan's content, once it is sure that it belongs here.
 
-    model_sha256: of the bundle's artifact, None where there is no bundle.
+    source, model_sha256: where the bundle lies, and the hash of its artifact.
     EdgekitError, with both values and the command that builds it again, for the first thing that differs.
     """
     for what, built, here in (
@@ -129,14 +135,14 @@ def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, model_sha2
             raise EdgekitError(
                 f"the engine was built for {what} {built}, this machine has {here}; plans do not move",
                 where=str(plan),
-                fix=f"build it here: {sidecar.command}",
+                fix=f"build it here: {sidecar.rebuild(source)}",
             )
     if model_sha256 is not None and model_sha256 != sidecar.model_sha256:
         raise EdgekitError(
             f"the engine was built from another network: {sidecar.model} with SHA-256 {sidecar.model_sha256[:12]}…, "
             f"the bundle has {model_sha256[:12]}…",
             where=str(plan),
-            fix=f"build it from this bundle: {sidecar.command}",
+            fix=f"build it from this bundle: {sidecar.rebuild(source)}",
         )
     if sha256(plan) != sidecar.plan:
         size = plan.stat().st_size
@@ -144,6 +150,6 @@ def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, model_sha2
             f"the engine's file is not the one its sidecar describes ({size:,} bytes, built with "
             f"{sidecar.plan_bytes:,}): it was changed, cut short or copied without its sidecar",
             where=str(plan),
-            fix=f"copy both files again, or build it again: {sidecar.command}",
+            fix=f"copy both files again, or build it again: {sidecar.rebuild(source)}",
         )
     return plan.read_bytes()

@@ -114,6 +114,21 @@ def test_an_error_inside_frees_all(cuda):
     assert set(cuda.live().values()) == {0}
 
 
+def test_what_cannot_be_freed_does_not_keep_the_rest(cuda, monkeypatch):
+    device = open_device()
+    first, broken, last = device.allocate(8), device.allocate(8), device.allocate(8)
+
+    def fail() -> None:
+        raise cuda.LogicError("cuMemFree failed: an illegal address")
+
+    monkeypatch.setattr(broken, "_release", fail)
+    with pytest.raises(cuda.LogicError, match="illegal address"):
+        device.close()
+    assert first.freed and last.freed and not device._context._valid
+    device.close()
+    cuda._memory.clear()
+
+
 def test_an_exit_without_close_frees_all(cuda):
     code = """
 import atexit
