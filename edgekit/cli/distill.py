@@ -35,7 +35,8 @@ def command(
     """Train the teachers of RECIPE, ask their ensemble, distil the student and score everything.
 
     Stages that are done are skipped and broken ones continue, so the same command (or the run's folder in place of the
-    recipe) goes on after Ctrl-C. Exit code 1: it ran, but a requirement that the recipe states does not hold.
+    recipe) goes on after Ctrl-C. Under `torchrun … -m edgekit distill …` all processes
+    train together. Exit code 1: it ran, but a requirement that the recipe states does not hold.
     """
     from edgekit.errors import EdgekitError
     from edgekit.pipeline.run import Run, distill
@@ -49,6 +50,8 @@ def command(
     else:
         run = Run.of(load_model(Recipe, recipe_or_run, overrides), recipe_or_run.parent, out)
     result = distill(run, baseline=baseline, jobs=jobs)
+    if result is None:  # another process of this run tells it
+        return
     if as_json:
         print_json(result)
     else:

@@ -43,6 +43,7 @@ class Batch:
     ``soft``       per task (N, C, h, w) float32, the ensemble's prediction
     ``agreement``  per task (N, h, w) float32, how much its members agree; 0 outside the frame
     ``frames``     which frames they are, N of ``split/name``
+    ``part``       which micro-batch of the step it is, where a step takes several
     """
 
     step: int
@@ -51,6 +52,7 @@ class Batch:
     soft: dict[str, Tensor] = field(default_factory=dict)
     agreement: dict[str, Tensor] = field(default_factory=dict)
     frames: list[str] = field(default_factory=list)
+    part: int = 0
 
     def to(self, device: torch.device) -> Batch:
         return Batch(
@@ -60,6 +62,7 @@ class Batch:
                 for part in (self.inputs, self.labels, self.soft, self.agreement)
             ),
             self.frames,
+            self.part,
         )
 
 
@@ -113,17 +116,25 @@ class Batches:
         self._others = Draw(plan.others, [plan.seed, 1]) if plan.size > plan.supervised else None
 
     def __getitem__(self, step: int) -> Batch:
+        return self.part(step, 0, 1)
+
+    def part(self, step: int, part: int, parts: int) -> Batch:
+        """Micro-batch ``part`` of ``parts`` of batch ``step``: every parts-th of its frames, so that each gets its
+        share of labelled ones. No frame is in two of them; cutmix stays within one.
+        """
         plan = self._plan
-        rng = np.random.default_rng([plan.seed, 2, step])
+        rng = np.random.default_rng([plan.seed, 2, step, part])  # with part 0 the same as without it
         examples, names = [], []
-        for slot in range(plan.size):
+        for slot in range(part, plan.size, parts):
             labelled = slot < plan.supervised
             draw, share = (self._labelled, plan.supervised) if labelled else (self._others, plan.size - plan.supervised)
             frame = draw[step * share + (slot if labelled else slot - plan.supervised)]
             examples.append(self._example(rng, frame, labelled))
             names.append(f"{frame.split}/{frame.name}")
         self._cutmix(rng, examples)
-        return self._collate(step, examples, names)
+        batch = self._collate(step, examples, names)
+        batch.part = part
+        return batch
 
     def _example(self, rng: np.random.Generator, frame: FrameInfo, labelled: bool) -> dict:
         plan, tasks = self._plan, self._frames.tasks

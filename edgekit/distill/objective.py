@@ -28,7 +28,7 @@ class StudentObjective:
         weights: Mapping[str, float],
         class_weights: Mapping[str, Sequence[float]] | None = None,
     ):
-        self._student = student
+        self._student = self.forward = student
         self._config = config
         self._supervision = Supervision(weights, class_weights)
         self._losses = {
@@ -39,7 +39,7 @@ class StudentObjective:
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         rgb = batch.inputs["rgb"]
         with autocast(self._config.train.precision, rgb.device.type):
-            raw = self._student(rgb)
+            raw = self.forward(rgb)
         terms: dict[str, Tensor] = {}
         for task in self._student.tasks:
             output = raw[task.name].float()

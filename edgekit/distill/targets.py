@@ -54,6 +54,10 @@ class TargetStore:
     def path(self, frame: FrameInfo) -> Path:
         return self.folder / frame.split / f"{frame.name}.npz"
 
+    def mean_size(self, frames: Sequence[FrameInfo]) -> int:
+        """Bytes per frame on disk."""
+        return round(sum(self.path(f).stat().st_size for f in frames) / len(frames))
+
     def has(self, frame: FrameInfo) -> bool:
         """Whether the frame's file is there and whole; a damaged one counts as absent and is computed again."""
         try:

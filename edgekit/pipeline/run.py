@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,7 @@ from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import load_student
+from edgekit.training.distributed import world
 from edgekit.training.precision import device
 
 
@@ -84,35 +85,48 @@ class Run:
             part.write_text(text)
 
 
-def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any]:
+def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
     """Everything from data to table; stages that are done are skipped. Returns what result.json holds.
 
+    Under torchrun all processes train and ask the ensemble together; the first one evaluates, the others return None.
     ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
     """
-    with run.locked():
+    together = world()
+    with ExitStack() as held:
+        together.lead("the run's directory", lambda: _begin(run, held))
+        together.agree("run (recipe or folder)", [str(run.folder), run.recipe.model_dump(mode="json")])
+        if not (run.folder / "run.json").exists():
+            raise EdgekitError(
+                f"process {together.rank} on {platform.node()} does not see the run that process 0 has begun",
+                where=str(run.folder),
+                fix="give --out a folder that all machines share",
+            )
         return _distill(run, baseline=baseline, jobs=jobs)
 
 
-def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any]:
-    began = time.perf_counter()
+def _begin(run: Run, held: ExitStack) -> None:
+    held.enter_context(run.locked())
     run.begin()
+
+
+def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | None:
+    began = time.perf_counter()
     bench = run.bench()
     check_student(bench)  # before hours of training, not after
-    timing: dict[str, float] = {}
 
     _train_independent(run, bench, baseline=baseline, jobs=jobs)
     networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
-    for i in range(len(networks)):
-        timing[f"teacher {i + 1}"] = teacher_stage(bench, i).result()["seconds"]
     store, facts, targets_key = compute_targets(bench, build_ensemble(bench, networks))
-    timing["targets"] = facts["seconds"]
-    students = {}
+    students, stages = {}, {f"teacher {i + 1}": teacher_stage(bench, i) for i in range(len(networks))}
     if baseline:
-        students["baseline"], stage = train_student(bench, targets=None, targets_key="")
-        timing["labels-only student"] = stage.result()["seconds"]
+        students["baseline"], stages["labels-only student"] = train_student(bench, targets=None, targets_key="")
     first = networks[0] if run.recipe.distill.warm_start else None
-    students["student"], stage = train_student(bench, targets=store.read, targets_key=targets_key, first_teacher=first)
-    timing["distilled student"] = stage.result()["seconds"]
+    students["student"], stages["distilled student"] = train_student(
+        bench, targets=store.read, targets_key=targets_key, first_teacher=first
+    )
+    if not world().first:
+        return None
+    timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
     for name, student in students.items():
         student.save(run.folder / f"{name}.pt")
 
@@ -157,12 +171,14 @@ def _train_independent(run: Run, bench: Workbench, *, baseline: bool, jobs: int 
     pending = [job for stage, job in alone if stage.result() is None]
     threads = torch.get_num_threads()
     at_once = min(jobs or threads, threads, len(alone))
-    if device().type == "cpu" and at_once > 1 and pending:
+    if device().type == "cpu" and at_once > 1 and pending and world().size == 1:
         train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once)
 
 
 def evaluate_run(run: Run, split: str) -> dict[str, Any]:
     """Score a finished run on any split. EdgekitError where the run is not finished."""
+    if world().size > 1:
+        raise EdgekitError("evaluating takes one process", fix="run it without torchrun")
     bench = run.bench()
     for i in range(len(run.recipe.teacher.members)):
         if teacher_stage(bench, i).result() is None:

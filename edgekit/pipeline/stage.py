@@ -8,12 +8,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, remove_parts, sha256, writing
+from edgekit.training.distributed import world
 from edgekit.training.progress import note
 
 PATIENCE = 15.0
@@ -42,7 +43,12 @@ class Stage:
             return None
 
     def finish(self, result: dict[str, Any], files: list[str]) -> None:
-        """Mark the stage whole. ``files`` (relative names) are those later stages read; their hashes are kept."""
+        """Mark the stage whole, in the first process alone.
+
+        ``files`` (relative names) are those later stages read; their hashes are kept.
+        """
+        if not world().first:
+            return
         done = {
             "stage": self.name,
             "key": self.key,
@@ -56,15 +62,26 @@ class Stage:
 
     @contextmanager
     def unless_done(self) -> Iterator[bool]:
-        """Whether the block has to do the stage, which it then holds. Done stages are not locked: many may read."""
-        if self.result() is not None:
-            yield False
-            return
-        with self.locked():
-            todo = self.result() is None  # another process may have finished it in between
-            if todo and self._marker.exists():
-                note(self.name, f"what was stored in {self.folder} is damaged, and is made again")
+        """Whether the block has to do the stage, which it then holds. Done stages are not locked: many may read.
+
+        Where processes run together the first one decides, holds and finishes it; the others leave the block when it is
+        finished.
+        """
+        together = world()
+        with ExitStack() as held:
+            todo = together.lead(f"the stage '{self.name}'", lambda: self._begin(held))
             yield todo
+        if todo:
+            together.wait(f"the end of the stage '{self.name}'")
+
+    def _begin(self, held: ExitStack) -> bool:
+        if self.result() is not None:
+            return False
+        held.enter_context(self.locked())
+        todo = self.result() is None  # another run may have finished it in between
+        if todo and self._marker.exists():
+            note(self.name, f"what was stored in {self.folder} is damaged, and is made again")
+        return todo
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
 from edgekit.teachers.ensemble import Ensemble, Voice, members_of
 from edgekit.teachers.multimodal import MultiModal
+from edgekit.training.distributed import world
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import enough_memory, keep_freed_memory
 from edgekit.training.precision import device
@@ -59,6 +61,7 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
 def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:
     """The store of the ensemble's word on all train frames; what is there already, and whole, is kept.
 
+    Processes that run together share the frames: each asks about, and writes, every size-th one.
     Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
     """
     recipe = bench.recipe
@@ -67,31 +70,44 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
     teachers += [external.key() for external in bench.external]
     stage = bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
     store = TargetStore(stage.folder, bench.tasks, recipe.targets)
-    frames = bench.frames.frames("train")
-    facts = stage.result()
-    missing = [f for f in frames if not store.has(f)]
-    damaged = sum(store.path(f).exists() for f in missing)
-    if facts is not None and not missing:
+    frames, together = bench.frames.frames("train"), world()
+    own = frames[together.rank :: together.size]
+    missing = [f for f in own if not store.has(f)]
+    facts = together.lead("the targets", stage.result)
+    if facts is not None and not together.sum(torch.tensor(float(len(missing)), device=device())):
         return store, facts, stage.key
     keep_freed_memory()
     began = time.perf_counter()
-    with stage.locked(), Progress("targets", bench.log) as progress, Interrupt() as interrupt:
-        progress.begin(len(frames), len(frames) - len(missing))
+    with ExitStack() as held:
+        together.lead("the targets' folder", lambda: held.enter_context(stage.locked()))
+        _compute(bench, ensemble, store, own, missing)
+        together.wait("the targets of all processes")
+        measured = {
+            "frames": len(frames),
+            "members": ensemble.count,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        facts = together.lead(
+            "the size of the targets", lambda: measured | {"bytes_per_frame": store.mean_size(frames)}
+        )
+        stage.finish(facts, [])
+    return store, facts, stage.key
+
+
+def _compute(
+    bench: Workbench, ensemble: Ensemble, store: TargetStore, own: Sequence[FrameInfo], missing: Sequence[FrameInfo]
+) -> None:
+    """This process's share of the targets; a frame that is done stays done."""
+    damaged = sum(store.path(f).exists() for f in missing)
+    with Progress("targets", bench.log) as progress, Interrupt() as interrupt:
+        progress.begin(len(own), len(own) - len(missing))
         if damaged:
             progress.note(f"{damaged} stored targets are damaged, and are computed again")
-        for done, frame in enumerate(missing, len(frames) - len(missing) + 1):
+        for done, frame in enumerate(missing, len(own) - len(missing) + 1):
             store.write(frame, ask(bench, ensemble, frame))
             progress.step(done)
             if interrupt.requested:
                 raise KeyboardInterrupt
-        facts = {
-            "frames": len(frames),
-            "members": ensemble.count,
-            "bytes_per_frame": round(sum(store.path(f).stat().st_size for f in frames) / len(frames)),
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-        stage.finish(facts, [])
-    return store, facts, stage.key
 
 
 def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, SoftMap]:

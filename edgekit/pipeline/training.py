@@ -19,6 +19,7 @@ from edgekit.teachers.objective import TeacherObjective
 from edgekit.training import checkpoint
 from edgekit.training.checkpoint import Latest
 from edgekit.training.config import TrainConfig
+from edgekit.training.distributed import world
 from edgekit.training.loop import train
 from edgekit.training.memory import enough_memory
 from edgekit.training.precision import device
@@ -154,12 +155,13 @@ def _train(
 ) -> None:
     size, crop = config.batch_size, "×".join(map(str, config.crop))
     doing = f"training {title} on batches of {size} frames of {crop}"
-    fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop})"
+    fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop}), or raise {key}.micro_batches"
     with Progress(title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
         trained = train(network, objective, batches, config, folder=stage.folder, progress=progress)
-    save(trained, stage.folder / "network.pt")
-    stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])
-    Latest(stage.folder).clear()
+    if world().first:
+        save(trained, stage.folder / "network.pt")
+        stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])
+        Latest(stage.folder).clear()
 
 
 def _save_state(network: MultiModal, path) -> None:
@@ -171,5 +173,10 @@ def _seed(bench: Workbench, member: int) -> int:
 
 
 def _result_settings(config: TrainConfig) -> dict:
-    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written."""
-    return config.model_dump(mode="json", exclude={"workers", "checkpoint_every"})
+    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written.
+
+    Of the number of processes it depends as far as each gets a micro-batch of its own.
+    """
+    exclude = {"workers", "checkpoint_every", "micro_batches"} | (set() if config.compile else {"compile"})
+    parts = config.parts(world().size)
+    return config.model_dump(mode="json", exclude=exclude) | ({"micro_batches": parts} if parts > 1 else {})

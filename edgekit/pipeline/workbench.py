@@ -20,6 +20,7 @@ from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.external import External
+from edgekit.training.distributed import world
 from edgekit.training.progress import Progress
 
 
@@ -67,7 +68,9 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     prepare = getattr(source, "prepare", None)
     if prepare:
         with Progress("rendering", log) as bar:
-            prepare(bar.count)
+            world().lead("rendering the data", lambda: prepare(bar.count))
+            if not world().first:  # another machine's cache may be another one
+                prepare(bar.count)
     return source
 
 
@@ -117,7 +120,7 @@ class Workbench:
             root / "stages", "check", recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file])
         )
         with checked.unless_done() as todo:
-            if todo:
+            if todo and world().first:
                 checked.finish(_read_all(source, recipe, log).to_json(), [])
         report = Report.from_json(checked.result())
         frames = FrameSet(
@@ -128,11 +131,12 @@ class Workbench:
         )
         frames.frames(recipe.evaluate.split)  # a fold without labelled frames is refused before anything trains
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
+        world().agree("data", data_key)
         bench = cls(recipe, root, log, frames, report, data_key, {}, external=external)
         names = sorted({"rgb", *recipe.teacher.modalities})
         stage = bench.stage("statistics", names)
         with stage.unless_done() as todo:
-            if todo:
+            if todo and world().first:
                 stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
         bench.statistics = stage.result()
         labelled, _ = bench.train_frames()
@@ -140,7 +144,7 @@ class Workbench:
         for name, task in balanced.items():  # every labelled frame is read for these, so once is enough
             stage = bench.stage("class-weights", name, task.class_balance)
             with stage.unless_done() as todo:
-                if todo:
+                if todo and world().first:
                     stage.finish({"weights": class_weights(frames, labelled, name, task.class_balance)}, [])
             bench.class_weights[name] = stage.result()["weights"]
         return bench

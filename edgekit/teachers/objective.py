@@ -29,7 +29,7 @@ class TeacherObjective:
         seed: int,
         class_weights: Mapping[str, Sequence[float]] | None = None,
     ):
-        self._network = network
+        self._network = self.forward = network
         self._config = config
         self._supervision = Supervision(weights, class_weights)
         self._seed = seed
@@ -39,12 +39,12 @@ class TeacherObjective:
         network = self._network
         clean = network.standardise(batch.inputs)
         names = [t.name for t in network.modalities]
-        rng = np.random.default_rng([self._seed, 3, batch.step])
+        rng = np.random.default_rng([self._seed, 3, batch.step, batch.part])
         visible = torch.from_numpy(
             np.stack([draw_visible(rng, names, self._config.masking) for _ in range(clean.shape[0])])
         )
         with autocast(self._config.train.precision, clean.device.type):
-            raw = network(clean, visible)
+            raw = self.forward(clean, visible)
         raw = {name: value.float() for name, value in raw.items()}
         terms = {}
         for task in network.tasks:

@@ -55,7 +55,7 @@ class Latest:
     """
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        self.folder = self._folder = folder
         self._pointer = folder / "latest.json"
 
     def save(self, step: int, state: dict[str, Any]) -> None:

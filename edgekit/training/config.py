@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgekit.data.config import AugmentConfig
+from edgekit.errors import EdgekitError
 
 
 class TrainConfig(BaseModel):
@@ -30,6 +31,13 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 where the device computes it natively, else fp32"
     )
+    micro_batches: int | None = Field(
+        None,
+        ge=1,
+        description="parts of a batch, each with batch-norm statistics of its own, whose gradients are averaged: less "
+        "memory in one process, and what several processes share; none: one per process",
+    )
+    compile: bool = Field(False, description="torch.compile the network: a slow start, then faster steps")
     workers: int = Field(2, ge=1, description="threads that load and augment")
     checkpoint_every: float = Field(60.0, gt=0, description="seconds between checkpoints")
     augment: AugmentConfig = AugmentConfig()
@@ -39,6 +47,18 @@ class TrainConfig(BaseModel):
         if min(self.crop) < 32:
             raise ValueError(f"crop must be at least 32×32, got {self.crop}")
         return self
+
+    def parts(self, processes: int) -> int:
+        """Micro-batches per batch. EdgekitError where the processes cannot share them evenly, or frames are left."""
+        parts = self.micro_batches or processes
+        if parts % processes or self.batch_size % parts:
+            raise EdgekitError(
+                f"a batch of {self.batch_size} frames in {parts} micro-batches cannot be shared by {processes} "
+                "processes evenly",
+                where="train.micro_batches",
+                fix="make batch_size a multiple of micro_batches, and that a multiple of the number of processes",
+            )
+        return parts
 
     def supervised(self, has_others: bool) -> int:
         """Labelled frames per batch: all where none is unlabelled, and at least one unless the share is 0."""

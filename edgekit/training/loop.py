@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -14,15 +16,23 @@ from edgekit.data.batches import Batch, Batches, Prefetch
 from edgekit.errors import EdgekitError
 from edgekit.training.checkpoint import Latest
 from edgekit.training.config import TrainConfig
+from edgekit.training.distributed import World, world
 from edgekit.training.ema import EMA
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import keep_freed_memory
 from edgekit.training.precision import device, resolve
 from edgekit.training.progress import Progress
+from edgekit.training.runnable import compiler, runnable
+from edgekit.training.running_statistics import RunningStatistics
 
 
 class Objective(Protocol):
-    """What is minimised: named scalars whose sum is the loss, and scores of the last batch for the progress bar."""
+    """What is minimised: named scalars whose sum is the loss, and scores of the last batch for the progress bar.
+
+    ``forward`` is what it calls for the network's output: the network, until ``train`` wraps it.
+    """
+
+    forward: Callable
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]: ...
 
@@ -48,10 +58,14 @@ def train(
 
     Continues from the newest checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one
     more on Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
-    EdgekitError where loss or gradient stop being finite; KeyboardInterrupt after a checkpoint on Ctrl-C.
+    Where processes train together each takes its micro-batches of every batch, and the first one writes.
+    EdgekitError where loss or gradient stop being finite, or another process ended; KeyboardInterrupt after a
+    checkpoint on Ctrl-C.
     """
     keep_freed_memory()
-    where = device()
+    where, together = device(), world()
+    parts = config.parts(together.size)
+    mine = parts // together.size
     network.to(where, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(
         _decay_groups(network, config.weight_decay), lr=config.learning_rate, fused=where.type == "cuda"
@@ -60,37 +74,86 @@ def train(
     ema = EMA(network, config.ema)
     latest = Latest(folder)
     start, spent = _restore(latest, network, ema, optimiser, scaler, progress)
+    objective.forward, unsynced = runnable(network, compiled=config.compile)
+    statistics = RunningStatistics(network) if parts > 1 else None
     saved_at = time.monotonic()
-    prefetch = Prefetch(batches, start, config.steps, workers=config.workers)
+    own = _Mine(batches, parts, mine, together.rank)
+    prefetch = Prefetch(own, start * mine, config.steps * mine, workers=config.workers)
+    ready = (batch for _, batch in prefetch)
     progress.begin(config.steps, start, spent=spent)
     try:
-        with Interrupt() as interrupt:
-            for step, batch in prefetch:
-                terms = objective(batch.to(where))
-                total = torch.stack(list(terms.values())).sum()
-                _check_finite("loss", total, terms, step, batch, progress.title)
+        with Interrupt() as interrupt, together.contact(progress.title), compiler(config.compile):
+            for step in range(start, config.steps):
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:
                     group["lr"] = rate
                 optimiser.zero_grad(set_to_none=True)
-                scaler.scale(total).backward()
+                problem = None
+                if statistics:
+                    statistics.begin()
+                for part in range(mine):
+                    batch = next(ready)
+                    with unsynced() if part < mine - 1 else nullcontext():
+                        terms = objective(batch.to(where))
+                        total = torch.stack(list(terms.values())).sum()
+                        problem = problem or _not_finite("loss", total, terms, batch, progress.title)
+                        if problem and together.size == 1:
+                            raise problem
+                        scaler.scale(total / mine).backward()
+                    if statistics:
+                        statistics.take()
+                stop = _agree(together, statistics, parts, where, problem, interrupt, f"{progress.title}, step {step}")
                 scaler.unscale_(optimiser)
                 norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
                 if not scaler.is_enabled():  # it skips such steps by itself
-                    _check_finite("gradient", norm, terms, step, batch, progress.title)
+                    problem = _not_finite("gradient", norm, terms, batch, progress.title)
+                    if problem:
+                        raise problem
                 scaler.step(optimiser)
                 scaler.update()
                 ema.update()
                 progress.step(step + 1, lambda: _facts(total, objective), waited=prefetch.waited)  # noqa: B023
-                if interrupt.requested or time.monotonic() - saved_at > config.checkpoint_every:
+                if together.first and (stop or time.monotonic() - saved_at > config.checkpoint_every):
                     _save(latest, step + 1, progress.seconds, network, ema, optimiser, scaler)
                     saved_at = time.monotonic()
-                if interrupt.requested:
+                if stop:
                     raise KeyboardInterrupt
     finally:
         prefetch.close()
         progress.end()
     return ema.network.eval().cpu()
+
+
+class _Mine:
+    """The micro-batches that one process takes, in order: ``mine`` of the ``parts`` of every batch."""
+
+    def __init__(self, batches: Batches, parts: int, mine: int, rank: int):
+        self._batches, self._parts = batches, parts
+        self._mine, self._first = mine, rank * mine
+
+    def __getitem__(self, number: int) -> Batch:
+        step, part = divmod(number, self._mine)
+        return self._batches[step] if self._parts == 1 else self._batches.part(step, self._first + part, self._parts)
+
+
+def _agree(together: World, statistics, parts: int, where, problem, interrupt: Interrupt, at: str) -> bool:
+    """Sum the running statistics over all processes, and whether to stop: for good reason, or for a bad one.
+
+    EdgekitError where any of them met a loss that is not finite. One exchange for all, so that nobody waits twice.
+    """
+    if statistics is None:
+        return interrupt.requested
+    flags = torch.zeros(together.size + 1, device=where)
+    flags[together.rank] = problem is not None
+    flags[-1] = interrupt.requested
+    summed = together.sum(torch.cat([flags, statistics.sums().to(where)]))
+    if problem:
+        raise problem
+    failed = [rank for rank in range(together.size) if summed[rank]]
+    if failed:
+        raise EdgekitError(f"process {failed[0]} met a loss that is not finite", where=at, fix="see what it says")
+    statistics.finish(summed[len(flags) :], parts)
+    return bool(summed[len(flags) - 1])
 
 
 def _facts(total: Tensor, objective: Objective) -> dict[str, float]:
@@ -104,15 +167,15 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _check_finite(what: str, value: Tensor, terms: dict[str, Tensor], step: int, batch: Batch, stage: str) -> None:
-    """Before the weights change, so that no checkpoint ever holds NaN."""
+def _not_finite(what: str, value: Tensor, terms: dict[str, Tensor], batch: Batch, stage: str) -> EdgekitError | None:
+    """What to raise before the weights change, so that no checkpoint ever holds NaN; None where all is well."""
     if torch.isfinite(value):
-        return
+        return None
     bad = [name for name, term in terms.items() if not torch.isfinite(term)]
     listed = ", ".join(f"{name} {term.item():g}" for name, term in terms.items())
-    raise EdgekitError(
-        f"the {what} is not finite at step {step}: {listed}" + (f"; see {' and '.join(bad)}" if bad else ""),
-        where=f"{stage}, step {step}, frames " + ", ".join(batch.frames),
+    return EdgekitError(
+        f"the {what} is not finite at step {batch.step}: {listed}" + (f"; see {' and '.join(bad)}" if bad else ""),
+        where=f"{stage}, step {batch.step}, frames " + ", ".join(batch.frames),
         fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",
     )
 
@@ -133,22 +196,33 @@ def _save(latest: Latest, step: int, seconds: float, network: nn.Module, ema: EM
 
 def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler, progress: Progress) -> tuple[int, float]:
     """(steps done, seconds spent): from the newest checkpoint, from nothing where there is none or a damaged one."""
-    try:
+
+    def restore() -> list:
         state = latest.load()
-        if state is not None and not _fits(state, network):
+        if state is None:
+            return [0, 0.0]
+        if not _fits(state, network):
             raise EdgekitError("the checkpoint is of another network")
-    except EdgekitError as error:
-        progress.note(f"{error.what}; training starts from step 0")
-        latest.clear()
-        state = None
-    if state is None:
-        return 0, 0.0
-    network.load_state_dict(state["network"])
-    ema.network.load_state_dict(state["ema"])
-    ema.updates = state["ema_updates"]
-    optimiser.load_state_dict(state["optimiser"])
-    scaler.load_state_dict(state["scaler"])
-    return state["step"], state["seconds"]
+        network.load_state_dict(state["network"])
+        ema.network.load_state_dict(state["ema"])
+        ema.updates = state["ema_updates"]
+        optimiser.load_state_dict(state["optimiser"])
+        scaler.load_state_dict(state["scaler"])
+        return [state["step"], state["seconds"]]
+
+    def restore_or_begin() -> list:
+        try:
+            return restore()
+        except EdgekitError as error:
+            progress.note(f"{error.what}; training starts from step 0")
+            latest.clear()
+            return [0, 0.0]
+
+    together = world()
+    step, seconds = together.lead(f"the checkpoint of {progress.title}", restore_or_begin)
+    if not together.first and step and restore()[0] != step:
+        raise EdgekitError("this process sees another checkpoint than process 0", where=str(latest.folder))
+    return step, seconds
 
 
 def _fits(state: dict, network: nn.Module) -> bool:

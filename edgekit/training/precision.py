@@ -6,10 +6,12 @@ import functools
 
 import torch
 
+from edgekit.training.distributed import local_rank
+
 
 def device() -> torch.device:
-    """The first CUDA device, else the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """This process's CUDA device, else the CPU."""
+    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 @functools.cache

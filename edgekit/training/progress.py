@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TextIO
 
 from edgekit.frames.files import writing
+from edgekit.training.distributed import rank
 from edgekit.training.views import view_for
 
 LOG_SECONDS = 10.0
@@ -31,7 +32,7 @@ class Progress:
         self, title: str, log: Path | None = None, *, interval: float | None = None, stream: TextIO | None = None
     ):
         self.title = title
-        self._log = log
+        self._log = log if rank() == 0 else None
         self._view = view_for(stream or sys.stderr)
         self._interval = self._view.interval if interval is None else interval
         self.waiting: float | None = None  # share of the time spent waiting for data

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from edgekit.training.distributed import rank
+
 FORWARD = "EDGEKIT_PROGRESS_SECONDS"
 """Set in a worker's environment: print JSON lines for the parent, at this interval."""
 
@@ -88,8 +90,25 @@ class JsonView:
         """Nothing is left open."""
 
 
+class SilentView:
+    """Nothing: of processes that train together only the first one speaks."""
+
+    interval = 3600.0
+
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
+        """Said by the first process."""
+
+    def note(self, title: str, text: str) -> None:
+        """Said by the first process."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def view_for(stream: TextIO) -> View:
     """The view that fits where the text goes."""
+    if rank():
+        return SilentView()
     if FORWARD in os.environ:
         return JsonView(stream, float(os.environ[FORWARD]))
     return BarView(stream) if stream.isatty() else LineView(stream)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,3 +106,68 @@ def copied(first, tmp_path) -> SimpleNamespace:
     root = tmp_path / "runs"
     shutil.copytree(first.root, root)
     return SimpleNamespace(recipe=first.recipe, root=root, run=root / first.run.name, found=first.found)
+
+
+# Everything is imported once; each run is a fork of this process, which has one thread, and can be killed alone.
+NURSERY = """
+import json, os, sys
+import edgekit.pipeline.run, edgekit.recipe.schema, edgekit.cli.distill
+from edgekit.cli.main import main
+print("ready", flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "wait" in asked:
+        print(os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1]), flush=True)
+        continue
+    child = os.fork()
+    if child == 0:
+        os.environ.update(asked["env"])
+        for stream, path in ((1, asked["out"]), (2, asked["err"])):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        try:
+            code = main(asked["args"])
+            sys.stdout.flush(), sys.stderr.flush()
+        finally:
+            os._exit(code)
+    print(child, flush=True)
+"""
+
+
+class Nursery:
+    """Starts `edgekit …` in processes of their own, without the seconds that importing takes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stdout.readline() == "ready\n"
+
+    def start(self, *arguments: object, env: dict | None = None, out=os.devnull, err=os.devnull) -> int:
+        """The process id of ``edgekit …``; its output goes to the files ``out`` and ``err``."""
+        asked = {"args": [str(a) for a in arguments], "env": env or {}, "out": str(out), "err": str(err)}
+        return int(self._ask(asked))
+
+    def code(self, pid: int) -> int:
+        """The exit code of what was started, once it has ended; -9 where it was killed."""
+        return int(self._ask({"wait": pid}))
+
+    def _ask(self, asked: dict) -> str:
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def nursery(cache_folder) -> Iterator[Nursery]:
+    with contextlib.closing(Nursery()) as nursery:
+        yield nursery

@@ -6,16 +6,11 @@ depends on the machine's speed too.)
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,60 +27,6 @@ LONGER = [
     *("--set", "teacher.train.checkpoint_every=0.000001", "--set", "distill.train.checkpoint_every=0.000001"),
     *("--set", "ensemble.maskings=3", "--set", "ensemble.scales=[1.0, 1.5]"),
 ]
-
-# Everything is imported once; each run is a fork of this process, which has one thread, and can be killed alone.
-NURSERY = """
-import json, os, sys
-import edgekit.pipeline.run, edgekit.recipe.schema, edgekit.cli.distill
-from edgekit.cli.main import main
-print("ready", flush=True)
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os._exit(main(json.loads(line)))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Nursery:
-    """Starts runs that may be killed; one at a time."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        assert self._process.stdout.readline() == "ready\n"
-
-    def start(self, *arguments: object) -> int:
-        """The process id of ``edgekit …``."""
-        self._process.stdin.write(json.dumps([str(a) for a in arguments]) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def code(self) -> int:
-        """The exit code of what was started last, once it has ended."""
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
-
-
-@pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    with contextlib.closing(Nursery()) as nursery:
-        yield nursery
 
 
 def under_way(root: Path) -> str | None:
@@ -107,9 +48,9 @@ def writes(root: Path) -> bool:
     return any(root.glob("stages/*/.part-*")) or any(root.glob("stages/*/*/.part-*"))
 
 
-def times_of(nursery: Nursery, recipe: Path, root: Path) -> dict[str, float]:
+def times_of(nursery, recipe: Path, root: Path) -> dict[str, float]:
     """Run unbroken; the seconds that each stage was under way."""
-    nursery.start("distill", recipe, "--out", root, *LONGER)
+    pid = nursery.start("distill", recipe, "--out", root, *LONGER)
     spent, last = Counter(), time.monotonic()
     while not any(root.glob("tiny-*/result.json")):
         stage, now = under_way(root), time.monotonic()
@@ -117,11 +58,11 @@ def times_of(nursery: Nursery, recipe: Path, root: Path) -> dict[str, float]:
             spent[stage] += now - last
         last = now
         time.sleep(0.01)
-    assert nursery.code() == 0
+    assert nursery.code(pid) == 0
     return spent
 
 
-def kill_within(nursery: Nursery, recipe: Path, root: Path, stage: str, delay: float | None) -> str | None:
+def kill_within(nursery, recipe: Path, root: Path, stage: str, delay: float | None) -> str | None:
     """Run until ``delay`` seconds into ``stage``, then kill -9; what was under way, None where the run had ended.
 
     Without a delay: as soon as something is being written.
@@ -139,7 +80,7 @@ def kill_within(nursery: Nursery, recipe: Path, root: Path, stage: str, delay: f
         pass
     hit = under_way(root)
     os.kill(pid, signal.SIGKILL)
-    return hit if nursery.code() == -signal.SIGKILL else None
+    return hit if nursery.code(pid) == -signal.SIGKILL else None
 
 
 @pytest.mark.slow
@@ -163,8 +104,7 @@ def test_killed_anywhere_and_run_again_the_student_is_the_same(photographs, nurs
                 when = "at a write" if delay is None else f"{delay:.3f} s"
                 left = "a half-written file" if writes(root) else "whole files"
                 told.append(f"round {number}: {when} into {stage}: killed in {hit}, leaving {left}")
-        nursery.start("distill", recipe, "--out", root, *LONGER)
-        assert nursery.code() == 0, told
+        assert nursery.code(nursery.start("distill", recipe, "--out", root, *LONGER)) == 0, told
         for name, student in expected.items():
             found = load_student(next(root.glob(f"tiny-*/{name}.pt"))).state_dict()
             for key, value in student.state_dict().items():

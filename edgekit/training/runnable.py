@@ -1,0 +1,57 @@
+"""What training calls for a network's output: the network itself, shared among processes, compiled."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from edgekit.errors import EdgekitError
+from edgekit.training.distributed import world
+
+# torch 2.13 gave it a new name
+_NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
+_LEAVE_BUFFERS = {"forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False}
+
+
+def runnable(network: nn.Module, *, compiled: bool) -> tuple[Callable, Callable[[], AbstractContextManager]]:
+    """(what to call, a context in which backward passes only add up). Weights and checkpoints stay ``network``'s.
+
+    With several processes a backward pass averages the gradients over them. Buffers are left alone: see
+    RunningStatistics for those that change.
+    """
+    call, unsynced = network, nullcontext
+    if world().size > 1:
+        # gradients come in another memory order than the weights: a copy, and no reason to worry the user
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        with world().contact("sharing the network"):
+            call = DistributedDataParallel(network, **_LEAVE_BUFFERS)
+        unsynced = call.no_sync
+    if compiled:
+        with compiler(True):
+            call = torch.compile(call)
+    return call, unsynced
+
+
+@contextmanager
+def compiler(used: bool) -> Iterator[None]:
+    """EdgekitError where torch.compile cannot work here, as without a C++ compiler."""
+    try:
+        with warnings.catch_warnings():
+            if used:  # what torch's compiler imports of its own past
+                warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+            yield
+    except Exception as error:
+        if not used or not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EdgekitError(
+            f"torch.compile failed: {reason}",
+            where="train.compile",
+            fix="set train.compile: false, or install what torch.compile needs (on a CPU a C++ compiler such as g++)",
+        ) from error
