@@ -7,6 +7,7 @@ seen is what exists. `python tools/real_bindings.py` writes what the fake Tensor
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -122,17 +123,24 @@ def prepare(version: str, cache: Path = CACHE) -> dict[str, str]:
     """Download and unpack the bindings of a version and compile their stubs; the environment of a process that can
     ``import tensorrt_bindings``. Unavailable where that cannot be done here."""
     folder = cache / f"{version}-py{sys.version_info.major}{sys.version_info.minor}"
-    if not (folder / "ready").is_file():
-        for tool in ("cc", "readelf", "nm"):
-            if shutil.which(tool) is None:
-                raise Unavailable(f"'{tool}' is not installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _download(version, folder)
-        _stubs(folder)
-        (folder / "ready").touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:  # tests in several processes prepare it once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ready").is_file():
+            _make(version, folder)
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     return dict(os.environ, PYTHONPATH=path, LD_LIBRARY_PATH=str(folder / "stubs"))
+
+
+def _make(version: str, folder: Path) -> None:
+    for tool in ("cc", "readelf", "nm"):
+        if shutil.which(tool) is None:
+            raise Unavailable(f"'{tool}' is not installed")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _download(version, folder)
+    _stubs(folder)
+    (folder / "ready").touch()
 
 
 def _download(version: str, folder: Path) -> None:
