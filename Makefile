@@ -19,7 +19,7 @@ DEV := $(VENV)/dev-$(VERSION)
 .SILENT:
 
 help:
-	echo "make demo       install, then run recipes/uav.yaml: train teachers, distil a student, score both, export to INT8"
+	echo "make demo       install, then run recipes/uav.yaml: train teachers, distil a student, score both, export to INT8, draw an overlay"
 	echo "make test       install, then linter, formatter, import contract and tests"
 	echo "make test-slow  install, then the tests marked slow"
 	echo "make clean      remove the environment and the caches; runs/ stays"
@@ -28,6 +28,7 @@ help:
 demo: python $(TRAIN)
 	$(BIN)/edgekit distill recipes/uav.yaml
 	$(BIN)/edgekit export --target cpu --out bundles/uav-cpu
+	$(BIN)/edgekit run bundles/uav-cpu --input bundles/uav-cpu/frame.png --output bundles/uav-overlay
 
 test: python $(DEV)
 	echo "== ruff check" && $(BIN)/ruff check --quiet .

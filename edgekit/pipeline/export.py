@@ -33,9 +33,10 @@ from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
-from edgekit.pipeline.int8 import CACHE_INT8, Quantized, Quantizer, manifest_ranges, with_own_cache_file
+from edgekit.pipeline.int8 import CACHE_INT8, Quantized, Quantizer, gate_rows, manifest_ranges, with_own_cache_file
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot, Subject
+from edgekit.quantize.gate import judge
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
@@ -114,10 +115,21 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     golden, contents[GOLDEN] = golden_of(
         artifacts, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
     )
-    manifest = replace(manifest, artifacts=artifacts, golden=golden, parity=tuple(checker.parity.rows))
+    manifest = replace(manifest, artifacts=artifacts, golden=golden)
     on_cpu = {row.precision: files[row.file] for row in rows if row.lane == "onnxruntime"}
     scores, count = metrics(subject, manifest, plan, on_cpu, request.metric_frames, threads=request.threads)
-    manifest = replace(manifest, metrics=scores, provenance={**manifest.provenance, "metric_frames": count})
+    if "fp32" in scores and "int8" in scores:
+        step = f"{subject.bench.recipe.evaluate.split}: int8 onnxruntime"
+        verdicts = judge(scores["fp32"], scores["int8"], subject.config.quantize.gate)
+        checker.gate(gate_rows(step, verdicts), files_of)
+        if not checker.parity.holds:
+            return _failed(subject, request, checker, began)
+    manifest = replace(
+        manifest,
+        parity=tuple(checker.parity.rows),
+        metrics=scores,
+        provenance={**manifest.provenance, "metric_frames": count},
+    )
     pictures = card_pictures(subject, manifest, on_cpu, threads=request.threads)
     contents |= pictures
     if any(a.tensorrt for a in artifacts):
@@ -145,7 +157,9 @@ def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifes
         config = config.model_copy(update={"frames": request.calibration})
     scorer = None
     if subject.bench:
-        scorer = Scorer(subject.bench, manifest, plan, most=config.gate_frames, labelled=True, threads=request.threads)
+        scorer = Scorer(
+            subject.bench, manifest, plan, "train", most=config.gate_frames, labelled=True, threads=request.threads
+        )
     return Quantizer(config, plan, scorer, subject.log, request.threads)
 
 

@@ -34,7 +34,8 @@ def metrics(
     """
     if subject.bench is None or most == 0:
         return {}, 0
-    scorer = Scorer(subject.bench, manifest, plan, most=most, labelled=False, threads=threads)
+    split = subject.bench.recipe.evaluate.split
+    scorer = Scorer(subject.bench, manifest, plan, split, most=most, labelled=False, threads=threads)
     scores = {"module": scorer.module(subject.student)}
     scores |= {precision: scorer.file(deployed, precision) for precision, deployed in files.items()}
     return {stage: found for stage, found in scores.items() if found is not None}, len(scorer.infos)

@@ -26,6 +26,7 @@ from edgekit.pipeline.subject import Shot
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
+from edgekit.quantize.gate import Verdict
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
 from edgekit.runtime.placement import Placement
@@ -76,7 +77,11 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Quantizer:
-    """``scorer`` judges accuracy at the gate; None where there are no labels to judge with, then nothing is gated."""
+    """``scorer`` judges accuracy at the gate; None where there are no labels to judge with, then nothing is gated.
+
+    It scores labelled frames of ``train``: what layers stay in float is chosen by it, and must not be chosen on the
+    split that is reported.
+    """
 
     config: QuantizeConfig
     plan: Plan
@@ -109,7 +114,7 @@ class Quantizer:
         last = found[styles[-1]]
         if last.calibration is not calibration or _changed(last, body):
             bodies[CACHE_INT8] = last.model
-        parity = [parity for style, recovery in found.items() for parity in _gate_rows(style, recovery)]
+        parity = [row for style, recovery in found.items() for row in gate_rows(f"int8 {style}", _shipped(recovery))]
         return Quantized(bodies, last.calibration, parity, {s: recovery.describe() for s, recovery in found.items()})
 
     def _calibrate(self, body: onnx.ModelProto, feed: Feed) -> Calibration:
@@ -192,19 +197,23 @@ def _changed(recovery: Recovery, body: onnx.ModelProto) -> bool:
     return before != after
 
 
-def _gate_rows(style: str, recovery: Recovery) -> list[dict[str, Any]]:
-    final = next(step for step in reversed(recovery.steps) if step.kept)
+def gate_rows(step: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The gate's verdicts as rows of the parity table."""
     return [
         parity_row(
-            f"int8 {style}",
+            step,
             verdict.task,
             f"cost in {verdict.metric}, {verdict.unit}",
             float("nan") if verdict.cost is None else verdict.cost,
             verdict.allowed,
             at_most=True,
         )
-        for verdict in final.verdicts
+        for verdict in verdicts
     ]
+
+
+def _shipped(recovery: Recovery) -> Sequence[Verdict]:
+    return next(step for step in reversed(recovery.steps) if step.kept).verdicts
 
 
 class _Count:

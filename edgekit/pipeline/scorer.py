@@ -51,15 +51,23 @@ def predictor(deployed: Deployed, manifest: Manifest, threads: int) -> Predictor
 
 
 class Scorer:
-    """Scores models on the split that the recipe evaluates on.
+    """Scores models on a split of the recipe's data.
 
     ``most``: as many frames of it, spread over it; None for all. ``labelled``: only those with labels.
     """
 
     def __init__(
-        self, bench: Workbench, manifest: Manifest, plan: Plan, *, most: int | None, labelled: bool, threads: int
+        self,
+        bench: Workbench,
+        manifest: Manifest,
+        plan: Plan,
+        split: str,
+        *,
+        most: int | None,
+        labelled: bool,
+        threads: int,
     ):
-        infos = bench.frames.frames(bench.recipe.evaluate.split)
+        infos = bench.frames.frames(split)
         self.infos: list[FrameInfo] = [f for f in infos if f.labelled] if labelled else infos
         if most is not None:
             self.infos = spread_out(self.infos, most)

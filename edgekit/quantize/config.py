@@ -29,7 +29,7 @@ class QuantizeConfig(BaseModel):
     percentile: float = Field(99.99, ge=99, le=100, description="share of values kept by the percentile observer, %")
     frames: int = Field(300, ge=1, description="most calibration frames, spread over the scenes of train")
     gate: GateConfig = GateConfig()
-    gate_frames: int = Field(200, ge=1, description="most labelled frames that the gate scores a candidate on")
+    gate_frames: int = Field(200, ge=1, description="most labelled train frames that the gate scores a candidate on")
     recover: bool = Field(True, description="equalise, correct biases and leave layers in float where the gate fails")
     keep_float: list[str] = Field([], description="layers that are left in float in any case, by name")
     reduce_range: bool = Field(

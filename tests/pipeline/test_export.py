@@ -44,7 +44,7 @@ def base(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(base: Path) -> Path:
     """A run that ended with a student, without the hours before it: its norms and heads are what a seed gave.
 
-    The labels of ``val`` are what that student says, so that its metrics are perfect and INT8's show what INT8 costs.
+    The labels are what that student says, so that its metrics are perfect and INT8's show what INT8 costs.
     """
     recipe = load_model(Recipe, base / "tiny.yaml")
     made = Run.of(recipe, base, base.parent / "runs")
@@ -58,8 +58,9 @@ def run(base: Path) -> Path:
             nn.init.normal_(module.bias, std=0.2)
     nn.init.normal_(student.network.head.weight, std=0.5)
     student.save(made.folder / "student.pt")
-    for path in (base / "photographs" / "val" / "images").iterdir():
-        write_png(base / "photographs" / "val" / "labels" / path.name, said_by(made.folder / "student.pt", path))
+    for split in ("train", "val"):
+        for path in (base / "photographs" / split / "images").iterdir():
+            write_png(base / "photographs" / split / "labels" / path.name, said_by(made.folder / "student.pt", path))
     return made.folder
 
 
@@ -193,7 +194,9 @@ def test_ranges_belong_to_the_plain_graph(made):
 def test_parity_names_every_step(made):
     steps = {row["step"] for row in made[1].manifest.parity}
     exact = {"fused", "onnx fp32", "outputs fp32", "fp16"}
-    assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")}
+    assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")} | {
+        "val: int8 onnxruntime"
+    }
 
 
 def test_metrics_are_those_of_the_ordinary_evaluation(run, made, base):
