@@ -41,12 +41,14 @@ Calibrate = Callable[[str, str, Frames], None]
 def edgekit(method: str) -> Calibrate:
     import onnx
 
+    from edgekit.graphs.read import consumers
     from edgekit.quantize.calibration import calibrate
     from edgekit.quantize.qdq import write_qdq
 
     def run(model: str, out: str, frames: Frames) -> None:
         body = onnx.load(model)
-        onnx.save(write_qdq(body, calibrate(body, frames, observer=method).ranges), out)
+        first = {node.name for node in consumers(body.graph)["input"]}  # float in what `edgekit export` writes
+        onnx.save(write_qdq(body, calibrate(body, frames, observer=method).ranges, keep_float=first), out)
 
     return run
 

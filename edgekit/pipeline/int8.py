@@ -131,7 +131,7 @@ class Quantizer:
         def evaluate(model: onnx.ModelProto):
             return self.scorer.body(closed(model, body), f"int8 {style}, attempt {attempts.next()}")
 
-        write = partial(_write_style, style=style, reduce_range=self.config.reduce_range)
+        write = partial(write_style, style=style, reduce_range=self.config.reduce_range)
         report = _Reporter(self.log)
         try:
             found = recover(
@@ -152,7 +152,7 @@ class Quantizer:
         if row.lane == "strong":
             return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
         style = "onnxruntime" if row.lane == "onnxruntime" else "tensorrt"
-        return _write_style(body, ranges, keep, style=style, reduce_range=self.config.reduce_range)
+        return write_style(body, ranges, keep, style=style, reduce_range=self.config.reduce_range)
 
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
@@ -174,7 +174,7 @@ def with_own_cache_file(rows: Sequence[Row], quantized: Quantized) -> tuple[Row,
     )
 
 
-def _write_style(
+def write_style(
     body: onnx.ModelProto, ranges, keep: frozenset[str], *, style: str, reduce_range: bool
 ) -> onnx.ModelProto:
     """Q/DQ in float32 types.

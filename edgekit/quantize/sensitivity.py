@@ -20,8 +20,9 @@ Write = Callable[[ModelProto, Mapping[str, Range], frozenset[str]], ModelProto]
 class LayerSensitivity:
     """One layer.
 
-    noise    output → mean square of the error with this layer alone in integers, over the output's variance
     weights  number of them
+    noise    output → mean square of the error with this layer alone in integers, over the output's variance. Zero on
+             every output: the layer has no integers in this style
     """
 
     layer: str
@@ -31,7 +32,7 @@ class LayerSensitivity:
 
 
 def decibels(noise: float) -> float:
-    """Signal to quantization noise, dB; infinite for a layer that is not quantized."""
+    """Signal to quantization noise, dB; infinite where there is none."""
     return float("inf") if noise == 0 else -10.0 * float(np.log10(noise))
 
 

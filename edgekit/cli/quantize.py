@@ -1,0 +1,119 @@
+"""`edgekit quantize sensitivity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.options import set_option
+from edgekit.cli.output import json_option, print_json, print_rich
+
+
+@click.group("quantize", epilog="Example: edgekit quantize sensitivity runs/uav-1a2b3c4d5e")
+def command() -> None:
+    """Look into what INT8 costs a student."""
+
+
+@command.command("sensitivity", epilog="Example: edgekit quantize sensitivity runs/uav-1a2b3c4d5e --style tensorrt")
+@click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]", required=False)
+@click.option(
+    "--style",
+    type=click.Choice(["onnxruntime", "tensorrt"]),
+    default="onnxruntime",
+    show_default=True,
+    help="Whose INT8: that of the CPU's file, or that of TensorRT's.",
+)
+@click.option("--size", default=None, metavar="HxW", help="Input of the network; default: as `edgekit export`.")
+@click.option(
+    "--frames", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Photographs, for a student's .pt."
+)
+@click.option(
+    "--calibration-frames",
+    default=None,
+    metavar="N|DIR",
+    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
+)
+@click.option(
+    "--measured", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="Frames to measure on."
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE.png",
+    help="Where to draw it; default: pictures/sensitivity-STYLE.png of the run, or of the .pt's folder.",
+)
+@click.option("--threads", type=click.IntRange(1), default=None, metavar="N", help="CPU threads; default: all cores.")
+@set_option
+@json_option
+def sensitivity(
+    run: Path | None,
+    style: str,
+    size: str | None,
+    frames: Path | None,
+    calibration_frames: str | None,
+    measured: int,
+    plot: Path | None,
+    threads: int | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Put one layer of RUN's student after the other in INT8, and say how much that alone disturbs each output.
+
+    RUN is a run's folder (default: the one under ./runs that was finished last) or a student's .pt. Low decibels are
+    bad: the layers named below the table are those that `export.quantize.keep_float` should name first.
+    """
+    from edgekit.pipeline.layers import Question, layer_noise
+    from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
+    from edgekit.students.listing import parse_size
+
+    path = run or latest_run()
+    subject = subject_of(path, overrides, frames)
+    count = calibrate_with(subject, calibration_frames)
+    folder = path if path.is_dir() else path.parent
+    question = Question(
+        style=style,
+        size=parse_size(size) if size else None,
+        frames=count,
+        measured=measured,
+        plot=plot or folder / "pictures" / f"sensitivity-{style}.png",
+        threads=threads,
+    )
+    result = layer_noise(subject, question)
+    if as_json:
+        print_json(result)
+        return
+    print_rich(_table(result))
+    click.echo("\n".join([*_advice(result), f"plot      {result['plot']}"]))
+
+
+def _table(result: dict):
+    from rich.table import Table
+
+    title = (
+        f"{result['name']}: signal to noise with one layer alone in INT8 ({result['style']}), dB\n"
+        f"{result['observer']} ranges of {result['calibration_frames']} frames, measured on {result['measured_frames']}"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in ("layer", "operator", "weights", *result["outputs"]):
+        table.add_column(column, justify="left" if column in ("layer", "operator") else "right")
+    for row in result["layers"]:
+        noise = row["decibels"]
+        absent = "float" if set(noise.values()) == {None} else "–"
+        cells = [absent if value is None else f"{value:.1f}" for value in noise.values()]
+        table.add_row(row["layer"], row["operator"], f"{row['weights']:,}", *cells)
+    return table
+
+
+def _advice(result: dict) -> list[str]:
+    """The three most disturbing layers, by the output that each disturbs most."""
+    worst = [
+        (min(value for value in row["decibels"].values() if value is not None), row["layer"])
+        for row in result["layers"]
+        if any(value is not None for value in row["decibels"].values())
+    ]
+    if not worst:
+        return ["no layer is in INT8 in this style"]
+    named = ", ".join(f"{layer} ({value:.1f} dB)" for value, layer in sorted(worst)[:3])
+    return [f"most disturbing: {named}"]

@@ -1,0 +1,106 @@
+"""What each layer of a subject's student loses by INT8, measured on the recipe's own frames."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from edgekit.errors import EdgekitError
+from edgekit.export.body import body
+from edgekit.export.contract import contract, network_size
+from edgekit.export.deploy import opened
+from edgekit.pipeline.int8 import Feed, write_style
+from edgekit.pipeline.subject import Subject
+from edgekit.quantize.calibration import calibrate
+from edgekit.quantize.frames import some, spread
+from edgekit.quantize.plot import sensitivity_plot
+from edgekit.quantize.sensitivity import decibels, sensitivity
+from edgekit.quantize.topology import Topology
+from edgekit.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user asked for.
+
+    style    whose kernels: onnxruntime's, as on a CPU, or TensorRT's
+    size     (H, W) of the network's input; None: the recipe's, else that of the frames
+    frames   how many frames to calibrate with; None: as the recipe says
+    measured how many of these to measure on
+    plot     the ``.png`` to draw; None: none
+    """
+
+    style: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    measured: int = 16
+    plot: Path | None = None
+    threads: int | None = None
+
+
+def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
+    """The document that ``--json`` prints: per layer and output the signal to quantization noise, dB.
+
+    None on an output that the layer does not reach, and on all of them where the style leaves the layer in float.
+    EdgekitError for a size that cannot be and for a plot of another kind, before any work.
+    """
+    if question.plot is not None:
+        _check_plot(question.plot)
+    student, config = subject.student, subject.config.quantize
+    frame = subject.frame_size()
+    size = question.size or subject.config.size or network_size(frame, student.input_scale)
+    with Progress("exporting graphs", subject.log) as progress:
+        progress.begin(1)
+        model = body(student, size)
+        progress.step(1)
+    free = opened(model, student.network.stride, frozenset({"size"}))
+    shots = spread(subject.calibration, question.frames or config.frames)
+    feed = Feed(shots, contract(student, size, subject.config.fit, frame))
+    with Progress("calibrating", subject.log) as progress:
+        progress.begin(len(shots))
+        observer = config.build_observer()
+        calibration = calibrate(free, feed, observer=observer, progress=progress.step, threads=question.threads)
+    frames = some(feed, calibration.count, question.measured)
+    write = partial(write_style, style=question.style, reduce_range=config.reduce_range)
+    with Progress("measuring layers", subject.log) as progress:
+        progress.begin(len(Topology(free).layers()))
+        found = sensitivity(free, calibration.ranges, frames, write, progress=progress.step)
+    outputs = [output.name for output in model.graph.output]
+    if question.plot is not None:
+        title = f"{subject.name}, {student.name}: one layer alone in INT8 ({question.style})"
+        sensitivity_plot(question.plot, title, found, outputs)
+    return {
+        "name": subject.name,
+        "student": student.name,
+        "style": question.style,
+        "observer": calibration.observer,
+        "size": list(size),
+        "calibration_frames": calibration.count,
+        "measured_frames": len(frames),
+        "outputs": outputs,
+        "layers": [
+            {
+                "layer": one.layer,
+                "operator": one.operator,
+                "weights": one.weights,
+                "decibels": {o: decibels(one.noise[o]) if one.noise[o] else None for o in outputs},
+            }
+            for one in found
+        ],
+        "plot": None if question.plot is None else str(question.plot),
+    }
+
+
+def _check_plot(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise EdgekitError(f"the plot '{path.name}' is no .png", where="--plot", fix="give a name that ends in .png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK) and not path.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
+        raise EdgekitError("the plot cannot be written", where=str(path), fix="choose another place with --plot")
