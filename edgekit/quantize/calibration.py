@@ -75,7 +75,7 @@ def calibrate(
     topology = Topology(model)
     groups = topology.groups()
     observed = _observed(topology)
-    threads = threads or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MOST_THREADS)
+    threads = threads or min(_cores(), MOST_THREADS)
 
     tallies = {tensor: Tally(counting=observer.counting) for tensor in observed}
     count, digest = _watch(model, frames, tallies, threads, progress)
@@ -96,6 +96,11 @@ def calibrate(
     ranges = _shared(topology, groups, own)
     unranged = tuple(t for t in topology.activations if t not in ranges)
     return Calibration(name, ranges, unranged, count, digest)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name_of(observer: Observer) -> str:
