@@ -92,28 +92,40 @@ def _table(result: dict):
     from rich.table import Table
 
     title = (
-        f"{result['name']}: signal to noise with one layer alone in INT8 ({result['style']}), dB\n"
+        f"{result['name']}: signal to noise with one layer alone in INT8 ({result['style']}), dB, and its share\n"
         f"{result['observer']} ranges of {result['calibration_frames']} frames, measured on {result['measured_frames']}"
     )
     table = Table(title=title, title_justify="left")
     for column in ("layer", "operator", "weights", *result["outputs"]):
-        table.add_column(column, justify="left" if column in ("layer", "operator") else "right")
+        table.add_column(column, justify="left" if column in ("layer", "operator") else "right", no_wrap=True)
     for row in result["layers"]:
-        noise = row["decibels"]
-        absent = "float" if set(noise.values()) == {None} else "–"
-        cells = [absent if value is None else f"{value:.1f}" for value in noise.values()]
+        absent = "float" if set(row["decibels"].values()) == {None} else "–"
+        cells = [_cell(row, output, row["layer"] in result["loudest"][output], absent) for output in result["outputs"]]
         table.add_row(row["layer"], row["operator"], f"{row['weights']:,}", *cells)
+    table.add_section()
+    table.add_row("all together", "", "", *(_decibels(result["together"][output]) for output in result["outputs"]))
     return table
 
 
+def _cell(row: dict, output: str, loud: bool, absent: str) -> str:
+    """Signal to noise, and the layer's share of all layers' noise; bold for the few that make half of it."""
+    from edgekit.quantize.sensitivity import percent
+
+    if row["decibels"][output] is None:
+        return absent
+    text = f"{_decibels(row['decibels'][output])} {percent(row['share'][output]):>4}"
+    return f"[bold]{text}[/bold]" if loud else text
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
 def _advice(result: dict) -> list[str]:
-    """The three most disturbing layers, by the output that each disturbs most."""
-    worst = [
-        (min(value for value in row["decibels"].values() if value is not None), row["layer"])
-        for row in result["layers"]
-        if any(value is not None for value in row["decibels"].values())
+    """The fewest layers that make half of each output's noise."""
+    lines = [
+        f"most disturbing: {', '.join(layers)} (half of the noise on {output})"
+        for output, layers in result["loudest"].items()
+        if layers
     ]
-    if not worst:
-        return ["no layer is in INT8 in this style"]
-    named = ", ".join(f"{layer} ({value:.1f} dB)" for value, layer in sorted(worst)[:3])
-    return [f"most disturbing: {named}"]
+    return lines or ["no layer is in INT8 in this style"]

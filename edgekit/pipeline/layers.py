@@ -17,8 +17,8 @@ from edgekit.pipeline.subject import Subject
 from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.frames import some, spread
 from edgekit.quantize.plot import sensitivity_plot
-from edgekit.quantize.sensitivity import decibels, sensitivity
-from edgekit.quantize.topology import Topology
+from edgekit.quantize.sensitivity import Reference, decibels, loudest, sensitivity
+from edgekit.quantize.topology import Topology, named
 from edgekit.training.progress import Progress
 
 
@@ -45,6 +45,8 @@ def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
     """The document that ``--json`` prints: per layer and output the signal to quantization noise, dB.
 
     None on an output that the layer does not reach, and on all of them where the style leaves the layer in float.
+    ``share`` is the layer's part of all layers' noise, ``loudest`` the fewest layers that make half of it, ``together``
+    the signal to noise with every layer in integers.
     EdgekitError for a size that cannot be and for a plot of another kind, before any work.
     """
     if question.plot is not None:
@@ -68,10 +70,12 @@ def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
     with Progress("measuring layers", subject.log) as progress:
         progress.begin(len(Topology(free).layers()))
         found = sensitivity(free, calibration.ranges, frames, write, progress=progress.step)
+    together = Reference(free, frames).noise(write(named(free), calibration.ranges, frozenset()))
     outputs = [output.name for output in model.graph.output]
     if question.plot is not None:
         title = f"{subject.name}, {student.name}: one layer alone in INT8 ({question.style})"
-        sensitivity_plot(question.plot, title, found, outputs)
+        sensitivity_plot(question.plot, title, found, together)
+    total = {o: sum(one.noise[o] for one in found) for o in outputs}
     return {
         "name": subject.name,
         "student": student.name,
@@ -81,17 +85,25 @@ def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
         "calibration_frames": calibration.count,
         "measured_frames": len(frames),
         "outputs": outputs,
+        "together": {o: _finite(together[o]) for o in outputs},
+        "loudest": {o: loudest(found, o) for o in outputs},
         "layers": [
             {
                 "layer": one.layer,
                 "operator": one.operator,
                 "weights": one.weights,
-                "decibels": {o: decibels(one.noise[o]) if one.noise[o] else None for o in outputs},
+                "decibels": {o: _finite(one.noise[o]) for o in outputs},
+                "share": {o: one.noise[o] / total[o] if total[o] else 0.0 for o in outputs},
             }
             for one in found
         ],
         "plot": None if question.plot is None else str(question.plot),
     }
+
+
+def _finite(noise: float) -> float | None:
+    """Decibels as JSON can have them."""
+    return decibels(noise) if noise else None
 
 
 def _check_plot(path: Path) -> None:

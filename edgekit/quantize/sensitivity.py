@@ -48,22 +48,53 @@ def sensitivity(
     model = named(model)
     topology = Topology(model)
     layers = topology.layers()
-    outputs = [o.name for o in model.graph.output]
-    exact = Runner(model)
-    answers = [exact(frame) for frame in frames]
-    variance = {o: float(np.mean([_variance(answer[o]) for answer in answers])) for o in outputs}
+    reference = Reference(model, frames)
     names = frozenset(node.name for node in layers)
     found = []
     for done, node in enumerate(layers, 1):
-        run = Runner(write(model, ranges, names - {node.name}))
-        errors = dict.fromkeys(outputs, 0.0)
-        for frame, answer in zip(frames, answers, strict=True):
-            said = run(frame)
-            for o in outputs:
-                errors[o] += float(np.mean(np.square(said[o].astype(np.float64) - answer[o])))
-        noise = {o: errors[o] / len(answers) / max(variance[o], 1e-30) for o in outputs}
+        noise = reference.noise(write(model, ranges, names - {node.name}))
         found.append(LayerSensitivity(node.name, node.op_type, int(topology.value(node.input[1]).size), noise))
         progress(done)
+    return found
+
+
+def percent(share: float) -> str:
+    """``"24%"``; a share that rounds to nothing is not said to be none."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+class Reference:
+    """What a float graph answers to some frames, to hold others against."""
+
+    def __init__(self, model: ModelProto, frames: Sequence[np.ndarray]):
+        exact = Runner(model)
+        self._frames, self._outputs = frames, [o.name for o in model.graph.output]
+        self._answers = [exact(frame) for frame in frames]
+        self._variance = {o: float(np.mean([_variance(answer[o]) for answer in self._answers])) for o in self._outputs}
+
+    def noise(self, model: ModelProto) -> dict[str, float]:
+        """Output → mean square of the error of ``model``, over the output's variance."""
+        run = Runner(model)
+        errors = dict.fromkeys(self._outputs, 0.0)
+        for frame, answer in zip(self._frames, self._answers, strict=True):
+            said = run(frame)
+            for o in self._outputs:
+                errors[o] += float(np.mean(np.square(said[o].astype(np.float64) - answer[o])))
+        return {o: errors[o] / len(self._answers) / max(self._variance[o], 1e-30) for o in self._outputs}
+
+
+def loudest(layers: Sequence[LayerSensitivity], output: str, share: float = 0.5) -> list[str]:
+    """The fewest layers that together make ``share`` of an output's noise, the loudest first.
+
+    Noises are added as if each layer's error knew nothing of the others'.
+    """
+    wanted = share * sum(one.noise[output] for one in layers)
+    found, sum_so_far = [], 0.0
+    for one in sorted(layers, key=lambda one: -one.noise[output]):
+        if sum_so_far >= wanted:
+            break
+        found.append(one.layer)
+        sum_so_far += one.noise[output]
     return found
 
 

@@ -49,6 +49,15 @@ def test_the_heads_behind_an_outlier_channel_are_found(student, tmp_path, capsys
     assert worst[1] == "head.semantic" and worst[0] < 10
     # A head reaches its own task alone.
     assert layers["head.semantic"]["depth_logits"] is None and layers["head.depth"]["depth_logits"] < 10
+    heard = {name: noise for name, noise in layers.items() if noise["depth_logits"] is not None}
+    total = sum(10 ** (-noise["depth_logits"] / 10) for noise in heard.values())
+    for row in result["layers"]:
+        value = row["decibels"]["depth_logits"]
+        share = 0.0 if value is None else 10 ** (-value / 10) / total
+        assert row["share"]["depth_logits"] == pytest.approx(share)
+    assert result["loudest"]["semantic_logits"] == ["head.semantic"]
+    # One error drowns all others, so all layers together are hardly worse than it alone.
+    assert result["together"]["semantic_logits"] == pytest.approx(worst[0], abs=0.5)
     # On the CPU the layer that reads the frame is float in what is exported.
     assert (layers["stem.0.0"]["semantic_logits"] is None) == (style == "onnxruntime")
     assert result["calibration_frames"] == 3 and result["measured_frames"] == 3 and result["size"] == [48, 64]
