@@ -24,10 +24,23 @@ class SceneCounts(BaseModel):
     test: int = Field(2, ge=0, le=1000)
 
 
+class FrameCounts(BaseModel):
+    """Frames of each world of a split."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: int = Field(40, ge=1, le=100_000)
+    val: int = Field(40, ge=1, le=100_000)
+    test: int = Field(40, ge=1, le=100_000)
+
+
 class ScenesConfig(BaseModel):
     """The procedural UAV world: its seed, its size and how much of it is labelled.
 
     size      (height, width) in pixels
+    frames_per_scene  one number for all splits, or one for each
+    spacing   steps of the flight (2.6 m) from one train frame to the next: neighbours show almost the same, and what
+              is learned from are views. ``val`` and ``test`` are films, whose frames follow each other
     labelled  share of the train frames that count as labelled, spread evenly over the split
     """
 
@@ -36,14 +49,21 @@ class ScenesConfig(BaseModel):
     seed: int = Field(0, ge=0)
     size: tuple[Side, Side] = (160, 288)
     scenes: SceneCounts = SceneCounts()
-    frames_per_scene: int = Field(40, ge=1, le=100_000)
+    frames_per_scene: Annotated[int, Field(ge=1, le=100_000)] | FrameCounts = 40
+    spacing: int = Field(1, ge=1, le=1000)
     labelled: float = Field(1.0, ge=0.0, le=1.0)
+
+    def indices(self, split: str) -> range:
+        """The steps of each flight that are frames of the split."""
+        counts = self.frames_per_scene
+        step = self.spacing if split == "train" else 1
+        return range(0, step * (counts if isinstance(counts, int) else getattr(counts, split)), step)
 
     def fingerprint(self) -> str:
         """Hash of all that decides a frame's pixels.
 
-        Number of scenes, frames per scene and the labelled share are left out: a frame does not depend on them, so
-        that asking for more scenes keeps the frames already rendered.
+        Number of scenes, frames per scene, their spacing and the labelled share are left out: a frame does not depend
+        on them, so that asking for more scenes keeps the frames already rendered.
         """
         told = json.dumps({"seed": self.seed, "size": self.size, "generator": GENERATOR}, sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:12]

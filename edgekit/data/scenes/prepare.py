@@ -30,10 +30,9 @@ def render_missing(
     costs as much as tens of frames.
     """
     total = sum(map(len, missing.values()))
-    jobs: queue.SimpleQueue[tuple[str, int, int, int]] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[tuple[str | int, ...]] = queue.SimpleQueue()
     for (split, number), indices in missing.items():
-        for first, last in _runs(indices):
-            jobs.put((split, number, first, last))
+        jobs.put((split, number, *indices))
     events: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: a frame is done; False: a process is
     failures: list[str] = []
     running = [_start(config, folder) for _ in range(max(1, min(processes, len(missing))))]
@@ -96,14 +95,3 @@ def _serve(process: subprocess.Popen[str], jobs: queue.SimpleQueue, events: queu
         failures.append(str(error))
     finally:
         events.put(False)
-
-
-def _runs(indices: list[int]) -> list[tuple[int, int]]:
-    """Consecutive indices as half-open runs."""
-    runs: list[list[int]] = []
-    for index in sorted(indices):
-        if runs and runs[-1][1] == index:
-            runs[-1][1] = index + 1
-        else:
-            runs.append([index, index + 1])
-    return [(first, last) for first, last in runs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -55,10 +56,9 @@ class Scenes:
     def frames(self, split: str) -> list[FrameInfo]:
         """Frames of a split in flight order; of the train split every 1/labelled-th counts as labelled."""
         share = self.config.labelled if split == "train" else 1.0
-        per_scene = self.config.frames_per_scene
+        places = itertools.product(range(getattr(self.config.scenes, split)), self.config.indices(split))
         out = []
-        for i in range(getattr(self.config.scenes, split) * per_scene):
-            number, index = divmod(i, per_scene)
+        for i, (number, index) in enumerate(places):
             labelled = math.floor(i * share) != math.floor((i - 1) * share)
             out.append(FrameInfo(f"{split}-{number}/{index:05d}", f"{split}-{number}", index, split, labelled))
         return out
@@ -72,11 +72,11 @@ class Scenes:
         return self.config.fingerprint()
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
-        """Exact optical flow (H, W, 2) in pixels to the next frame of the scene, None for the last.
+        """Exact optical flow (H, W, 2) in pixels to the next step of the flight; None where that is no frame.
 
         NaN where the point lies behind the next camera; the sky moves as infinitely far points do.
         """
-        if frame.index + 1 >= self.config.frames_per_scene:
+        if frame.index + 1 not in self.config.indices(frame.split):
             return None
         return self._maps(frame, ["flow"])["flow"]
 

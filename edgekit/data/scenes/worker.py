@@ -1,6 +1,6 @@
 """Renders frames in a process of its own: ``python -m edgekit.data.scenes.worker CONFIG_JSON FOLDER``.
 
-Jobs come as lines on stdin, ``split scene first last``; every finished frame is told as a line ``done`` on stdout. A
+Jobs come as lines on stdin, ``split scene index index …``; every finished frame is told as a line ``done`` on stdout. A
 fresh interpreter rather than multiprocessing: it forks no process that may hold threads, and needs no guarded main.
 """
 
@@ -26,8 +26,8 @@ def main(config_json: str, folder: str) -> None:
     scene, key = None, None
     for line in sys.stdin:
         split, *numbers = line.split()
-        number, first, last = map(int, numbers)
-        for index in range(first, last):
+        number, *indices = map(int, numbers)
+        for index in indices:
             path = frame_path(Path(folder), split, number, index)
             if not is_whole(path):
                 if key != (split, number):

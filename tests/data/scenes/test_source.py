@@ -5,16 +5,12 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgekit.data.scenes import Scenes, ScenesConfig
-from edgekit.data.scenes.prepare import _runs
 from edgekit.data.scenes.store import STORED
 from edgekit.errors import EdgekitError
 
@@ -136,11 +132,21 @@ def test_an_error_in_the_progress_report_stops_the_rendering(tmp_path, monkeypat
         Scenes(ScenesConfig(**SMALL), tmp_path, tmp_path).prepare(progress=stop)
 
 
-@given(st.sets(st.integers(0, 40)))
-def test_runs_cover_the_indices_without_gaps(indices):
-    runs = _runs(sorted(indices))
-    assert sorted(k for first, last in runs for k in range(first, last)) == sorted(indices)
-    assert all(late[0] > early[1] for early, late in pairwise(runs))
+def test_train_frames_lie_spaced_along_the_flight_and_films_do_not(tmp_path):
+    counts = {"train": 3, "val": 2, "test": 4}
+    source = Scenes(ScenesConfig(spacing=5, frames_per_scene=counts), tmp_path, tmp_path)
+    steps = {split: [f.index for f in source.frames(split) if f.scene == f"{split}-1"] for split in counts}
+    assert steps == {"train": [0, 5, 10], "val": [0, 1], "test": [0, 1, 2, 3]}
+    assert len(source.frames("train")) == 6 * 3
+
+
+def test_a_spaced_frame_is_that_step_of_the_flight(tmp_path, scene):
+    few = SMALL | {"scenes": {"train": 1, "val": 0, "test": 0}, "frames_per_scene": 2, "spacing": 2}
+    source = Scenes(ScenesConfig(**few), tmp_path, tmp_path)
+    assert source.prepare() == 2
+    later = source.frames("train")[1]
+    np.testing.assert_array_equal(source.read(later, ["semantic"])["semantic"], scene.frame(2)["semantic"])
+    assert source.flow(later) is None and source.flow(source.frames("train")[0]) is None
 
 
 def test_files_hold_plain_arrays(source):
