@@ -38,22 +38,22 @@ class Photographs:
     live = False
 
     def __init__(self, path: Path):
-        self._files = [path]
+        self.files = [path]
         if path.is_dir():
-            self._files = sorted(f for f in path.iterdir() if _is_photograph(f))
-            if not self._files:
+            self.files = sorted(f for f in path.iterdir() if _is_photograph(f))
+            if not self.files:
                 raise EdgekitError(
                     "the folder has no photographs",
                     where=str(path),
                     fix=f"give a folder with files that end in {', '.join(PHOTO_SUFFIXES)}",
                 )
-        self.count: int | None = len(self._files)
+        self.count: int | None = len(self.files)
         self.rate: float | None = None
         self.dropped = 0
 
     def __iter__(self) -> Iterator[Shot]:
-        stems = [f.stem for f in self._files]
-        for file in self._files:
+        stems = [f.stem for f in self.files]
+        for file in self.files:
             # a.jpg and a.png are two frames, and must not overwrite each other's results
             name = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "_")
             image = read_rgb(file)

@@ -61,6 +61,7 @@ class Video:
 
     def __init__(self, path: Path):
         self._path = path
+        self.files = [path]
         self._capture = _open(_cv2(), str(path))
         cv2 = _cv2()
         if self._capture is None:
@@ -101,6 +102,7 @@ class Camera:
     """
 
     live = True
+    files = ()
     count: int | None = None
 
     def __init__(self, text: str):

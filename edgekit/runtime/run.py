@@ -25,9 +25,13 @@ _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
 
 
 class FrameSource(Protocol):
-    """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known."""
+    """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known.
+
+    ``files`` are what they are read from; none for a camera.
+    """
 
     live: bool
+    files: Sequence[Path]
     count: int | None
     rate: float | None
     dropped: int
@@ -62,7 +66,17 @@ class VideoFile(VideoWriter):
 
 
 def open_output(path: Path, source: FrameSource) -> FolderWriter | VideoFile:
-    """Where overlays go: a video where ``path`` ends like one, else a folder. EdgekitError where it is impossible."""
+    """Where overlays go: a video where ``path`` ends like one, else a folder.
+
+    EdgekitError where it is impossible, or where a file that ``source`` reads could be overwritten.
+    """
+    for file in source.files:
+        if path.exists() and any(path.samefile(place) for place in (file, file.parent) if place.exists()):
+            raise EdgekitError(
+                "the overlays would lie over the input, or among it",
+                where=str(path),
+                fix="give --output a place of its own",
+            )
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoFile(path, source.rate or _USUAL_RATE)
     if path.exists() and not path.is_dir():

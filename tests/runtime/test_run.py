@@ -55,6 +55,15 @@ def test_an_output_in_the_way(photographs, tmp_path, tiny_bundle):
         run(predictor, source, predictor.tasks[:1], open_output(tmp_path / "file" / "x", source))
 
 
+@pytest.mark.parametrize("given", ["in", "in/p0.png"])
+def test_photographs_are_not_overwritten(photographs, tmp_path, given):
+    """An overlay has its frame's name: a p0.jpg of the user would be gone."""
+    for place in (photographs, photographs / ".." / "in"):
+        with pytest.raises(EdgekitError, match="over the input"):
+            open_output(place, Photographs(tmp_path / given))
+    open_output(photographs / "overlays", Photographs(tmp_path / given))
+
+
 class SlowPredictor:
     """Notes which frames it is given, and lets the camera run on meanwhile."""
 
@@ -72,7 +81,7 @@ class SlowPredictor:
 class FastCamera:
     """100 frames, one each millisecond or slower."""
 
-    live, count, rate = True, None, None
+    live, files, count, rate = True, (), None, None
 
     def __init__(self):
         self.given, self.ended = 0, False
