@@ -71,7 +71,14 @@ def test_a_fault_in_the_child_shows_its_traceback(jetson_bundle, tensorrt, capsy
 def started(folder) -> subprocess.Popen:
     """A build that hangs in the builder."""
     command = [sys.executable, "-m", "edgekit", "build", str(folder), "--precision", "fp16"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background (`pytest &`, nohup) hands down an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: any(name.startswith(PREFIX) for name in left(folder)))
     until(lambda: children(process.pid))
     time.sleep(1.5)  # into the builder
