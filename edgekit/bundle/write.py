@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -33,22 +34,57 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> M
         else:
             _write_folder(everything, out)
     except OSError as error:
-        raise EdgekitError(
-            f"the bundle cannot be written: {error.strerror}", where=str(out), fix="choose another place with --out"
-        ) from error
+        raise _refused(error, out) from error
     return manifest
 
 
 def check_place(out: Path) -> None:
-    """EdgekitError where a bundle must not be written: something that is none is there. Asked before hours of work."""
+    """EdgekitError where a bundle must not or cannot be written. Asked before hours of work.
+
+    Something that is no bundle is there, or its folder takes no new file.
+    """
     fix = "choose another place with --out, or remove it"
-    if out.suffix == ".tar":
-        if out.is_dir():
-            raise EdgekitError("a folder is in the way of the bundle's archive", where=str(out), fix=fix)
-    elif out.exists() and not out.is_dir():
-        raise EdgekitError("a file is in the way of the bundle's folder", where=str(out), fix=fix)
-    elif out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise EdgekitError("the folder holds something that is no bundle", where=str(out), fix=fix)
+    try:
+        if out.suffix == ".tar":
+            if out.is_dir():
+                raise EdgekitError("a folder is in the way of the bundle's archive", where=str(out), fix=fix)
+            if out.exists() and not _is_manifest(_manifest_in(out)):
+                raise EdgekitError("a file that is no bundle is in the way of the archive", where=str(out), fix=fix)
+        elif out.exists() and not out.is_dir():
+            raise EdgekitError("a file is in the way of the bundle's folder", where=str(out), fix=fix)
+        elif out.is_dir() and any(out.iterdir()):
+            about = out / MANIFEST
+            if not about.is_file() or not _is_manifest(about.read_bytes()):
+                raise EdgekitError("the folder holds something that is no bundle", where=str(out), fix=fix)
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
+        tempfile.TemporaryDirectory(prefix=".part-", dir=parent).cleanup()
+    except OSError as error:
+        raise _refused(error, out) from error
+
+
+def _refused(error: OSError, out: Path) -> EdgekitError:
+    return EdgekitError(
+        f"the bundle cannot be written: {error.strerror}", where=str(out), fix="choose another place with --out"
+    )
+
+
+def _manifest_in(archive: Path) -> bytes:
+    """An archive's manifest; nothing where it has none, or is no archive."""
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            member = next((m for m in tar if m.isreg() and m.name.rpartition("/")[2] == MANIFEST), None)
+            return tar.extractfile(member).read() if member else b""
+    except (tarfile.TarError, EOFError, ValueError):
+        return b""
+
+
+def _is_manifest(content: bytes) -> bool:
+    """Whether this is a bundle's, of whatever schema: other programs too call a file of theirs manifest.json."""
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and {"schema", "artifacts"} <= fields.keys()
 
 
 def _write_folder(files: Mapping[str, bytes], out: Path) -> None:

@@ -80,14 +80,37 @@ def test_something_that_is_no_bundle_is_not_touched(tmp_path):
     (tmp_path / "photographs" / "a.jpg").write_bytes(b"mine")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder.tar").mkdir()
-    for place in ("photographs", "file", "folder.tar"):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text('{"name": "another program\'s"}')
+    (tmp_path / "text.tar").write_text("mine")
+    with tarfile.open(tmp_path / "other.tar", "w") as tar:
+        tar.add(tmp_path / "app" / "manifest.json", "manifest.json")
+    for place in ("photographs", "file", "folder.tar", "app", "text.tar", "other.tar"):
         with pytest.raises(EdgekitError) as caught:
             check_place(tmp_path / place)
         assert str(tmp_path / place) in caught.value.where
         with pytest.raises(EdgekitError):
             write_bundle(manifest(), FILES, tmp_path / place)
     assert (tmp_path / "photographs" / "a.jpg").read_bytes() == b"mine"
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == (tmp_path / "text.tar").read_text() == "mine"
+    assert (tmp_path / "app" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("place", ["file/bundle", "file/deep/bundle.tar", "n" * 300])
+def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(EdgekitError, match="cannot be written") as caught:
+        check_place(tmp_path / place)
+    assert str(tmp_path / place) in caught.value.where
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.tar"])
+def test_a_place_that_is_free_or_a_bundles_is_left_as_it_was(tmp_path, name):
+    check_place(tmp_path / "new" / name)
+    assert list(tmp_path.iterdir()) == []
+    write_bundle(manifest(), FILES, tmp_path / name)
+    check_place(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name] and open_bundle(tmp_path / name)
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
