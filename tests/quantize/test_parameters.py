@@ -45,7 +45,7 @@ def test_signed_scale_is_the_definition_bit_by_bit(a, b):
 def test_unsigned_covers_the_range_and_holds_zero_exactly(a, b):
     lo, hi = min(a, b, 0.0), max(a, b, 0.0)
     scale, zero = parameters.unsigned((lo, hi))
-    assert scale > 0 and scale * (np.float32(zero) - np.float32(zero)) == 0
+    assert scale > 0 and zero == int(zero) and 0 <= zero <= 255  # zero is a step of its own
     if hi - lo > 1e-30:
         # By at most half a step either end may be cut off, since zero has to be on a step.
         assert scale * (0.0 - float(zero)) <= lo + 0.51 * scale
