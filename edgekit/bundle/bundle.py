@@ -193,6 +193,9 @@ def _contradictions(manifest: Manifest):
             yield f"'{artifact.file}' has no outputs"
         if len(artifact.input.shape) != 4:
             yield f"'{artifact.file}' has an input of shape {artifact.input.shape}, expected four dimensions"
+        for tensor in (artifact.input, *artifact.outputs):
+            if any(isinstance(side, int) and side < 1 for side in tensor.shape):
+                yield f"'{artifact.file}' has '{tensor.name}' of the impossible shape {tensor.shape}"
     pre = manifest.preprocessing
     if min(pre.size) < 1 or min(pre.std) <= 0 or not all(0 <= v <= 255 for v in pre.pad) or pre.depth_scale <= 0:
         yield f"the pre-processing is impossible: {pre}"

@@ -185,6 +185,8 @@ def test_a_manifest_that_contradicts_itself(bundle):
         ({"artifacts": [{**first, "outputs": [{**output, "stride": 0}]}]}, "stride 0"),
         ({"artifacts": [{**first, "outputs": []}]}, "no outputs"),
         ({"artifacts": [{**first, "input": {**first["input"], "shape": [1, 2]}}]}, "four dimensions"),
+        ({"artifacts": [{**first, "input": {**first["input"], "shape": [1, -5, 96, 3]}}]}, "impossible shape"),
+        ({"artifacts": [{**first, "outputs": [{**output, "shape": [1, 0, 96]}]}]}, "impossible shape"),
         ({"preprocessing": {**pre, "std": [0.0, 1.0, 1.0]}}, "impossible"),
         ({"preprocessing": {**pre, "size": [0, 96]}}, "impossible"),
         ({"preprocessing": {**pre, "pad": [0, 0, 300]}}, "impossible"),
