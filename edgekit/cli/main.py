@@ -7,6 +7,7 @@ wrong; 70 a fault in edgekit itself; 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -52,6 +53,9 @@ EXTRAS = {
     "pycuda": "tensorrt",
     "tensorrt": "tensorrt",
 }
+
+# What a path alone can be wrong about, wherever it is first used.
+_PLACES = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 WRONG_INPUT, INTERNAL_FAULT, INTERRUPTED = 2, 70, 130
 
@@ -135,6 +139,11 @@ def main(args: Sequence[str] | None = None) -> int:
             fix=f"pip install 'edgekit[{extra}]'",
         )
         return _fail(missing, WRONG_INPUT, as_json=as_json, debug=debug)
+    except OSError as error:
+        if error.errno not in _PLACES or not error.filename:
+            return _fault(error, as_json=as_json)
+        shown = EdgekitError(error.strerror or str(error), where=str(error.filename)[:300], fix="give another path")
+        return _fail(shown, WRONG_INPUT, as_json=as_json, debug=debug)
     except Exception as error:
         return _fault(error, as_json=as_json)
 

@@ -186,3 +186,9 @@ def test_with_json_faults_and_usage_errors_are_documents_too(plant, capsys):
 def test_json_refuses_what_json_does_not_have():
     with pytest.raises(ValueError, match="JSON"):
         print_json({"loss": float("nan")})
+
+
+def test_a_path_that_cannot_be_is_the_users_mistake(capsys):
+    assert main(["verify", "n" * 300]) == 2
+    said = capsys.readouterr().err
+    assert "File name too long" in said and "fix:" in said and "Traceback" not in said
