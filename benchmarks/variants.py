@@ -1,0 +1,122 @@
+"""Variants of a recipe, trained and scored for a comparison; every unit of work is a stage that is never done twice.
+
+Teachers, targets, students and the scores of each row lie under one folder of stages, by the hash of all they depend
+on. So variants share what they have in common, a killed comparison goes on with the same command, and asking a finished
+one again only reads.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit.errors import EdgekitError
+from edgekit.evaluate.score import Predict, Scores
+from edgekit.networks import parameter_count
+from edgekit.pipeline.evaluation import evaluate, predictors
+from edgekit.pipeline.targets import build_ensemble, compute_targets
+from edgekit.pipeline.training import baseline_stage, check_student, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import Recipe
+
+REPOSITORY = Path(__file__).parents[1]
+RECIPE = REPOSITORY / "recipes" / "semantic_drone.yaml"
+PHOTOGRAPHS = REPOSITORY.parent / "shared" / "data" / "semantic_drone"
+TASK = "semantic"
+
+# Proves that a comparison runs, resumes and tabulates; its figures mean nothing.
+QUICK = (
+    *("teacher.train.steps=4", "distill.train.steps=4", "teacher.train.warmup=1", "distill.train.warmup=1"),
+    *("teacher.train.batch_size=2", "distill.train.batch_size=2", "targets.stride=8"),
+    *("teacher.train.crop=[64,96]", "distill.train.crop=[64,96]", "ensemble.scales=[0.25]", "student.input_scale=0.25"),
+)
+
+
+@dataclass
+class Found:
+    """What a variant came to: row → scores of its task; ``facts`` of the ensemble and the student."""
+
+    scores: dict[str, Scores] = field(default_factory=dict)
+    facts: dict[str, float] = field(default_factory=dict)
+
+    def miou(self, row: str) -> float:
+        """In percent."""
+        return 100 * self.scores[row][TASK]["miou"]
+
+
+@dataclass
+class Comparison:
+    """Where variants of ``RECIPE`` are trained: ``root`` holds their stages, ``data`` the photographs."""
+
+    root: Path
+    data: Path
+    common: Sequence[str] = ()
+
+    def run(self, rows: Iterable[str], *changes: str) -> Found:
+        """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
+        rows = list(rows)
+        recipe = load_model(Recipe, RECIPE, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes])
+        bench = Workbench.open(recipe, RECIPE.parent, self.root, self.root / "log.jsonl")
+        check_student(bench)
+        split, found = recipe.evaluate.split, Found()
+        networks = [train_teacher(bench, i) for i in range(len(recipe.teacher.members))]
+        ensemble = build_ensemble(bench, networks)
+        keys = [teacher_stage(bench, i).key for i in range(len(networks))]
+        found.facts["members"] = ensemble.count
+        found.facts["teacher_parameters"] = parameter_count(networks[0])
+        of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}
+        students = {}
+        if "baseline" in rows:
+            students["baseline"], _ = train_student(bench, targets=None, targets_key="")
+            of_rows["baseline"] = (baseline_stage(bench).key,)
+        if "student" in rows:
+            store, facts, key = compute_targets(bench, ensemble)
+            first = networks[0] if recipe.distill.warm_start else None
+            students["student"], stage = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
+            of_rows["student"] = (stage.key,)
+            found.facts["parameters"] = parameter_count(students["student"])
+            found.facts["target_seconds"] = facts["seconds"]
+        predict = predictors(bench, networks, students)
+        for row in rows:
+            found.scores[row] = _scored(bench, row, predict[row], split, of_rows[row])
+        return found
+
+
+def _scored(bench: Workbench, row: str, predict: Predict, split: str, depends_on: Sequence[object]) -> Scores:
+    """A row's scores on a split: computed once, as a stage of its own."""
+    stage = bench.stage("scores", row, split, list(depends_on), bench.recipe.tasks)
+    with stage.unless_done() as todo:
+        if todo:
+            stage.finish(evaluate(bench, {row: predict}, split)[row], [])
+    return stage.result()
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation over repetitions; a single one as it is."""
+    values = list(values)
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def photographs(folder: Path) -> Path:
+    """The folder, where it is there; exits with a message where it is not: the photographs are not shipped."""
+    if not folder.is_dir():
+        sys.exit(f"the photographs are not in {folder}: give their folder with --data")
+    return folder.resolve()
+
+
+def finished(main: Callable[[], None]) -> None:
+    """Run a comparison to its end; a mistake is told without a traceback, and Ctrl-C says how to go on."""
+    try:
+        main()
+    except EdgekitError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

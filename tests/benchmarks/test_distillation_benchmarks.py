@@ -1,0 +1,136 @@
+"""The distillation benchmarks' own parts: units of work done once, and what the tables say."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgekit.frames.images import write_png
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RECIPE = """\
+name: tiny
+data: {source: image_folder, root: photographs, class_names: [sky, grass], labelled: 0.5}
+tasks: {semantic: {}}
+teacher:
+  modalities: [rgb, edges]
+  members: [{family: repseg, width: 4}]
+  train: &train {steps: 2, batch_size: 2, crop: [32, 48], warmup: 1, precision: fp32, workers: 1}
+ensemble: {maskings: 2}
+student: {name: repseg, width: 16}
+distill: {train: *train}
+"""
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A function that imports a benchmark."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield importlib.import_module
+    torch.set_num_threads(threads)
+    for name in ("results", "variants", "real_images", "ablation", "distill_throughput"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def comparison(module, tmp_path, monkeypatch):
+    """Of a tiny recipe on a few pictures."""
+    variants = module("variants")
+    rng = np.random.default_rng(0)
+    for number, split in enumerate(["train"] * 8 + ["val"] * 2):
+        folder = tmp_path / "photographs" / split
+        write_png(folder / "images" / f"f{number}.png", rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+        write_png(
+            folder / "labels" / f"f{number}.png", np.repeat(np.uint8([[0], [1]]), 24, 0) + np.zeros((1, 64), "u1")
+        )
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    monkeypatch.setattr(variants, "RECIPE", tmp_path / "tiny.yaml")
+    return variants.Comparison(tmp_path / "runs", tmp_path / "photographs")
+
+
+def done(comparison) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in comparison.root.glob("stages/*/done.json")}
+
+
+ALL = ["single_all", "ensemble", "baseline", "student"]
+
+
+def test_nothing_is_done_twice_and_variants_share_what_they_can(comparison):
+    first = comparison.run(ALL)
+    assert list(first.scores) == ALL and all(0 <= first.miou(row) <= 100 for row in ALL)
+    before = done(comparison)
+    assert sum(name.startswith("scores-") for name in before) == 4
+    again = comparison.run(ALL)
+    assert done(comparison) == before and again == first
+    comparison.run(["ensemble", "student"], "distill.agreement=false")
+    new = sorted(name.rpartition("-")[0] for name in done(comparison).keys() - before.keys())
+    assert new == ["scores", "student"]
+    comparison.run(["ensemble", "student"], "ensemble.maskings=1")
+    new = sorted(name.rpartition("-")[0] for name in done(comparison).keys() - before.keys())
+    assert new == ["scores", "scores", "scores", "student", "student", "targets"]
+    assert {name: at for name, at in done(comparison).items() if name in before} == before
+
+
+def test_scores_that_a_kill_left_out_are_made_up_for(comparison):
+    first = comparison.run(ALL)
+    before = done(comparison)
+    (comparison.root / "stages" / next(n for n in before if n.startswith("scores-")) / "done.json").unlink()
+    assert comparison.run(ALL) == first
+    assert [n.rpartition("-")[0] for n, at in done(comparison).items() if at != before[n]] == ["scores"]
+
+
+def test_spread(module):
+    variants = module("variants")
+    assert variants.spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00" and variants.spread([4.5]) == "4.50"
+
+
+@pytest.mark.parametrize(("student", "verdict"), [(97.5, "holds"), (96.0, "does not hold")])
+def test_the_goal_is_held_against_students_that_are_small_enough(module, student, verdict):
+    rows = {
+        "one pass of one teacher": {"parameters": 428_000, "miou": [90.0, 92.0]},
+        "ensemble": {"parameters": None, "miou": [99.0, 101.0]},
+        "repseg, labels only": {"parameters": 425_000, "miou": [90.0, 90.0]},
+        "repseg, distilled": {"parameters": 425_000, "miou": [student, student]},
+        "safeuav-430k, distilled": {"parameters": 437_000, "miou": [10.0, 10.0]},
+    }
+    text = module("real_images").markdown(rows, [0, 1])
+    assert f"repseg, distilled: {verdict}" in text.replace("**", "") and "- safeuav-430k" not in text
+    assert "| ensemble | - | 100.00 ± 1.41 | - | - |" in text and f"{student:.1f}% | {student - 90:+.2f} |" in text
+
+
+def test_the_ablation_covers_what_it_is_for(module):
+    ablation = module("ablation")
+    sections = ablation.sections(ablation.MASKINGS)
+    assert list(sections["Maskings of one network"]) == [f"N = {n}" for n in (1, 4, 8, 16, 30)]
+    assert len(sections["Masked ensemble × networks × flips"]) == 8
+    assert len(set(sections["Masked ensemble × networks × flips"].values())) == 8
+    assert set(sections["Losses, alone and together"]) >= {"soft", "hard", "cwd", "dist", "all four"}
+    assert set(sections["Agreement weighting"]) == {"on", "off"}
+    from edgekit.recipe.load import load_model
+    from edgekit.recipe.schema import Recipe
+    from edgekit.teachers.masking import distinct_maskings
+
+    for rows in sections.values():
+        for changes in rows.values():
+            recipe = load_model(Recipe, BENCHMARKS.parent / "recipes/semantic_drone.yaml", [*ablation.COMMON, *changes])
+            asked = recipe.ensemble.maskings
+            found = distinct_maskings(asked, recipe.teacher.modalities, recipe.teacher.masking, recipe.ensemble.seed)
+            assert len(found) == asked and recipe.data.fold.of == 4
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchdistill") is not None, reason="torchdistill is installed here")
+def test_without_torchdistill_the_throughput_says_so(module):
+    throughput = module("distill_throughput")
+    get_box, note = throughput.import_torchdistill()
+    assert get_box is None and "torchdistill cannot be imported" in note
+    rates = {"teacher": "t", "images_per_second": {"edgekit": 3.0}, "target_seconds_per_frame": 0.1}
+    text = throughput.markdown([rates], note, 1, 3)
+    assert "| not run | - |" in text and note in text and "Goal" not in text
