@@ -32,6 +32,7 @@ TASK = "semantic"
 QUICK = (
     *("teacher.train.steps=4", "distill.train.steps=4", "teacher.train.warmup=1", "distill.train.warmup=1"),
     *("teacher.train.batch_size=2", "distill.train.batch_size=2", "targets.stride=8"),
+    *("ensemble.flips=false", "ensemble.vertical_flips=false", "ensemble.maskings=2"),
     *("teacher.train.crop=[64,96]", "distill.train.crop=[64,96]", "ensemble.scales=[0.25]", "student.input_scale=0.25"),
 )
 

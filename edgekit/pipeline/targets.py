@@ -74,7 +74,8 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
     own = frames[together.rank :: together.size]
     missing = [f for f in own if not store.has(f)]
     facts = together.lead("the targets", stage.result)
-    if facts is not None and not together.sum(torch.tensor(float(len(missing)), device=device())):
+    left = together.sum("counting the targets", torch.tensor(float(len(missing)), device=device()))
+    if facts is not None and not left:
         return store, facts, stage.key
     keep_freed_memory()
     began = time.perf_counter()
@@ -85,7 +86,8 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
         measured = {
             "frames": len(frames),
             "members": ensemble.count,
-            "seconds": round(time.perf_counter() - began, 1),
+            # of all frames, at the rate of those that were left to do
+            "seconds": round((time.perf_counter() - began) * len(own) / max(1, len(missing)), 1),
         }
         facts = together.lead(
             "the size of the targets", lambda: measured | {"bytes_per_frame": store.mean_size(frames)}

@@ -13,7 +13,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -95,7 +95,8 @@ class World:
             result = work()
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            self._tell(what, {"failed": str(error) or type(error).__name__, "interrupted": interrupted})
+            with suppress(EdgekitError):  # what went wrong first is what to tell
+                self._tell(what, {"failed": str(error) or type(error).__name__, "interrupted": interrupted})
             raise
         self._tell(what, {"result": result})
         return result
@@ -109,10 +110,11 @@ class World:
                 fix="give all processes the same recipe, data and folder",
             )
 
-    def sum(self, numbers: Tensor) -> Tensor:
+    def sum(self, what: str, numbers: Tensor) -> Tensor:
         """The sum over all processes of a tensor on this one's device, in place."""
         if self.size > 1:
-            dist.all_reduce(numbers)
+            with self.contact(what):
+                dist.all_reduce(numbers)
         return numbers
 
     @contextmanager

@@ -146,7 +146,7 @@ def _agree(together: World, statistics, parts: int, where, problem, interrupt: I
     flags = torch.zeros(together.size + 1, device=where)
     flags[together.rank] = problem is not None
     flags[-1] = interrupt.requested
-    summed = together.sum(torch.cat([flags, statistics.sums().to(where)]))
+    summed = together.sum(at, torch.cat([flags, statistics.sums().to(where)]))
     if problem:
         raise problem
     failed = [rank for rank in range(together.size) if summed[rank]]

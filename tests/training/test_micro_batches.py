@@ -156,7 +156,7 @@ def test_one_process_alone_waits_for_nobody():
     alone.wait("nobody")
     assert alone.lead("it", lambda: [1, "two"]) == [1, "two"]
     alone.agree("itself", {"a": 1})
-    assert alone.sum(torch.ones(2)).tolist() == [1, 1]
+    assert alone.sum("it", torch.ones(2)).tolist() == [1, 1]
     with pytest.raises(RuntimeError, match="gloo"), alone.contact("nobody"):
         raise RuntimeError("gloo: connection closed by peer")
 
