@@ -111,8 +111,10 @@ def copied(first, tmp_path) -> SimpleNamespace:
 # Everything is imported once; each run is a fork of this process, which has one thread, and can be killed alone.
 NURSERY = """
 import json, os, sys
+import torch
 import edgekit.pipeline.run, edgekit.recipe.schema, edgekit.cli.distill
 from edgekit.cli.main import main
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # torch imports its compiler for the first optimiser
 print("ready", flush=True)
 for line in sys.stdin:
     asked = json.loads(line)
@@ -154,6 +156,13 @@ class Nursery:
     def code(self, pid: int) -> int:
         """The exit code of what was started, once it has ended; -9 where it was killed."""
         return int(self._ask({"wait": pid}))
+
+    def alive(self, pid: int) -> bool:
+        """Whether it runs: one that has ended stays as a zombie until its code is asked for."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
 
     def _ask(self, asked: dict) -> str:
         self._process.stdin.write(json.dumps(asked) + "\n")

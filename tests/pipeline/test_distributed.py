@@ -90,14 +90,6 @@ def test_they_share_the_targets_and_only_the_first_speaks_and_evaluates(together
     assert len(list(together.glob("runs/stages/targets-*/train/*.npz"))) == 8
 
 
-def alive(pid: int) -> bool:
-    """Whether a child of the nursery runs: one that has ended stays as a zombie until it is asked for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def wait_until(holds, seconds: float = 120.0) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -114,10 +106,10 @@ def test_when_one_is_killed_the_other_ends_and_says_so(nursery, photographs, tmp
     try:
         assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/latest.json"))), said(tmp_path)
         os.kill(pids[victim], signal.SIGKILL)
-        assert wait_until(lambda: not alive(pids[1 - victim])), "the other one hangs"
+        assert wait_until(lambda: not nursery.alive(pids[1 - victim])), "the other one hangs"
     finally:
         for pid in pids:
-            if alive(pid):
+            if nursery.alive(pid):
                 os.kill(pid, signal.SIGKILL)
     assert nursery.code(pids[victim]) == -signal.SIGKILL
     assert nursery.code(pids[1 - victim]) == 2
@@ -148,7 +140,7 @@ def test_one_that_hangs_is_not_waited_for_without_end(nursery, photographs, tmp_
     try:
         assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/latest.json"))), said(tmp_path)
         os.kill(pids[1], signal.SIGSTOP)
-        assert wait_until(lambda: not alive(pids[0])), "it waits for ever"
+        assert wait_until(lambda: not nursery.alive(pids[0])), "it waits for ever"
     finally:
         os.kill(pids[1], signal.SIGKILL)
     assert [nursery.code(pid) for pid in pids] == [2, -signal.SIGKILL]
