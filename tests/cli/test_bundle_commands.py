@@ -131,15 +131,15 @@ def test_run_says_what_is_wrong(bundle, tmp_path, more, reason, capsys, monkeypa
 
 def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
     """On a device: neither torch and onnx, nor OpenCV, which only videos and cameras need."""
-    write_png(tmp_path / "a.png", np.zeros((10, 10, 3), np.uint8))
+    photograph, out = str(tmp_path / "a.png"), str(tmp_path / "out")
+    write_png(photograph, np.zeros((10, 10, 3), np.uint8))
     code = (
         "import sys\n"
         "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'cv2'): sys.modules[name] = None\n"
         "from edgekit.cli.main import main\n"
         f"assert main(['verify', {str(bundle)!r}]) == 0\n"
         f"assert main(['bundle', 'inspect', {str(bundle)!r}]) == 0\n"
-        f"sys.exit(main(['run', {str(bundle)!r}, '--input', {str(tmp_path / 'a.png')!r}, '--output', {str(tmp_path)!r}]"
-        "))"
+        f"sys.exit(main(['run', {str(bundle)!r}, '--input', {photograph!r}, '--output', {out!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
