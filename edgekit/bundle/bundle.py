@@ -27,6 +27,9 @@ FORMS = {
 }
 """Kind of task → what outputs of it may hold. The first is its native map."""
 
+ENGINES = "engines"
+"""Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
+
 _AGAIN = "copy the bundle again if it was whole where it came from, else export it again"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 
@@ -77,6 +80,21 @@ class Bundle:
     def size(self) -> int:
         """Bytes of its files, without the manifest."""
         return sum((self.folder / name).stat().st_size for name in self.manifest.files)
+
+    def strays(self) -> list[str]:
+        """Files that lie in its directory and are no part of it: nothing reads them, nothing vouches for them.
+
+        What `edgekit build` puts into ``engines`` is not among them.
+        """
+        known = {MANIFEST, *self.manifest.files}
+        found = []
+        for folder, folders, files in os.walk(self.folder):
+            here = Path(folder).relative_to(self.folder)
+            if here == Path():
+                folders[:] = [name for name in folders if name != ENGINES]
+            links = [name for name in folders if (Path(folder) / name).is_symlink()]
+            found += [name for name in ((here / file).as_posix() for file in (*files, *links)) if name not in known]
+        return sorted(found)
 
     def listed(self) -> str:
         """Its lanes and precisions in words, for an error message."""

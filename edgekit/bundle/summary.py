@@ -22,6 +22,7 @@ def document(bundle: Bundle) -> dict[str, Any]:
         "board": m.board,
         "jetpack": m.jetpack,
         "files": {name: {"bytes": (bundle.folder / name).stat().st_size, "sha256": h} for name, h in m.files.items()},
+        "not_part_of_it": bundle.strays(),
         "student": vars(m.student),
         "tasks": [{"name": t.name, "kind": t.kind, "classes": list(t.classes)} for t in m.tasks],
         "preprocessing": vars(m.preprocessing),

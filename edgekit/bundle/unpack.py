@@ -91,9 +91,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
 def _regular(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
     """Name → member, all of them regular files with names that stay inside."""
     found: dict[str, tarfile.TarInfo] = {}
-    room = min(
-        MOST_BYTES, archive.stat().st_size
-    )  # a plain archive holds no more than itself; a sparse member claims to
+    room, end = MOST_BYTES, archive.stat().st_size
     for member in tar:
         name = member.name.removeprefix("./").rstrip("/")
         if member.isdir() and (name in ("", ".") or _stays_inside(name)):
@@ -104,6 +102,9 @@ def _regular(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
             raise _refused(archive, member, "would be written outside the bundle")
         if name in found:
             raise _refused(archive, member, "is there twice")
+        if member.offset_data + member.size > end:  # a plain archive holds no more than itself
+            what = f"the bundle's archive is truncated: it ends inside '{name}'"
+            raise EdgekitError(what, where=str(archive), fix=_AGAIN)
         room -= member.size
         if room < 0 or len(found) >= MOST_MEMBERS:
             raise _refused(archive, member, "is more than a bundle's archive holds")

@@ -28,6 +28,7 @@ def inspect(bundle: Path, as_json: bool) -> None:
         print_json(document(opened))
     else:
         print_rich(*tables(opened))
+        _tell_strays(opened.strays())
 
 
 @command.command("verify", epilog="Example: edgekit bundle verify bundles/uav.tar")
@@ -36,15 +37,23 @@ def inspect(bundle: Path, as_json: bool) -> None:
 def verify(bundle: Path, as_json: bool) -> None:
     """Check that BUNDLE is whole: its schema, that nothing is missing, the SHA-256 of every file.
 
-    Whether a runtime answers as it should is what `edgekit verify` checks.
+    Files that lie in its directory and are no part of it are listed. Whether a runtime answers as it should is what
+    `edgekit verify` checks.
     """
     from edgekit.bundle.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    files, size = len(opened.manifest.files), opened.size()
+    manifest, size, strays = opened.manifest, opened.size(), opened.strays()
     if as_json:
-        print_json({"bundle": str(bundle), "name": opened.manifest.name, "whole": True, "files": files, "bytes": size})
-    else:
-        click.echo(
-            f"{bundle} is whole: schema {opened.manifest.schema}, {files} files of {size:,} bytes, all as exported"
-        )
+        about = {"bundle": str(bundle), "name": manifest.name, "whole": True}
+        print_json({**about, "files": len(manifest.files), "bytes": size, "not_part_of_it": strays})
+        return
+    click.echo(
+        f"{bundle} is whole: schema {manifest.schema}, {len(manifest.files)} files of {size:,} bytes, all as exported"
+    )
+    _tell_strays(strays)
+
+
+def _tell_strays(strays: list[str]) -> None:
+    if strays:
+        click.echo(f"beside its files, not part of the bundle and never read: {', '.join(strays)}")

@@ -27,6 +27,9 @@ def command(what: Path, split: str | None, recipe: Path | None, as_json: bool, *
     Of RUN: the single teacher, the ensemble and the students, with pictures. Of BUNDLE: one of its files as the device
     runs it (int8 where there is that), with the fp32 file beside it.
     """
+    if not what.exists():
+        fix = "give a run's folder, or a bundle's directory or .tar"
+        raise EdgekitError("there is no run or bundle here", where=str(what), fix=fix)
     if what.is_file() or (what / "manifest.json").is_file():
         _evaluate_bundle(what, split, recipe, backend, as_json)
         return

@@ -36,7 +36,9 @@ from edgekit.cli.output import json_option, print_json
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @backend_options
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     bundle: Path,
     given: str,
     output: Path | None,
@@ -52,7 +54,8 @@ def command(
     """Run BUNDLE over photographs, a video or a camera, and paint what it sees over every frame.
 
     Overlays have the frame's own size. A camera's frames that arrive while another is being worked on are dropped, so
-    that what is shown is never old; Ctrl-C ends it.
+    that what is shown is never old; Ctrl-C ends it. Exits with 1 where photographs of a folder could not be read; the
+    others are done.
     """
     from edgekit.bundle.bundle import open_bundle
     from edgekit.frames.video import open_input
@@ -74,6 +77,8 @@ def command(
         print_json({**report, "output": str(output) if output else None, "ran": described})
     else:
         click.echo("\n".join(_lines(report, described, output)))
+    if report["unreadable"]:
+        ctx.exit(1)
 
 
 def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> Iterator[str]:
@@ -89,6 +94,9 @@ def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> 
     yield f"ran       {what}"
     if output:
         yield f"output    {output}"
+    if bad := report["unreadable"]:
+        yield f"FAILED    {len(bad)} of {report['frames'] + len(bad)} photographs cannot be read and are left out:"
+        yield from (f"          {one['file']}: {one['why']}" for one in bad)
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from edgekit.errors import EdgekitError
 
 _PART = ".part-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG}
+# What the system also says of a place that takes no files, such as /proc; of another file it means something else.
+_NO_PLACE = {errno.ENOENT, errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP, errno.EIO}
 
 
 @contextmanager
@@ -50,14 +52,22 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = str(error.filename or path)
+        where = str(error.filename or path)[:300]
         if error.errno in _FULL:
             fix = "free some space there, then run the same command again: what is finished is kept"
             raise EdgekitError(f"the disk is full: {error.strerror}", where=where, fix=fix) from error
-        if error.errno in _CLOSED:
-            fix = "make it writable, or choose another folder with --out"
+        if error.errno in _CLOSED or (error.errno in _NO_PLACE and _concerns(error, Path(path))):
+            fix = "make it writable, or name another place to write to"
             raise EdgekitError(f"cannot write: {error.strerror}", where=where, fix=fix) from error
         raise
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about ``path``, a folder above it, or what lies in its folder."""
+    if error.filename is None:
+        return False
+    named = Path(os.fsdecode(error.filename)).absolute()
+    return named in path.absolute().parents or path.absolute().parent in named.parents
 
 
 def remove_parts(folder: str | os.PathLike) -> None:

@@ -32,13 +32,16 @@ class Shot:
 class Photographs:
     """One photograph, or those of a folder in the order of their names.
 
-    EdgekitError for a folder without any; when its turn comes, for one that cannot be read.
+    Those of a folder that cannot be read are passed over, and are in ``unreadable`` from then on. EdgekitError for a
+    folder without any photograph; from the iteration, where the one photograph, or all of a folder, cannot be read.
     """
 
     live = False
 
     def __init__(self, path: Path):
         self.files = [path]
+        self.unreadable: list[EdgekitError] = []
+        self.folder = path if path.is_dir() else None
         if path.is_dir():
             self.files = sorted(f for f in path.iterdir() if _is_photograph(f))
             if not self.files:
@@ -52,12 +55,23 @@ class Photographs:
         self.dropped = 0
 
     def __iter__(self) -> Iterator[Shot]:
+        self.unreadable = []
         stems = [f.stem for f in self.files]
         for file in self.files:
             # a.jpg and a.png are two frames, and must not overwrite each other's results
             name = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "_")
-            image = read_rgb(file)
+            try:
+                image = read_rgb(file)
+            except EdgekitError as error:
+                if self.folder is None:
+                    raise
+                self.unreadable.append(error)
+                continue
             yield Shot(image, "rgb", name, time.perf_counter())
+        if len(self.unreadable) == len(self.files):
+            first = self.unreadable[0]
+            what = f"none of the folder's {len(self.files)} photographs can be read; the first: {first.what}"
+            raise EdgekitError(what, where=first.where, fix=first.fix)
 
     def close(self) -> None:
         """Nothing is open in between."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgekit.frames.shot import PHOTO_SUFFIXES, Photographs, Shot
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+_START = 4096  # bytes of a file; those of a video hold zeros
 _STREAMS = ("rtsp", "rtmp", "http", "https", "udp", "tcp")
 
 
@@ -39,11 +41,27 @@ def open_input(text: str) -> Photographs | Video | Camera:
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PHOTO_SUFFIXES):
         return Photographs(path)
     if path.is_file():
+        return _video(path)
+    fix = "give a photograph, a folder of them, a video, a camera's index such as 0, or a stream's URL"
+    raise EdgekitError(f"there is no '{text}'", where="--input", fix=fix)
+
+
+def _video(path: Path) -> Video:
+    """A file that may be a video. EdgekitError that says so where its name is not one's either."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         return Video(path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_START)
+        if b"\0" in start:  # no text, of which FFmpeg would make a film of a terminal
+            return Video(path)
+    except (EdgekitError, OSError):
+        pass
     raise EdgekitError(
-        f"there is no '{text}'",
-        where="--input",
-        fix="give a photograph, a folder of them, a video, a camera's index such as 0, or a stream's URL",
+        f"'{path.name}' is neither a photograph nor a video that can be opened",
+        where=str(path),
+        fix=f"give a photograph ({', '.join(PHOTO_SUFFIXES)}), a folder of them, a video "
+        f"({', '.join(VIDEO_SUFFIXES)}, or what else OpenCV reads), a camera's index or a stream's URL",
     )
 
 
@@ -62,6 +80,7 @@ class Video:
     def __init__(self, path: Path):
         self._path = path
         self.files = [path]
+        self.folder, self.unreadable = None, ()
         self._capture = _open(_cv2(), str(path))
         cv2 = _cv2()
         if self._capture is None:
@@ -102,7 +121,8 @@ class Camera:
     """
 
     live = True
-    files = ()
+    files = unreadable = ()
+    folder = None
     count: int | None = None
 
     def __init__(self, text: str):
@@ -151,7 +171,8 @@ class Camera:
 class VideoWriter:
     """Writes (H, W, 3) uint8 rgb pictures to a video file, which is there once the block ends.
 
-    With an exception it is not, except where the frames ended early.
+    With an exception it is not, except where the frames ended early. EdgekitError at the end of the block where the
+    file is not whole: encoders say nothing of a full disk.
     """
 
     def __init__(self, path: Path, rate: float):
@@ -163,6 +184,7 @@ class VideoWriter:
         self._cv2, self._path, self._rate, self._codec = _cv2(), path, rate, codec
         self._part = atomic_write(path)
         self._writer: Any = None
+        self._written = 0
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> VideoWriter:
@@ -190,19 +212,52 @@ class VideoWriter:
                 fix="frames of different sizes make no video: write to a folder",
             )
         self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
+        self._written += 1
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._writer is not None:
             self._writer.release()
         if isinstance(error, EndsEarly) and self._writer is not None:
             kind = error = trace = None
-        nothing = None
-        if kind is None and self._writer is None:
-            nothing = EdgekitError("there was no frame to write", where=str(self._path))
-            kind, error = EdgekitError, nothing
+        problem = self._problem() if kind is None else None
+        if problem:
+            kind, error = EdgekitError, problem
         self._part.__exit__(kind, error, trace)
-        if nothing:
-            raise nothing
+        if problem:
+            raise problem
+
+    def _problem(self) -> EdgekitError | None:
+        """What is wrong with the file that was written."""
+        if self._writer is None:
+            return EdgekitError("there was no frame to write", where=str(self._path))
+        found = _readable(self._cv2, self._file, self._written)
+        if found >= self._written:
+            return None
+        free = shutil.disk_usage(self._file.parent).free
+        return EdgekitError(
+            f"the video was not written whole: {found} of {self._written} frames can be read back; "
+            f"the disk may be full ({free / 1e6:,.0f} MB are free)",
+            where=str(self._path),
+            fix="free some space there, or name another place to write to",
+        )
+
+
+def _readable(cv2: Any, file: Path, expected: int) -> int:
+    """How many frames of a video can be read; all those expected if the last of them can."""
+    capture = _open(cv2, str(file))
+    if capture is None:
+        return 0
+    try:
+        # The count that a truncated file states may be right, or none: both say nothing alone.
+        states_all = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= expected
+        if states_all and capture.set(cv2.CAP_PROP_POS_FRAMES, expected - 1) and capture.read()[0]:
+            return expected
+    finally:
+        capture.release()
+    capture, found = _open(cv2, str(file)), 0
+    while capture is not None and capture.grab():
+        found += 1
+    return found
 
 
 def csi_pipeline(text: str) -> str:

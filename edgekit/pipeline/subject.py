@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,15 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
     """
     if asked is None:
         return None
-    if asked.isdecimal():
+    option = "--calibration-frames"
+    if re.fullmatch(r"[+-]?\d+", asked):
         if int(asked) < 1:
-            fix = "give 1 or more, or a folder"
-            raise EdgekitError("calibration needs a frame", where="--calibration-frames", fix=fix)
+            fix = "give 1 or more (300 are usual), or a folder of photographs"
+            raise EdgekitError(f"{asked} frames are none to calibrate with", where=option, fix=fix)
         return int(asked)
+    if not Path(asked).is_dir():
+        fix = "give a number of frames of the train split, or a folder of photographs"
+        raise EdgekitError(f"'{asked}' is neither a number nor a folder", where=option, fix=fix)
     subject.calibration = folder_shots(Path(asked))
     subject.provenance["calibration_frames"] = Path(asked).name
     return len(subject.calibration)

@@ -208,10 +208,10 @@ def _refuse(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
-def _nearby(path: Path) -> str | None:
+def _nearby(path: Path) -> str:
     folder = path.parent
     names = sorted(p.name for pattern in ("*.yaml", "*.yml") for p in folder.glob(pattern)) if folder.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1)
     if near:
         return f"did you mean {folder / near[0]}?"
-    return f"recipes in {folder}: {', '.join(names)}" if names else None
+    return f"recipes in {folder}: {', '.join(names)}" if names else "check the path: give a recipe's YAML file"

@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write
+from edgekit.frames.files import atomic_write, writing
 from edgekit.frames.shot import Shot
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
 from edgekit.runtime.overlay import overlay, side_by_side
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
 
-_JPEG_QUALITY = 92
+_PICTURE, _JPEG_QUALITY = ".jpg", 92
 _RATE_FRAMES = 30  # the rate that is shown is that of the last so many frames
 _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
 
@@ -27,11 +27,14 @@ _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
 class FrameSource(Protocol):
     """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known.
 
-    ``files`` are what they are read from; none for a camera.
+    ``files`` are what they are read from; none for a camera. ``folder``: whose photographs they are, or None.
+    ``unreadable``: those passed over, and why.
     """
 
     live: bool
     files: Sequence[Path]
+    folder: Path | None
+    unreadable: Sequence[EdgekitError]
     count: int | None
     rate: float | None
     dropped: int
@@ -51,7 +54,7 @@ class FolderWriter:
         return self
 
     def write(self, picture: np.ndarray, name: str) -> None:
-        with atomic_write(self._folder / f"{name}.jpg") as part:
+        with atomic_write(self._folder / f"{name}{_PICTURE}") as part:
             Image.fromarray(picture).save(part, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
 
     def __exit__(self, *_: object) -> None:
@@ -68,24 +71,29 @@ class VideoFile(VideoWriter):
 def open_output(path: Path, source: FrameSource) -> FolderWriter | VideoFile:
     """Where overlays go: a video where ``path`` ends like one, else a folder.
 
-    EdgekitError where it is impossible, or where a file that ``source`` reads could be overwritten.
+    EdgekitError where it is impossible, where a file that ``source`` reads would be overwritten, and where overlays
+    would be among the photographs of a folder that is read: the next run would take them for its input.
     """
-    for file in source.files:
-        if path.exists() and any(path.samefile(place) for place in (file, file.parent) if place.exists()):
+    with writing(path):
+        if _is_same(path, source.folder):
+            what = "the overlays would lie among the photographs that are read"
+            raise EdgekitError(what, where=str(path), fix="give --output a folder of its own")
+        if any(_is_same(place, file) for file in source.files for place in (path, path / f"{file.stem}{_PICTURE}")):
+            what = "the overlay would overwrite the input"
+            raise EdgekitError(what, where=str(path), fix="give --output another name or folder")
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return VideoFile(path, source.rate or _USUAL_RATE)
+        if path.exists() and not path.is_dir():
             raise EdgekitError(
-                "the overlays would lie over the input, or among it",
+                "the output exists and is no folder",
                 where=str(path),
-                fix="give --output a place of its own",
+                fix=f"give a folder, or a name that ends in {', '.join(VIDEO_SUFFIXES)}",
             )
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoFile(path, source.rate or _USUAL_RATE)
-    if path.exists() and not path.is_dir():
-        raise EdgekitError(
-            "the output exists and is no folder",
-            where=str(path),
-            fix=f"give a folder, or a name that ends in {', '.join(VIDEO_SUFFIXES)}",
-        )
-    return FolderWriter(path)
+        return FolderWriter(path)
+
+
+def _is_same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.exists() and other.exists() and path.samefile(other)
 
 
 def run(
@@ -101,8 +109,8 @@ def run(
 
     ``limit`` frames at most. ``progress(done, note)`` after each. An interrupt ends a live source as if it had ended.
 
-    Returns frames, seconds, fps, dropped, and in milliseconds ``predict_ms`` (frame in memory → maps) and, for a live
-    source, ``latency_ms`` (captured → maps), each with p50, p95 and max.
+    Returns frames, seconds, fps, dropped, unreadable (``{"file", "why"}`` each), and in milliseconds ``predict_ms``
+    (frame in memory → maps) and, for a live source, ``latency_ms`` (captured → maps), each with p50, p95 and max.
     """
     began = time.perf_counter()
     predicting: list[float] = []
@@ -132,6 +140,7 @@ def run(
         "seconds": round(seconds, 3),
         "fps": round(len(predicting) / seconds, 2) if predicting else None,
         "dropped": source.dropped,
+        "unreadable": [{"file": error.where, "why": error.what} for error in source.unreadable],
         "predict_ms": _spread(predicting),
         "latency_ms": _spread(latency) if source.live else None,
     }

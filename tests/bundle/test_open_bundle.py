@@ -254,8 +254,9 @@ def test_a_truncated_tar(bundle, tmp_path, cache_folder):
     before = sorted(cache_folder.rglob("*"))
     for length in (0, 1, 511, 700, len(whole) // 2, (bundle / "manifest.json").stat().st_size):
         (tmp_path / "cut.tar").write_bytes(whole[:length])
-        with pytest.raises(EdgekitError):
+        with pytest.raises(EdgekitError) as error:
             open_bundle(tmp_path / "cut.tar")
+        assert "truncated" in error.value.what and "do not use" not in error.value.fix
     assert [p for p in sorted(cache_folder.rglob("*")) if p not in before and p.name != "bundles"] == []
 
 
@@ -287,3 +288,15 @@ def test_a_member_that_claims_to_be_larger_than_the_archive(bundle, tmp_path):
     archive.write_bytes(data)
     with pytest.raises(EdgekitError):
         open_bundle(archive)
+
+
+def test_files_beside_those_of_a_bundle_are_strays_and_engines_are_not(bundle):
+    assert open_bundle(bundle).strays() == []
+    (bundle / "engines").mkdir()
+    (bundle / "engines" / "int8.plan").write_bytes(b"")
+    (bundle / "more").mkdir()
+    (bundle / "more" / "engines").mkdir()
+    for name in ("notes.txt", "more/.hidden", "more/engines/x.plan"):
+        (bundle / name).write_text("")
+    (bundle / "link").symlink_to("/tmp")
+    assert open_bundle(bundle).strays() == ["link", "more/.hidden", "more/engines/x.plan", "notes.txt"]

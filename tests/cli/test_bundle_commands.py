@@ -155,3 +155,39 @@ def test_a_missing_runtime_is_named(bundle, tmp_path, missing):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "pip install" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_files_that_are_not_the_bundles_are_listed(bundle, capsys):
+    (bundle / "notes.txt").write_text("")
+    for command in ("verify", "inspect"):
+        assert main(["bundle", command, str(bundle)]) == 0
+        assert "not part of the bundle and never read: notes.txt" in capsys.readouterr().out
+        assert main(["bundle", command, str(bundle), "--json"]) == 0
+        assert document(capsys)["not_part_of_it"] == ["notes.txt"]
+
+
+def test_run_does_the_others_where_a_photograph_cannot_be_read(bundle, tmp_path, capsys):
+    photographs, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a.png", "b.png", "c.png"):
+        write_png(photographs / name, np.zeros((64, 96, 3), np.uint8))
+    (photographs / "b.png").write_bytes(b"")
+    args = ["run", str(bundle), "--input", str(photographs), "--output", str(out)]
+    assert main(args) == 1
+    said = capsys.readouterr().out
+    assert "1 of 3 photographs cannot be read" in said and "b.png" in said
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "c.jpg"]
+    assert main([*args, "--json"]) == 1
+    said = document(capsys)
+    assert said["frames"] == 2 and [one["file"] for one in said["unreadable"]] == [str(photographs / "b.png")]
+    assert main(["run", str(bundle), "--input", str(photographs / "b.png")]) == 2
+    for name in ("a.png", "c.png"):
+        (photographs / name).write_bytes(b"")
+    assert main(args) == 2
+    assert "none of the folder's 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["/proc/x", "/proc/x/film.avi", "/tmp/" + "x" * 300, "/tmp/" + "x/" * 3000])
+def test_outputs_that_cannot_be(bundle, tmp_path, output, capsys):
+    write_png(tmp_path / "a.png", np.zeros((64, 96, 3), np.uint8))
+    assert main(["run", str(bundle), "--input", str(tmp_path / "a.png"), "--output", output]) == 2
+    assert "cannot write" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,7 +56,23 @@ def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EdgekitError, match="cannot write") as caught, atomic_write(tmp_path / "file" / "a.txt"):
         pass
-    assert caught.value.where.startswith(str(tmp_path / "file")) and "--out" in caught.value.fix
+    assert caught.value.where.startswith(str(tmp_path / "file")) and "another place" in caught.value.fix
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_place_that_takes_no_files_is_told(tmp_path):
+    for path, where in ((Path("/proc/x/a.txt"), "/proc/x"), (tmp_path / ("x" * 300) / "a.txt", str(tmp_path))):
+        with pytest.raises(EdgekitError, match="cannot write") as caught, atomic_write(path):
+            pass
+        # Commands name their output by different options.
+        assert caught.value.where.startswith(where) and "--" not in caught.value.fix
+    with pytest.raises(EdgekitError, match="cannot write: File name too long"), atomic_write(tmp_path / ("x" * 300)):
+        pass
+
+
+def test_another_file_that_is_missing_is_no_refusal(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "out" / "a.txt"):
+        (tmp_path / "missing" / "input.txt").read_text()
 
 
 def test_an_existing_file_is_replaced(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,48 @@ def test_what_is_no_film(tmp_path):
             open_input(str(tmp_path / "x.mp4"))
 
 
+def test_what_is_neither_photograph_nor_film(tmp_path):
+    (tmp_path / "notes.txt").write_text("text\n" * 1000)
+    with pytest.raises(EdgekitError, match=r"'notes.txt' is neither a photograph nor a video") as error:
+        open_input(str(tmp_path / "notes.txt"))
+    assert ".jpg" in error.value.fix and ".mp4" in error.value.fix
+
+
+def test_a_film_of_an_unusual_name_is_read(film):
+    assert open_input(str(film.rename(film.with_suffix(".film")))).count == 20
+
+
+FULL = """
+import resource, sys
+import numpy as np
+from edgekit.frames.video import VideoWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+with VideoWriter(__import__("pathlib").Path(sys.argv[1]), 10) as writer:
+    for i in range(40):
+        writer.write(np.random.default_rng(i).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+"""
+
+
+@pytest.mark.parametrize("room", [1000, 100_000])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_full_disk_is_told(tmp_path, suffix, room):
+    """OpenCV's encoder only logs it. A limit on the size of files stands for the disk."""
+    command = [sys.executable, "-c", FULL, str(tmp_path / f"film{suffix}"), str(room)]
+    # FFmpeg quotes bytes of the file on stderr
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    assert "EdgekitError" in done.stderr and "disk may be full" in done.stderr and "of 40 frames" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov", ".m4v"])
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_a_whole_film_passes_for_one(tmp_path, suffix, count):
+    with VideoWriter(tmp_path / f"film{suffix}", 25) as writer:
+        for i in range(count):
+            writer.write(picture(5 * i))
+    assert len(list(Video(tmp_path / f"film{suffix}"))) == count
+
+
 def test_a_written_film_is_whole_or_absent(tmp_path):
     path = tmp_path / "new" / "film.avi"
     with pytest.raises(RuntimeError), VideoWriter(path, 10) as writer:
@@ -115,9 +159,14 @@ def test_a_folder_without_any(tmp_path):
 
 def test_a_damaged_photograph_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    with pytest.raises(EdgekitError) as error:
-        list(open_input(str(tmp_path)))
-    assert "a.png" in error.value.where
+    for given in (tmp_path, tmp_path / "a.png"):
+        with pytest.raises(EdgekitError) as error:
+            list(open_input(str(given)))
+        assert "a.png" in error.value.where
+    write_png(tmp_path / "b.png", picture(1))
+    source = open_input(str(tmp_path))
+    assert [shot.name for shot in source] == ["b"]
+    assert [error.where for error in source.unreadable] == [str(tmp_path / "a.png")]
 
 
 def test_a_camera_that_is_not_there():

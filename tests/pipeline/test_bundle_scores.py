@@ -71,6 +71,10 @@ def test_the_command(tiny_bundle, recipe, tmp_path, capsys, monkeypatch):
     assert "is not here (runs/tiny-123)" in capsys.readouterr().err
     assert main([*arguments, "--split", "nope"]) == 2
     assert "no split 'nope'" in capsys.readouterr().err
+    for words in ([str(tiny_bundle), "--recipe", "nosuch.yaml"], ["nowhere"]):
+        assert main(["evaluate", *words]) == 2
+        said = capsys.readouterr().err
+        assert "there is no" in said and "fix:" in said
     assert main(["evaluate", str(tmp_path), "--precision", "int8"]) == 2
     assert "--precision is for bundles" in capsys.readouterr().err
 

@@ -8,12 +8,14 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import edgekit
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.frames.live import Newest
 from edgekit.frames.shot import Photographs
+from edgekit.frames.video import Video, VideoWriter
 from edgekit.runtime.run import open_output, run
 
 
@@ -55,13 +57,58 @@ def test_an_output_in_the_way(photographs, tmp_path, tiny_bundle):
         run(predictor, source, predictor.tasks[:1], open_output(tmp_path / "file" / "x", source))
 
 
-@pytest.mark.parametrize("given", ["in", "in/p0.png"])
-def test_photographs_are_not_overwritten(photographs, tmp_path, given):
-    """An overlay has its frame's name: a p0.jpg of the user would be gone."""
+def test_overlays_are_not_laid_among_the_photographs_that_are_read(photographs):
+    """The next run would read them, and one of p0.jpg would overwrite it."""
     for place in (photographs, photographs / ".." / "in"):
-        with pytest.raises(EdgekitError, match="over the input"):
-            open_output(place, Photographs(tmp_path / given))
-    open_output(photographs / "overlays", Photographs(tmp_path / given))
+        with pytest.raises(EdgekitError, match="among the photographs"):
+            open_output(place, Photographs(photographs))
+    open_output(photographs / "overlays", Photographs(photographs))
+
+
+def test_a_single_photograph_is_not_overwritten(photographs, tiny_bundle):
+    """An overlay has its frame's name: beside p0.png it is another file, beside p0.jpg the same one."""
+    Image.fromarray(read_rgb(photographs / "p1.png")).save(photographs / "same.jpg")
+    before = {path.name: path.read_bytes() for path in photographs.iterdir()}
+    for place in (photographs, photographs / ".." / "in"):
+        with pytest.raises(EdgekitError, match="overwrite the input"):
+            open_output(place, Photographs(photographs / "same.jpg"))
+    with edgekit.load(tiny_bundle) as predictor:
+        source = Photographs(photographs / "p0.png")
+        with open_output(photographs, source) as output:
+            run(predictor, source, predictor.tasks[:1], output)
+    after = {path.name: path.read_bytes() for path in photographs.iterdir()}
+    assert set(after) - set(before) == {"p0.jpg"} and before.items() <= after.items()
+
+
+def test_a_film_is_not_overwritten_and_may_lie_beside_its_overlays(tmp_path):
+    pytest.importorskip("cv2")
+    with VideoWriter(tmp_path / "film.avi", 10) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    source = Video(tmp_path / "film.avi")
+    with pytest.raises(EdgekitError, match="overwrite the input"):
+        open_output(tmp_path / "film.avi", source)
+    open_output(tmp_path / "overlay.avi", source)
+    open_output(tmp_path, source)
+    source.close()
+
+
+def test_an_output_of_an_impossible_name(photographs, tmp_path):
+    with pytest.raises(EdgekitError, match="cannot write: File name too long"):
+        open_output(tmp_path / ("x" * 300), Photographs(photographs))
+
+
+def test_photographs_that_cannot_be_read_are_passed_over_and_listed(tiny_bundle, photographs, tmp_path):
+    (photographs / "p1.png").write_bytes(b"no picture")
+    (photographs / "p2.png").write_bytes((photographs / "p2.png").read_bytes()[:500])
+    source = Photographs(photographs)
+    with edgekit.load(tiny_bundle) as predictor, open_output(tmp_path / "out", source) as output:
+        report = run(predictor, source, predictor.tasks[:1], output)
+    assert report["frames"] == 1 and [p.name for p in (tmp_path / "out").iterdir()] == ["p0.jpg"]
+    assert [one["file"] for one in report["unreadable"]] == [str(photographs / f"p{i}.png") for i in (1, 2)]
+    assert all("cannot be read" in one["why"] for one in report["unreadable"])
+    (photographs / "p0.png").write_bytes(b"")
+    with edgekit.load(tiny_bundle) as predictor, pytest.raises(EdgekitError, match="none of the folder's 3"):
+        run(predictor, Photographs(photographs), [])
 
 
 class SlowPredictor:
@@ -81,7 +128,7 @@ class SlowPredictor:
 class FastCamera:
     """100 frames, one each millisecond or slower."""
 
-    live, files, count, rate = True, (), None, None
+    live, files, unreadable, count, rate = True, (), (), None, None
 
     def __init__(self):
         self.given, self.ended = 0, False
@@ -123,7 +170,7 @@ def test_live_frames_never_lag():
 def test_an_interrupt_ends_a_live_source_and_not_a_film(tiny_bundle):
     class Interrupted:
         count = rate = None
-        dropped = 0
+        dropped, unreadable = 0, ()
 
         def __init__(self, live: bool):
             self.live = live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.bundle.bundle import Bundle
+from edgekit.bundle.bundle import ENGINES, Bundle
 from edgekit.errors import EdgekitError
 from edgekit.runtime.tensorrt.sidecar import Sidecar, read_sidecar, sidecar_path
 
@@ -14,8 +14,8 @@ SUFFIX = ".plan"
 def engine_folder(bundle: Bundle) -> Path:
     """``engines`` in a bundle's directory, ``<name>-engines`` beside a .tar."""
     if bundle.source.is_dir():
-        return bundle.source / "engines"
-    return bundle.source.with_name(f"{bundle.source.stem}-engines")
+        return bundle.source / ENGINES
+    return bundle.source.with_name(f"{bundle.source.stem}-{ENGINES}")
 
 
 def engine_name(
