@@ -79,11 +79,9 @@ def prepare(frame, manifest, artifact):
     if rules["fit"] == "stretch":
         inner = (height, width)
     else:
-        factor = min(float(height) / frame.shape[0], float(width) / frame.shape[1], 1.0)
-        inner = (
-            min(height, max(1, round(frame.shape[0] * factor))),
-            min(width, max(1, round(frame.shape[1] * factor))),
-        )
+        room = rules.get("content") or (height, width)
+        factor = min(float(room[0]) / frame.shape[0], float(room[1]) / frame.shape[1], 1.0)
+        inner = tuple(min(most, max(1, round(side * factor))) for most, side in zip(room, frame.shape[:2]))
     placed[: inner[0], : inner[1]] = frame if inner == frame.shape[:2] else resize(frame, inner)
     if artifact["input"]["dtype"] == "uint8":
         return placed[None]

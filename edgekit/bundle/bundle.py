@@ -217,6 +217,8 @@ def _contradictions(manifest: Manifest):
     pre = manifest.preprocessing
     if min(pre.size) < 1 or min(pre.std) <= 0 or not all(0 <= v <= 255 for v in pre.pad) or pre.depth_scale <= 0:
         yield f"the pre-processing is impossible: {pre}"
+    if pre.content and not all(1 <= part <= side for part, side in zip(pre.content, pre.size, strict=True)):
+        yield f"frames are to fill {pre.content} of an input of {pre.size}"
 
 
 def _check_file(path: Path, digest: str) -> None:

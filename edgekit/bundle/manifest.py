@@ -98,6 +98,8 @@ class Preprocessing:
     pad     the rgb value, 0-255, that standardises to about zero
     mean, std  of rgb, 0-255: standardised = (rgb − mean) / std. Inside the graph for uint8 inputs
     depth_scale  metric depth from the network × this = metres (a student may see frames at a reduced scale)
+    content  letterbox: (H, W) of ``size`` that frames fill at most, None for all of it. A student that is trained at
+             half size sees 400×600 as 200×300, also in an input of 208×304
     """
 
     size: tuple[int, int]
@@ -106,6 +108,7 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     depth_scale: float = 1.0
+    content: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

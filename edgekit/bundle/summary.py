@@ -73,13 +73,14 @@ def _about(bundle: Bundle) -> Any:
     m, pre, ranges = bundle.manifest, bundle.manifest.preprocessing, _ranges(bundle.manifest)
     where = ", ".join(filter(None, (m.board, m.jetpack and f"JetPack {m.jetpack}")))
     scale = f", metric depth × {pre.depth_scale:g}" if pre.depth_scale != 1 else ""
+    room = f" into {pre.content[0]}×{pre.content[1]} of it" if pre.content else ""
     facts = {
         "made by": f"edgekit {m.edgekit}, {m.created}",
         "target": f"{m.target}{f' ({where})' if where else ''}",
         "student": f"{m.student.name}, width {m.student.width}, {m.student.parameters:,} parameters, "
         f"{m.student.multiply_adds / 1e9:.2f} GMAC",
         "tasks": "; ".join(f"{t.name} ({_what(t)})" for t in m.tasks),
-        "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}, rgb{scale}",
+        "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}{room}, rgb{scale}",
         "golden": f"{m.golden.count} frames, {m.golden.source}",
         "calibration": "none"
         if ranges is None

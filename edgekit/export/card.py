@@ -70,9 +70,10 @@ def _task_line(task: Task, manifest: Manifest) -> str:
 
 def _preprocessing_text(manifest: Manifest) -> str:
     pre = manifest.preprocessing
+    room = pre.content or pre.size
     fit = (
-        f"resized to fit inside {pre.size[0]}×{pre.size[1]} (never enlarged), placed at the top left, the rest filled "
-        f"with rgb {pre.pad}"
+        f"resized to fit inside {room[0]}×{room[1]} (never enlarged), placed at the top left of "
+        f"{pre.size[0]}×{pre.size[1]}, the rest filled with rgb {pre.pad}"
         if pre.fit == "letterbox"
         else f"stretched to {pre.size[0]}×{pre.size[1]}"
     )

@@ -18,8 +18,7 @@ Size = tuple[int, int]
 
 def network_size(frame: Size, input_scale: float) -> Size:
     """The size a student sees frames at, each side rounded up to a multiple of 16."""
-    # The small term: 0.1 × 480 is 48.00000000000001 in floating point, and no reason for 64.
-    height, width = (math.ceil(side * input_scale / SIZE_MULTIPLE - 1e-9) * SIZE_MULTIPLE for side in frame)
+    height, width = (_rounded_up(side * input_scale / SIZE_MULTIPLE) * SIZE_MULTIPLE for side in frame)
     return height, width
 
 
@@ -27,13 +26,23 @@ def contract(student: Student, size: Size, fit: Literal["letterbox", "stretch"],
     """How frames come to the network; ``frame`` is the size (H, W) of those that it was trained for.
 
     A frame that is shrunk looks farther away, in training as here: metric depth is multiplied by the factor, as
-    ``Student.predict`` does for its ``input_scale``.
+    ``Student.predict`` does for its ``input_scale``. Where ``size`` is that of ``network_size``, frames are shrunk by
+    ``input_scale``, and what the size was rounded up by is padding; any other size is filled.
     """
     mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
     pad = tuple(min(255, max(0, round(m))) for m in mean)
-    factors = [network / own for network, own in zip(size, frame, strict=True)]
+    content = None
+    if fit == "letterbox" and student.input_scale < 1 and size == network_size(frame, student.input_scale):
+        height, width = (_rounded_up(side * student.input_scale) for side in frame)
+        content = None if (height, width) == size else (height, width)
+    factors = [network / own for network, own in zip(content or size, frame, strict=True)]
     scale = min(*factors, 1.0) if fit == "letterbox" else math.sqrt(factors[0] * factors[1])
-    return Preprocessing(size=size, fit=fit, pad=pad, mean=mean, std=std, depth_scale=scale)
+    return Preprocessing(size=size, fit=fit, pad=pad, mean=mean, std=std, depth_scale=scale, content=content)
+
+
+def _rounded_up(length: float) -> int:
+    """But 0.1 × 480, which is 48.00000000000001 in floating point, to 48."""
+    return math.ceil(length - 1e-9)
 
 
 def forms_of(tasks: Sequence[Task], asked: dict[str, list[Form]]) -> dict[str, tuple[Form, ...]]:

@@ -28,8 +28,9 @@ class Placement:
         """How ``preprocessing`` puts a frame into an input of the size ``network``."""
         if preprocessing.fit == "stretch":
             return cls(frame, network, network)
-        factor = min(network[0] / frame[0], network[1] / frame[1], 1.0)
-        height, width = (min(most, max(1, round(side * factor))) for side, most in zip(frame, network, strict=True))
+        room = preprocessing.content if preprocessing.content and network == preprocessing.size else network
+        factor = min(room[0] / frame[0], room[1] / frame[1], 1.0)
+        height, width = (min(most, max(1, round(side * factor))) for side, most in zip(frame, room, strict=True))
         return cls(frame, (height, width), network)
 
     @property

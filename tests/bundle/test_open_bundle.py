@@ -190,6 +190,7 @@ def test_a_manifest_that_contradicts_itself(bundle):
         ({"preprocessing": {**pre, "std": [0.0, 1.0, 1.0]}}, "impossible"),
         ({"preprocessing": {**pre, "size": [0, 96]}}, "impossible"),
         ({"preprocessing": {**pre, "pad": [0, 0, 300]}}, "impossible"),
+        ({"preprocessing": {**pre, "content": [pre["size"][0] + 1, 8]}}, "are to fill"),
     ):
         (bundle / "manifest.json").write_text(json.dumps({**whole, **changes}))
         with pytest.raises(EdgekitError, match=reason):

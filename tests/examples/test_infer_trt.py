@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -106,15 +108,15 @@ def test_an_engine_of_another_version_says_so(jetson_bundle, tensorrt, built_her
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
-def test_frames_are_placed_as_edgekit_places_them(fit):
-    rules = Preprocessing((64, 96), fit, (120, 125, 130), (120.0, 125.0, 130.0), (60.0, 62.0, 64.0))
-    manifest = {
-        "preprocessing": {"size": [64, 96], "fit": fit, "pad": [120, 125, 130], "mean": rules.mean, "std": rules.std}
-    }
+@pytest.mark.parametrize(("fit", "content"), [("letterbox", None), ("letterbox", (60, 90)), ("stretch", None)])
+def test_frames_are_placed_as_edgekit_places_them(fit, content):
+    rules = Preprocessing((64, 96), fit, (120, 125, 130), (120.0, 125.0, 130.0), (60.0, 62.0, 64.0), content=content)
+    manifest = {"preprocessing": json.loads(json.dumps(dataclasses.asdict(rules)))}
     rng = np.random.default_rng(0)
     for size in ((64, 96), (50, 96), (64, 40)):
         frame = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        if content:  # which shrinks, and the example does not antialias
+            frame[:] = (200, 100, 50)
         artifact = open_artifact("uint8")
         placed = example().prepare(frame, manifest, artifact)
         right = Preprocessor(rules, open_tensor("uint8"))(frame[None], Placement.of(rules, size, (64, 96)))

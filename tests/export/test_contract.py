@@ -51,6 +51,31 @@ def test_depth_is_scaled_as_the_frame_is(student_of, fit, size):
     np.testing.assert_allclose(np.maximum(found, task.range[0]), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("frame", [(400, 600), (123, 77), (480, 640), (37, 300)])
+def test_frames_come_at_the_scale_of_the_training(student_of, frame):
+    """Sizes are rounded up to multiples of 16: frames are not enlarged by that, for `Student.predict` does not."""
+    student = student_of(input_scale=0.5)
+    size = network_size(frame, 0.5)
+    pre = contract(student, size, "letterbox", frame)
+    content = Placement.of(pre, frame, size).content
+    assert (
+        np.abs(np.subtract(content, np.multiply(frame, 0.5))).max() <= 1
+    )  # one factor for sides that round differently
+    if not frame[0] % 2 and not frame[1] % 2:
+        assert content == (frame[0] // 2, frame[1] // 2)
+    assert pre.depth_scale == pytest.approx(0.5, abs=1 / min(frame))
+    twice = (2 * frame[0], 2 * frame[1])  # another camera, the same view
+    assert Placement.of(pre, twice, size).content == content
+    assert contract(student, size, "stretch", frame).content is None
+
+
+def test_another_size_than_the_students_own_is_filled(student_of):
+    for student, size in ((student_of(input_scale=0.5), (400, 608)), (student_of(), (208, 304))):
+        pre = contract(student, size, "letterbox", (400, 600))
+        assert pre.content is None
+        assert 0 in np.subtract(size, Placement.of(pre, (800, 1200), size).content)
+
+
 def test_forms_are_the_native_ones_unless_asked(student_of):
     tasks = student_of().tasks
     assert forms_of(tasks, {}) == {
