@@ -133,4 +133,5 @@ def _trtexec(predictor: Predictor, plan: Plan, cuda_graph: bool) -> str:
     if any(isinstance(side, str) for side in tensor.shape):
         profile = predictor.backend.artifact.profile
         shapes = {tensor.name: profile.opt} if profile else None
-    return trtexec_command(described["engine"], plan, version[0], cuda_graph=cuda_graph, shapes=shapes)
+    core = predictor.backend.sidecar.dla_core
+    return trtexec_command(described["engine"], plan, version[0], cuda_graph=cuda_graph, shapes=shapes, dla_core=core)

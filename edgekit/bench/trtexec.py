@@ -20,9 +20,18 @@ NAMES = {
 
 
 def trtexec_command(
-    engine: str, plan: Plan, version: str, *, cuda_graph: bool, shapes: dict[str, Sequence[int]] | None = None
+    engine: str,
+    plan: Plan,
+    version: str,
+    *,
+    cuda_graph: bool,
+    shapes: dict[str, Sequence[int]] | None = None,
+    dla_core: int | None = None,
 ) -> str:
     """A line for a shell, for the trtexec of the TensorRT ``version`` ("10.3.0").
+
+    Its help speaks of whole seconds and milliseconds; it reads both as floating-point numbers, so that what was asked
+    of `edgekit bench` goes into the line as it was asked.
 
     What differs between versions is pinned. Up to 10, data transfers are on and CUDA graphs and spinning are off by
     default. From 11 it is the other way round, and the flags that turn the one on and the others off are new.
@@ -30,11 +39,13 @@ def trtexec_command(
     words = [
         "trtexec",
         f"--loadEngine={engine}",
-        f"--warmUp={round(1000 * plan.warm_up)}",
-        f"--duration={max(1, round(plan.duration))}",
+        f"--warmUp={_number(1000 * plan.warm_up)}",
+        f"--duration={_number(plan.duration)}",
         f"--iterations={plan.runs}",
         f"--percentile={','.join(map(str, PERCENTILES))}",
     ]
+    if dla_core is not None:  # else the engine is put on core 0, whichever it was built for
+        words.append(f"--useDLACore={dla_core}")
     if shapes:
         words.append("--shapes=" + ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items()))
     if int(version.partition(".")[0]) >= 11:
@@ -42,3 +53,12 @@ def trtexec_command(
     elif cuda_graph:
         words.append("--useCudaGraph")
     return shlex.join(words)
+
+
+def _number(value: float) -> str:
+    """Decimal digits without an exponent or a tail of zeros.
+
+    >>> _number(3.0), _number(0.2), _number(1000 * 0.2), _number(0.0)
+    ('3', '0.2', '200', '0')
+    """
+    return f"{value:.6f}".rstrip("0").rstrip(".")

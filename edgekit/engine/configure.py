@@ -71,4 +71,8 @@ def _profile(builder: Any, config: Any, job: BuildJob) -> None:
             fix="export the bundle again with a profile whose shapes grow from min to max",
         )
     if job.calibrates:
-        config.set_calibration_profile(profile)
+        # Frames are shown one at a time, whatever batch is usual in the profile.
+        shown = builder.create_optimization_profile()
+        one = (1, *usual[1:])
+        shown.set_shape(job.input_name, one, one, one)
+        config.set_calibration_profile(shown)

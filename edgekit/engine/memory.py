@@ -22,12 +22,17 @@ class Limits:
     tactics: int
 
 
-def limits(gpu_free: int, system_available: int | None, workspace: int | None = None) -> Limits:
+def limits(
+    gpu_free: int, system_available: int | None, workspace: int | None = None, *, shared: bool = False
+) -> Limits:
     """Limits that fit what is free now. ``workspace``: the user's choice of it.
+
+    shared  the GPU has no memory of its own, as on a Jetson. There CUDA counts the kernel's cache of files as used,
+            which it gives back when asked: after copying a bundle little seems free. The system's own count is right
 
     EdgekitError where there is not enough for any build.
     """
-    free = gpu_free if system_available is None else min(gpu_free, system_available)
+    free = gpu_free if system_available is None else system_available if shared else min(gpu_free, system_available)
     room = free - KEPT_FREE
     if room < LEAST:
         raise EdgekitError(

@@ -70,7 +70,7 @@ def _build(
     builder = make_builder(trt)
     model, where = bundle.read(job.file), str(bundle.path(job.file))
     network, parser = parse_network(trt, builder, model, strong=job.lane == "strong", where=where)
-    bounds = limits(device.memory_free(), _system_available(), job.workspace)
+    bounds = limits(device.memory_free(), _system_available(), job.workspace, shared=device.gpu.integrated)
     config = configure(trt, builder, network, job, bounds)
     calibrator, written = _calibrator(trt, device, job, bundle), Path(job.folder) / "calibration.cache"
     if calibrator is not None:

@@ -256,6 +256,20 @@ def test_the_trtexec_line_pins_what_versions_changed(version, graph, flags):
     assert not rest & ({"--useCudaGraph", "--includeDataTransfers", "--noSpinWait", "--noCudaGraph"} - flags)
 
 
+def test_the_trtexec_line_runs_as_long_as_was_asked():
+    """trtexec reads both as floating-point numbers: seconds to run, milliseconds to warm up."""
+    words = trtexec_command("e.plan", Plan(0.0125, 0.2, 7), "10.3.0", cuda_graph=False).split()
+    assert {"--duration=0.2", "--warmUp=12.5", "--iterations=7"} <= set(words)
+    none = trtexec_command("e.plan", Plan(0.0, 0.0, 10), "10.3.0", cuda_graph=False).split()
+    assert {"--duration=0", "--warmUp=0"} <= set(none)
+
+
+def test_an_engine_for_a_dla_core_is_put_on_that_core():
+    command = trtexec_command("e.plan", SHORT, "10.3.0", cuda_graph=False, dla_core=1)
+    assert "--useDLACore=1" in command.split()
+    assert "DLA" not in trtexec_command("e.plan", SHORT, "10.3.0", cuda_graph=False)
+
+
 def test_open_shapes_are_named():
     command = trtexec_command("e.plan", SHORT, "10.3.0", cuda_graph=False, shapes={"frames": (1, 64, 96, 3)})
     assert command.endswith("--shapes=frames:1x64x96x3")

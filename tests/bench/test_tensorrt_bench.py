@@ -50,6 +50,14 @@ def test_numbers_as_trtexec_names_them(jetson_bundle, engine, warm, capsys, by):
     assert found["trtexec"].startswith(f"trtexec --loadEngine={engine} --warmUp=0 ")
 
 
+def test_the_trtexec_line_of_an_engine_on_a_dla_core(jetson_bundle, built_here, warm, capsys):
+    (built,) = built_here(jetson_bundle, precision="fp16", lane="cache", dla_core=1, gpu_fallback=True)
+    words = ["--duration", "0.2", "--runs", "10", "--warm-up", "0", "--json"]
+    assert main(["bench", str(built.path), *words, "--match-trtexec"]) == 0
+    line = json.loads(capsys.readouterr().out)["trtexec"].split()
+    assert "--useDLACore=1" in line and "--duration=0.2" in line
+
+
 def test_a_cuda_graph_is_used_and_recorded(engine, warm, capsys, monkeypatch):
     fake = importlib.import_module("libcuda").FakeLibcuda()
     monkeypatch.setattr(driver_graph, "driver_library", lambda: fake)

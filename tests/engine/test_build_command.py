@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.main import main
-from edgekit.engine.workfolder import PREFIX, work_folder
+from edgekit.engine.workfolder import LOCK, PREFIX, work_folder
+from edgekit.errors import EdgekitError
 from edgekit.runtime.tensorrt.locate import engine_folder
 
 
@@ -60,7 +62,7 @@ def test_a_build_that_dies_ends_in_a_message(jetson_bundle, tensorrt, capsys, fa
 
 def test_a_fault_in_the_child_shows_its_traceback(jetson_bundle, tensorrt, capsys, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import edgekit.engine.memory as m\ndef wrong(*a): raise ZeroDivisionError('in the child')\nm.limits = wrong\n"
+        "import edgekit.engine.memory as m\ndef wrong(*a, **k): raise ZeroDivisionError('in the child')\nm.limits = wrong\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
     assert main(["build", str(jetson_bundle), "--precision", "fp16"]) == 70
@@ -118,15 +120,51 @@ def test_a_killed_parent_takes_its_child_along(jetson_bundle, tensorrt):
     until(lambda: gone(child))
     # The child removed what it had made; the parent's folder goes with the next build at the latest.
     with work_folder(engine_folder(open_bundle(jetson_bundle))) as folder:
-        assert left(jetson_bundle) == [folder.name]
+        assert left(jetson_bundle) == [folder.name, LOCK]
     assert left(jetson_bundle) == []
 
 
-def test_a_folder_in_use_is_not_swept(tmp_path):
-    with work_folder(tmp_path) as first:
-        with work_folder(tmp_path) as second:
-            assert first.is_dir() and second.is_dir()
-        assert first.is_dir() and not second.exists()
+def test_a_second_build_of_a_bundle_is_refused_while_the_first_runs(jetson_bundle, tensorrt, capsys):
+    tensorrt(FAIL="hang")
+    process = started(jetson_bundle)
+    try:
+        before = left(jetson_bundle)
+        assert main(["build", str(jetson_bundle), "--precision", "int8"]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"another build of this bundle is running (process {process.pid})" in said and "wait for it" in said
+        assert left(jetson_bundle) == before  # what the first works in is not swept
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert left(jetson_bundle) == []
+    tensorrt(FAIL="")
+    assert main(["build", str(jetson_bundle), "--precision", "int8"]) == 0
+
+
+def test_of_builds_that_start_at_once_one_runs(tmp_path):
+    """Each has the folder to itself, again and again, while the lock's file comes and goes."""
+    inside, most, wrong = [], [], []
+
+    def work():
+        for _ in range(200):
+            try:
+                with work_folder(tmp_path) as folder:
+                    inside.append(folder)
+                    most.append(len(inside))
+                    (folder / "plan").write_text("")
+                    inside.remove(folder)
+            except EdgekitError as error:
+                if "another build of this bundle is running" not in error.what:
+                    wrong.append(error)
+            except BaseException as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and set(most) == {1} and list(tmp_path.iterdir()) == []
 
 
 def test_no_bundle_and_wrong_options(tmp_path, capsys):

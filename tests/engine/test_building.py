@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 
@@ -148,6 +149,22 @@ def test_calibrating_on_the_device(jetson_bundle, built_here, frames, algorithm)
     assert f"--calibrate {frames} --calibrator {algorithm}" in built.sidecar.command
 
 
+def test_an_open_batch_is_calibrated_frame_by_frame(tiny, jetson, tiny_bundle, tmp_path, built_here, frames):
+    """Though the profile's usual batch is four: TensorRT reads as much of a feed as the calibration profile says."""
+    folder = jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "open", dynamic=True)
+
+    def four(manifest):
+        def usual(artifact):
+            profile = artifact.profile and dataclasses.replace(artifact.profile, opt=artifact.profile.max)
+            return dataclasses.replace(artifact, profile=profile)
+
+        return dataclasses.replace(manifest, artifacts=tuple(usual(a) for a in manifest.artifacts))
+
+    jetson.change_manifest(folder, four)
+    (built,) = built_here(folder, calibrate=frames)
+    assert built.sidecar.calibration["frames"] == 3 and built.passes
+
+
 def test_nothing_to_calibrate_on(jetson_bundle, built_here, tmp_path):
     with pytest.raises(EdgekitError, match="there are no frames to calibrate on"):
         built_here(jetson_bundle, calibrate=tmp_path / "none")
@@ -190,6 +207,7 @@ def test_what_fails_leaves_nothing(jetson_bundle, tensorrt, built_here, failure,
 
 def test_a_workspace_that_does_not_fit(jetson_bundle, built_here, monkeypatch):
     monkeypatch.setenv("FAKE_GPU_MEMORY", str(1 << 30))
+    monkeypatch.setenv("FAKE_GPU_INTEGRATED", "0")
     with pytest.raises(EdgekitError, match="a workspace of 2000 MiB does not fit"):
         built_here(jetson_bundle, precision="fp16", workspace=2000)
     (built,) = built_here(jetson_bundle, precision="fp16", workspace=100)

@@ -23,13 +23,14 @@ from edgekit.errors import EdgekitError
 @dataclass(frozen=True)
 class GPU:
     """What a GPU is. ``sm``: compute capability as "8.7"; ``driver``: the CUDA version the driver serves, as "12.6";
-    ``cuda``: the CUDA version the binding was compiled for; memory in bytes."""
+    ``cuda``: the CUDA version the binding was compiled for; memory in bytes; ``integrated``: it is the CPU's memory."""
 
     name: str
     sm: str
     driver: str
     cuda: str
     memory: int
+    integrated: bool
 
 
 class Resource:

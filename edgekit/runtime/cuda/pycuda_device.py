@@ -46,6 +46,7 @@ class PycudaDevice(Device):
             driver=_dotted(cuda.get_driver_version()),
             cuda=".".join(str(part) for part in cuda.get_version()[:2]),
             memory=device.total_memory(),
+            integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
         )
         super().__init__()
 

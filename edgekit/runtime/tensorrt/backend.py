@@ -157,13 +157,16 @@ class TensorRT(Backend):
     def use_graph(self) -> None:
         """Launch by a CUDA graph from now on, captured for the shape that ran last. EdgekitError where it cannot be."""
         with self._lock, self._device.current():
-            for slot in self._slots:
-                slot.drop_graph()
-                slot.shape = self._slots[0].shape
-                slot.bind()
-                slot.enqueue(self._compute)  # a first run allocates what a capture may not
-                self._compute.synchronize()
-                slot.graph = self._device.capture(self._compute, lambda slot=slot: slot.enqueue(self._compute))
+            self._capture()
+
+    def _capture(self) -> None:
+        for slot in self._slots:
+            slot.drop_graph()
+            slot.shape = self._slots[0].shape
+            slot.bind()
+            slot.enqueue(self._compute)  # a first run allocates what a capture may not
+            self._compute.synchronize()
+            slot.graph = self._device.capture(self._compute, lambda slot=slot: slot.enqueue(self._compute))
 
     def time_once(self) -> Mapping[str, float]:
         """See ``edgekit.bench.timed.Timed``. ValueError before the first ``run``."""
@@ -210,8 +213,9 @@ class TensorRT(Backend):
         """See ``edgekit.bench.timed.Profiled``. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             slot, _ = self._slot(0), self._ran()
-            kept, self._plan.context = self._plan.context, create_context(self._trt, self._plan.engine, self._device)
+            graphs = any(s.graph is not None for s in self._slots)
             try:
+                self._renew_context()
                 slot.bind()
 
                 def once() -> None:
@@ -220,7 +224,16 @@ class TensorRT(Backend):
 
                 return layer_times(self._trt, self._plan.context, once, count)
             finally:
-                self._plan.context = kept
+                self._renew_context()  # without the profiler
+                if graphs:
+                    self._capture()
+
+    def _renew_context(self) -> None:
+        """Another context in place of the one there is: before TensorRT 10 a second one has no profile of its own."""
+        for slot in self._slots:
+            slot.drop_graph()  # it launches what belongs to the context
+        self._plan.context = None
+        self._plan.context = create_context(self._trt, self._plan.engine, self._device)
 
     def _ran(self) -> tuple[str, ...]:
         self._slot(0)

@@ -70,7 +70,7 @@ def deserialise(trt: Any, device: Device, content: bytes, where: str, dla_core: 
     logger = tensorrt_logger(trt)
     logger.lines.clear()
     with device.current():
-        runtime = trt.Runtime(logger)
+        runtime = _runtime(trt, logger, where)
         if dla_core is not None:
             if dla_core >= runtime.num_DLA_cores:
                 raise EdgekitError(
@@ -89,6 +89,17 @@ def deserialise(trt: Any, device: Device, content: bytes, where: str, dla_core: 
         context = create_context(trt, engine, device, where)
         inputs, outputs = _ports(trt, engine)
     return LoadedPlan(runtime, engine, context, inputs, outputs)
+
+
+def _runtime(trt: Any, logger: Any, where: str) -> Any:
+    try:
+        return trt.Runtime(logger)
+    except TypeError as error:  # how pybind11 says that the factory gave nothing
+        raise EdgekitError(
+            f"TensorRT {trt.__version__} cannot start: {take_errors(logger) or error}",
+            where=where,
+            fix="check that TensorRT fits CUDA and the driver (`edgekit doctor`), and that GPU memory is free",
+        ) from error
 
 
 def create_context(trt: Any, engine: Any, device: Device, where: str | None = None) -> Any:

@@ -5,11 +5,13 @@ an input changed too early is the changed one. Nothing works without a current c
 memory. ``live()`` counts what has not been freed.
 
 Knobs are read from the environment, so that child processes obey them too:
-FAKE_GPU_NAME, FAKE_GPU_SM ("8.7"), FAKE_GPU_MEMORY (bytes), FAKE_GPU_COUNT, FAKE_GPU_BUSY (a context cannot be had).
+FAKE_GPU_NAME, FAKE_GPU_SM ("8.7"), FAKE_GPU_MEMORY (bytes), FAKE_GPU_COUNT, FAKE_GPU_BUSY (a context cannot be had),
+FAKE_GPU_INTEGRATED (1: the memory is the CPU's).
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import threading
 import time
@@ -96,6 +98,10 @@ def mem_get_info() -> tuple[int, int]:
     return _total() - _used(), _total()
 
 
+class device_attribute(enum.Enum):
+    INTEGRATED = 18
+
+
 class Device:
     def __init__(self, index: int):
         _check_alive()
@@ -114,6 +120,9 @@ class Device:
 
     def total_memory(self) -> int:
         return _total()
+
+    def get_attribute(self, attribute: device_attribute) -> int:
+        return {device_attribute.INTEGRATED: int(os.environ.get("FAKE_GPU_INTEGRATED", 1))}[attribute]
 
     def retain_primary_context(self) -> Context:
         if os.environ.get("FAKE_GPU_BUSY"):

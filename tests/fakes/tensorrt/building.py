@@ -203,22 +203,24 @@ class Builder(Specified):
                 return self._scales(network, lines[1:])
             self._logger.log(Severity.WARNING, f"calibration cache {lines[0]} is not of this version, calibrating")
         shown, inputs = [], [v.name for v in network._graph.inputs]
+        shape = tuple(d.dim_value for d in network._graph.inputs[0].type.tensor_type.shape.dim)
+        if config._calibration_profile is not None:  # a batch is as large as its usual shape says
+            shape = config._calibration_profile._shapes[inputs[0]][1]
         while True:
             batch = calibrator.get_batch(inputs)
             if not batch:
                 break
-            shown.append(self._most(batch[0], network))
+            shown.append(self._most(batch[0], shape))
         if not shown:
             return "calibration failure occurred with no scaling factors detected"
         scale = struct.pack(">f", max(shown) / 127).hex()
         calibrator.write_calibration_cache(f"{head}\n{inputs[0]}: {scale}\n".encode())
         return None
 
-    def _most(self, address: int, network: parsing.Network) -> float:
+    def _most(self, address: int, shape: tuple[int, ...]) -> float:
         import numpy as np
         import pycuda.driver as cuda
 
-        shape = [d.dim_value or 1 for d in network._graph.inputs[0].type.tensor_type.shape.dim]
         return float(np.abs(cuda.device_bytes(address, int(np.prod(shape)) * 4).view(np.float32)).max())
 
     def _scales(self, network: parsing.Network, lines: list[str]) -> str | None:

@@ -6,6 +6,7 @@ import enum
 import json
 import os
 import sys
+import weakref
 
 import numpy as np
 import onnx
@@ -85,6 +86,9 @@ def write_plan(header: dict, model: bytes) -> bytes:
 class Runtime(Specified):
     def __init__(self, logger):
         check_initialised(logger)
+        if failing() == "runtime":
+            logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         self._logger = logger
         self.DLA_core = 0
 
@@ -123,6 +127,7 @@ class Engine(Specified):
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._graph = parsing.Graph(onnx.load_from_string(model))
+        self._contexts = weakref.WeakSet()
         self._ports = [(v, "INPUT") for v in self._graph.inputs] + [(v, "OUTPUT") for v in self._graph.outputs]
 
     def _port(self, name: str):
@@ -197,6 +202,9 @@ class Inspector(Specified):
 class Context(Specified):
     def __init__(self, engine: Engine):
         self._engine = engine
+        # Up to 8 the contexts of an engine share no profile: the first has it, until it goes.
+        self._has_profile = not (VERSION.startswith("8.") and len(engine._contexts))
+        engine._contexts.add(self)
         self._addresses: dict[str, int] = {}
         name = engine._graph.inputs[0].name
         self._shapes = {name: engine.get_tensor_shape(name)}
@@ -208,6 +216,9 @@ class Context(Specified):
         if len(shape) != len(own) or any(a not in (-1, b) for a, b in zip(own, shape, strict=True)):
             return False
         profile = self._engine._header["profile"]
+        if profile and not self._has_profile:
+            self._engine._logger.log(Severity.ERROR, "no optimization profile has been set for this context")
+            return False
         if profile and not all(lo <= s <= hi for lo, s, hi in zip(profile[0], shape, profile[2], strict=True)):
             return False
         self._shapes = {name: shape}

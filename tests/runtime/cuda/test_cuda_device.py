@@ -56,7 +56,7 @@ def test_events_measure_in_order(device):
 def test_what_a_gpu_says_of_itself(device):
     gpu = device.gpu
     assert (gpu.name, gpu.sm) == ("fake GPU, computed by onnxruntime", "8.7")
-    assert (gpu.driver, gpu.cuda) == ("12.6", "12.6")
+    assert (gpu.driver, gpu.cuda, gpu.integrated) == ("12.6", "12.6", True)
     free = device.memory_free()
     memory = device.allocate(1000)
     assert device.memory_free() == free - 1000

@@ -63,7 +63,8 @@ def test_what_is_used_exists(tmp_path):
     assert {"mem_alloc", "Stream", "Event", "memcpy_htod_async", "pagelocked_empty", "Device"} <= set(names)
     code = (
         f"import pycuda.driver as c\nprint([n for n in {names!r} if not hasattr(c, n)])\n"
-        "print([n for k, ns in {'Device': 'name compute_capability total_memory retain_primary_context count', "
+        "print([n for k, ns in {'Device': 'name compute_capability total_memory retain_primary_context count "
+        "get_attribute', 'device_attribute': 'INTEGRATED', "
         "'Context': 'push pop detach', 'Stream': 'handle synchronize wait_for_event', "
         "'Event': 'record synchronize time_since', 'DeviceAllocation': 'free'}.items() "
         "for n in ns.split() if not hasattr(getattr(c, k), n)])"

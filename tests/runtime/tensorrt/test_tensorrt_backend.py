@@ -150,6 +150,43 @@ def test_cuda_graphs_answer_the_same(jetson_bundle, backend, monkeypatch):
     assert library.graphs == {}
 
 
+def test_layers_are_timed_beside_a_cuda_graph(jetson_bundle, backend, monkeypatch):
+    library = importlib.import_module("libcuda").FakeLibcuda()
+    monkeypatch.setattr("edgekit.runtime.cuda.driver_graph.driver_library", lambda: library)
+    (feed,) = feeds(1)
+    backend.run(feed, names(backend))
+    backend.use_graph()
+    assert len(backend.profile(2)) > 10
+    assert len(library.graphs) == 4  # captured again, for the context that it is now
+    assert same(backend.run(feed, names(backend)), expected(jetson_bundle, feed))
+
+
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+def test_layers_of_an_open_batch(tiny, jetson, tiny_bundle, tensorrt, built_here, tmp_path, version):
+    """Up to TensorRT 8 a second context has no profile: layers are timed with one at a time."""
+    tensorrt(version)
+    folder = jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "open", dynamic=True)
+    built_here(folder, precision="fp16", lane="weak")
+    with open_backend(open_bundle(folder), "tensorrt") as backend:
+        feed = np.concatenate(feeds(3))
+        right = backend.run(feed, ["depth_depth"])["depth_depth"].copy()
+        assert dict(backend.profile(2))["Cast_0"] == pytest.approx(0.25)
+        assert np.array_equal(backend.run(feed, ["depth_depth"])["depth_depth"], right)
+
+
+def test_up_to_8_two_contexts_of_an_open_engine_share_no_profile(
+    tiny, jetson, tiny_bundle, tensorrt, built_here, tmp_path
+):
+    """The rule that the fake holds the code to."""
+    tensorrt("8.6.1")
+    folder = jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "open", dynamic=True)
+    built_here(folder, precision="fp16", lane="weak")
+    with open_backend(open_bundle(folder), "tensorrt") as backend:
+        second = backend._plan.engine.create_execution_context()
+        assert not second.set_input_shape("frames", (1, 64, 96, 3))
+        assert backend._plan.context.set_input_shape("frames", (1, 64, 96, 3))
+
+
 def test_a_batch_of_any_size_in_the_profile(tiny, jetson, tiny_bundle, built_here, tmp_path):
     folder = jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "open", dynamic=True)
     built_here(folder, precision="fp16", lane="weak")
@@ -185,7 +222,14 @@ def test_describe(backend, engine):
     assert (said["lane"], said["precision"], said["file"], said["threads"]) == ("weak", "fp16", "weak.onnx", None)
 
 
-@pytest.mark.parametrize(("failure", "said"), [("context", "cannot make an execution context"), ("enqueue", "did not")])
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        ("runtime", "cannot start: CUDA initialization failure"),
+        ("context", "cannot make an execution context"),
+        ("enqueue", "did not"),
+    ],
+)
 def test_a_failure_frees_everything(jetson_bundle, engine, monkeypatch, failure, said):
     monkeypatch.setenv("FAKE_TENSORRT_FAIL", failure)
     bundle = open_bundle(jetson_bundle)
