@@ -62,7 +62,9 @@ def test_a_build_that_dies_ends_in_a_message(jetson_bundle, tensorrt, capsys, fa
 
 def test_a_fault_in_the_child_shows_its_traceback(jetson_bundle, tensorrt, capsys, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import edgekit.engine.memory as m\ndef wrong(*a, **k): raise ZeroDivisionError('in the child')\nm.limits = wrong\n"
+        "import edgekit.engine.memory as m\n"
+        "def wrong(*a, **k): raise ZeroDivisionError('in the child')\n"
+        "m.limits = wrong\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
     assert main(["build", str(jetson_bundle), "--precision", "fp16"]) == 70
