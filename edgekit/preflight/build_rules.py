@@ -8,6 +8,7 @@ from edgekit.boards.table import numbers
 from edgekit.graphs.read import attribute
 from edgekit.preflight.finding import Finding, Target
 from edgekit.preflight.network import QUANTIZERS, Network
+from edgekit.preflight.subgraphs import CONTROL_FLOW
 
 _TAKEN = {"float", "float16", "int8", "int32", "int64", "bool", "uint8", "double", "undefined"}
 _FLOATS = ("float", "float16")
@@ -115,8 +116,8 @@ def resize(network: Network, node: NodeProto, target: Target) -> Finding | None:
 
 
 def subgraph(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Control flow, whose bodies are not looked into."""
-    if node.op_type not in ("If", "Loop", "Scan"):
+    """Control flow. Its bodies are looked into by ``lint``, node by node."""
+    if node.op_type not in CONTROL_FLOW:
         return None
-    why = f"{node.op_type} runs a graph of its own, which was not checked here and breaks fusion"
+    why = f"{node.op_type} runs a graph of its own, which nothing around it is fused with"
     return Finding("control-flow", "slow", why, "export the network without data-dependent control flow")

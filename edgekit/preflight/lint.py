@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from edgekit.errors import EdgekitError
 from edgekit.preflight import build_rules, dla, operators, quantization_rules, thin
 from edgekit.preflight.finding import Finding, Rule, Target
 from edgekit.preflight.network import Network
+from edgekit.preflight.subgraphs import bodies
 
 Place = Literal["GPU", "DLA", "falls back", "folded", "refused"]
 """``falls back``: asked for DLA, runs on the GPU. ``folded``: computed while building. ``refused``: does not build."""
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     quantization_rules.bias,
     quantization_rules.pair,
     quantization_rules.inputs,
+    quantization_rules.outputs,
     quantization_rules.between,
     quantization_rules.residual,
     quantization_rules.concat,
@@ -40,6 +42,9 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class NodeReport:
+    """``number``: position in the graph; for a node inside If, Loop or Scan that of the node which runs it. Its
+    name then says where it is: ``loop/body/conv``."""
+
     number: int
     name: str
     op: str
@@ -93,14 +98,27 @@ def target_of(board: Board, jetpack: JetPack | None, *, dla: bool) -> Target:
 
 def lint(network: Network, target: Target, subject: str) -> Report:
     """The network against the target; ``subject`` is what the report calls it."""
-    nodes = tuple(_look_at(network, number, node, target) for number, node in enumerate(network.nodes))
+    nodes = tuple(
+        report for number, node in enumerate(network.nodes) for report in _look_into(network, number, node, target)
+    )
     loadables = _loadables(nodes) if target.dla else 0
     graph = tuple(_of_the_graph(network, target, loadables))
     jetpack = target.jetpack
     return Report(subject, target.board.name, jetpack.version, jetpack.tensorrt, network.opset, nodes, graph, loadables)
 
 
-def _look_at(network: Network, number: int, node: NodeProto, target: Target) -> NodeReport:
+def _look_into(
+    network: Network, number: int, node: NodeProto, target: Target, inside: str = ""
+) -> Iterator[NodeReport]:
+    """A node, and the nodes of every graph that it runs. ``inside``: the path to the graph it is in."""
+    yield _look_at(network, number, node, target, inside)
+    for name, body in bodies(network, node):
+        path = f"{inside}{network.label(node)}/{name}/"
+        for inner in body.nodes:
+            yield from _look_into(body, number, inner, target, path)
+
+
+def _look_at(network: Network, number: int, node: NodeProto, target: Target, inside: str) -> NodeReport:
     findings = [finding for rule in RULES if (finding := rule(network, node, target))]
     place: Place = "GPU"
     if any(finding.level == "error" for finding in findings):
@@ -108,12 +126,15 @@ def _look_at(network: Network, number: int, node: NodeProto, target: Target) -> 
     elif network.is_folded(node):
         place = "folded"
     elif target.dla:
-        reason = dla.falls_back(network, node)
+        reason = _IN_A_BODY if inside else dla.falls_back(network, node)
         place = "falls back" if reason else "DLA"
         if reason:
             findings.append(Finding("dla", "slow", *reason))
     shape = network.shapes.get(node.output[0]) if node.output else None
-    return NodeReport(number, network.label(node), node.op_type, place, shape, tuple(findings))
+    return NodeReport(number, inside + network.label(node), node.op_type, place, shape, tuple(findings))
+
+
+_IN_A_BODY = ("DLA has no control flow, nor what is inside it", "export the network without control flow")
 
 
 def _of_the_graph(network: Network, target: Target, loadables: int):

@@ -88,11 +88,15 @@ def pair(network: Network, node: NodeProto, target: Target) -> Finding | None:
     return None
 
 
+# A DequantizeLinear moves behind these, and what follows still reads INT8.
+_COMMUTE = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice")
+
+
 def inputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
     """A layer runs in INT8 only if all it multiplies is quantized."""
     if node.op_type not in LAYERS or len(node.input) < 2:
         return None
-    quantized = [network.is_quantized(name) for name in node.input[:2]]
+    quantized = [network.is_quantized(network.source(name, _COMMUTE)) for name in node.input[:2]]
     if quantized[0] == quantized[1]:
         return None
     what = ("its input", "its weights")[quantized.index(False)]
@@ -100,9 +104,45 @@ def inputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
     return Finding("inputs", "slow", f"runs in float, for {what} is not quantized", change)
 
 
+def outputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
+    """Q/DQ behind a layer whose result nothing computes with in INT8: a step more, and the answer rounded."""
+    if node.op_type != "DequantizeLinear" or network.is_folded(node):
+        return None
+    made = network.producers.get(network.source(node.output[0]))
+    if made is None or made.op_type not in (*LAYERS, *_FUSED):
+        return None
+    name = node.output[0]
+    readers = network.consumers.get(name, [])
+    if (not readers and name not in network.outputs) or any(_wants_int8(network, reader) for reader in readers):
+        return None
+    whither = readers[0].op_type if readers else "the graph's output"
+    why = f"the output of {made.op_type} is quantized on its way to {whither}, which does not compute in INT8"
+    return Finding("outputs", "slow", why, "quantize what INT8 layers read, not what they write: leave this Q/DQ out")
+
+
+_FUSED = ("Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "HardSwish", "BatchNormalization", "Add", "Sum")
+_PASS_ON = (
+    "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
+    "Identity", "Slice", "Split", "Pad", "DepthToSpace", "SpaceToDepth",
+)  # fmt: skip
+
+
+def _wants_int8(network: Network, reader: NodeProto) -> bool:
+    """Whether a node computes in INT8, hands it on to one that may, or is ``between``'s to speak of."""
+    if reader.op_type in (*LAYERS, "Add", *_BETWEEN):
+        return True
+    if reader.op_type not in _PASS_ON:
+        return False
+    behind = [node for name in reader.output for node in network.consumers.get(name, [])]
+    return any(node.op_type == "QuantizeLinear" or _wants_int8(network, node) for node in behind)
+
+
+_BETWEEN = ("Relu", "LeakyRelu", "Clip", "BatchNormalization", "Resize")
+
+
 def between(network: Network, node: NodeProto, target: Target) -> Finding | None:
     """Q/DQ between a convolution and its ReLU, or before a Resize, keeps TensorRT from fusing."""
-    if node.op_type not in ("Relu", "LeakyRelu", "Clip", "BatchNormalization", "Resize"):
+    if node.op_type not in _BETWEEN:
         return None
     if not network.is_quantized(node.input[0]):
         return None

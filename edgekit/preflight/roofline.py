@@ -12,9 +12,11 @@ from typing import Any, Literal
 from onnx import NodeProto
 
 from edgekit.boards import Board
+from edgekit.errors import EdgekitError
 from edgekit.graphs.read import attribute
 from edgekit.preflight.kernels import Kernel, elements, kernels, multiply_adds
 from edgekit.preflight.network import Network
+from edgekit.preflight.subgraphs import CONTROL_FLOW
 from edgekit.preflight.thin import convolution, why_not_int8
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -99,7 +101,17 @@ def default_precision(network: Network) -> Precision:
 
 
 def estimate(network: Network, board: Board, precision: Precision, subject: str) -> Estimate:
-    """The roofline of every kernel, summed. EdgekitError where a shape that is needed is open."""
+    """The roofline of every kernel, summed.
+
+    EdgekitError where a shape that is needed is open, or control flow decides while running what is computed.
+    """
+    for node in network.nodes:
+        if node.op_type in CONTROL_FLOW and not network.is_folded(node):
+            raise EdgekitError(
+                f"{node.op_type} decides while running what is computed, which no estimate knows",
+                where=f"{subject}: {network.label(node)}",
+                fix="export the network without data-dependent control flow",
+            )
     costs = [_cost(network, kernel, board, precision) for kernel in kernels(network)]
     usual = [cost.milliseconds(USUAL) for cost in costs]
     whole = sum(usual)

@@ -56,6 +56,53 @@ def test_every_artifact_is_taken_by_the_versions_it_names(exported, tensorrt, bu
             assert built.passes
 
 
+@pytest.mark.parametrize(
+    ("board", "jetpack", "files"),
+    [
+        ("orin-nano-8gb", "5.1", {"fp32.onnx", "int8-weak.onnx", "logits.onnx"}),
+        ("agx-xavier", "5.1", {"fp32.onnx", "int8-weak.onnx", "logits.onnx"}),
+        ("orin-nx-16gb", "6.2", {"fp32.onnx", "int8-weak.onnx", "fp16-strong.onnx", "int8-strong.onnx", "logits.onnx"}),
+        ("agx-thor", "7.1", {"fp32.onnx", "int8-weak.onnx", "fp16-strong.onnx", "int8-strong.onnx", "logits.onnx"}),
+    ],
+)
+def test_lint_takes_every_file_and_knows_each(exported, capsys, board, jetpack, files):
+    """What the builder of the fake takes too, see above; and nothing in it runs worse than it could."""
+    assert main(["lint", str(exported), "--board", board, "--jetpack", jetpack, "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)["reports"]
+    assert {report["subject"].split()[0] for report in reports} == files
+    for report in reports:
+        assert report["builds"] and report["nodes"], report["subject"]
+        said = {(f["rule"], f["why"]) for node in report["nodes"] for f in node["findings"]}
+        assert {rule for rule, _ in said} <= {"thin"}, (report["subject"], said)
+        quantizers = [node for node in report["nodes"] if node["op"] == "QuantizeLinear"]
+        assert bool(quantizers) == report["subject"].startswith("int8")
+
+
+def test_lint_on_dla_looks_at_the_logits_alone(exported, capsys):
+    assert main(["lint", str(exported), "--board", "agx-xavier", "--jetpack", "5.1", "--dla", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    assert report["subject"].startswith("logits.onnx") and report["loadables"] == 1
+    assert {node["place"] for node in report["nodes"]} <= {"DLA", "folded"}
+
+
+@pytest.mark.parametrize(("file", "rules"), [("int8-onnxruntime.onnx", {"zero-point", "bias"}), ("fp32.onnx", set())])
+def test_lint_of_one_exported_file(exported, capsys, file, rules):
+    """onnxruntime's file is the one that TensorRT refuses."""
+    code = main(["lint", str(exported / file), "--board", "orin-nx-16gb", "--jetpack", "6.2", "--json"])
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    found = {f["rule"] for node in report["nodes"] for f in node["findings"] if f["level"] == "error"}
+    assert found == rules and code == (1 if rules else 0)
+
+
+def test_estimate_of_an_exported_bundle(exported, capsys):
+    assert main(["estimate", str(exported), "--board", "orin-nano-8gb", "--jetpack", "6.2", "--json"]) == 0
+    graphs = json.loads(capsys.readouterr().out)["graphs"]
+    named = {g["graph"].split()[0]: g["estimates"][0] for g in graphs}
+    assert named["int8-strong.onnx"]["precision"] == "int8" and named["fp16-strong.onnx"]["precision"] == "fp16"
+    assert len({e["multiply_adds"] for e in named.values()}) == 1  # the same network in every file
+    assert named["int8-weak.onnx"]["estimate_bytes"] < named["fp32.onnx"]["estimate_bytes"]
+
+
 def test_verify_and_bench_run_the_engine(exported, tensorrt, built_here, capsys):
     (built,) = built_here(exported, lane="weak", precision="fp32")
     assert main(["verify", str(exported), "--backend", "tensorrt", "--engine", str(built.path)]) == 0

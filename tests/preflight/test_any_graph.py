@@ -25,7 +25,8 @@ def test_models_of_onnxs_own_tests(target):
             network = network_of(load_model(path), path.name)
             for asked in (target("5.1", dla=True), target("7.2")):
                 report = lint(network, asked, path.name)
-                assert sum(len(group.names) for group in grouped(report.nodes)) == len(network.nodes)
+                assert sum(len(group.names) for group in grouped(report.nodes)) == len(report.nodes)
+                assert {node.number for node in report.nodes} == set(range(len(network.nodes)))
                 reported += 1
             for precision in PRECISIONS:
                 found = estimate(network, asked.board, precision, path.name)

@@ -143,7 +143,7 @@ def test_inputs_that_must_be_constants(said):
     assert said("y = ReduceSum(x, a)", a=np.array([1])) == set()
 
 
-def test_control_flow_is_not_looked_into(said):
+def test_control_flow_breaks_fusion(said):
     branch = "{0}_branch = {0} () => (float[1] of_{0}) {{ of_{0} = Constant<value_floats=[1.0]>() }}"
     branches = [branch.format(side) for side in ("then", "else")]
     body = f"y = If(c) <{', '.join(branches)}>"
@@ -217,8 +217,29 @@ def test_both_factors_are_quantized(said, floats):
 def test_nothing_between_a_convolution_and_its_relu(said, floats):
     layer = qdq("x", "a") + qdq("k", "w") + "c = Conv(a, w)"
     constants = {"k": floats(16, 16, 3, 3), **SCALE}
-    assert said(layer + "r = Relu(c)" + qdq("r", "y"), **constants) == set()
+    behind = layer + "r = Relu(c)" + qdq("r", "e") + "y = Conv(e, w)"
+    assert said(behind, **constants) == set()
     assert said(layer + qdq("c", "d") + "y = Relu(d)", **constants) == {("placement", "slow")}
+
+
+@pytest.mark.parametrize(
+    ("end", "found"),
+    [
+        (qdq("c", "y"), True),
+        (qdq("c", "d") + "y = Exp(d)", True),
+        ("r = Relu(c)" + qdq("r", "y"), True),
+        (qdq("c", "d") + "p = MaxPool<kernel_shape=[2,2]>(d) y = Exp(p)", True),
+        (qdq("c", "d") + "y = Conv(d, w)", False),
+        (qdq("c", "d") + "e = Exp(d) f = Conv(d, w) y = Sub(e, f)", False),  # one of two readers wants it
+        (qdq("c", "d") + "p = MaxPool<kernel_shape=[2,2]>(d) y = Conv(p, w)", False),  # a pool of integers
+        (qdq("c", "d") + "p = MaxPool<kernel_shape=[2,2]>(d)" + qdq("p", "e") + "y = Conv(e, w)", False),
+    ],
+)
+def test_the_outputs_of_layers_stay_float_where_nothing_reads_them_in_int8(said, floats, end, found):
+    layer = qdq("x", "a") + qdq("k", "w") + "c = Conv<pads=[1,1,1,1]>(a, w)"
+    rules = {rule for rule, _ in said(layer + end, k=floats(16, 16, 3, 3), **SCALE)}
+    assert ("outputs" in rules) == found
+    assert rules <= {"outputs"}
 
 
 def test_nothing_before_a_resize(said):

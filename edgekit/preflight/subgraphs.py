@@ -1,0 +1,52 @@
+"""The graphs inside If, Loop and Scan as networks of their own, so that the rules look at their nodes too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edgekit.preflight.network import Network
+
+CONTROL_FLOW = ("If", "Loop", "Scan")
+
+
+def bodies(network: Network, node: NodeProto) -> Iterator[tuple[str, Network]]:
+    """(attribute, network) of every graph that a node runs: ``then_branch``, ``body``."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.name, _network(network, attribute.g)
+
+
+def _network(outer: Network, graph: GraphProto) -> Network:
+    """A body with what it reads of the graph around it: constants as they are, the rest as inputs."""
+    model = onnx.ModelProto()
+    model.CopyFrom(outer.model)
+    model.graph.CopyFrom(graph)
+    for name in sorted(_read(graph)):
+        value = outer.value(name)
+        if value is not None:
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+        elif name in outer.types:
+            kind = TensorProto.DataType.Value(outer.types[name].upper())
+            model.graph.input.append(helper.make_tensor_value_info(name, kind, outer.shapes.get(name)))
+    found = Network(model)
+    # Inputs and outputs of the engine are those of the graph around it.
+    found.inputs = [name for name in found.inputs if name in outer.inputs]
+    found.outputs = []
+    return found
+
+
+def _read(graph: GraphProto) -> set[str]:
+    """Tensors that a body and the bodies in it read and do not make."""
+    found: set[str] = set()
+    made = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        found.update(name for name in node.input if name)
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                found |= _read(attribute.g)
+        made.update(node.output)
+    found.update(value.name for value in graph.output)
+    return found - made
