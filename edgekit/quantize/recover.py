@@ -191,8 +191,7 @@ class _Search:
         def attempt(chosen: frozenset[str]) -> Step:
             if chosen not in tried:
                 self.report("leaving layers in float", len(tried), len(tried) + 1)
-                model = self._corrected(chosen) if self.corrects else self.model
-                tried[chosen] = model, self._step(model, self.calibration, chosen)
+                tried[chosen] = self._corrected_or_not(chosen)
             return tried[chosen][1]
 
         def prefix(count: int) -> frozenset[str]:
@@ -215,6 +214,17 @@ class _Search:
         why = ", ".join(f"{s.layer} (alone {_ratio(_disturbs(s, failing))})" for s in found if s.layer in chosen)
         self._record("layers in float", step, kept=True, note=f"{why}; {len(tried)} sets of layers tried")
         return self._result(chosen, found)
+
+    def _corrected_or_not(self, keep: frozenset[str]) -> tuple[ModelProto, Step]:
+        """The graph, and its step, with these layers in float: with corrected biases where that was better before.
+
+        Where it fails with them, without: few integers may shift less than the correction's own error.
+        """
+        for model in (self._corrected(keep), self.uncorrected) if self.corrects else (self.model,):
+            step = self._step(model, self.calibration, keep)
+            if step.holds:
+                break
+        return model, step
 
     def _calibrate(self, model: ModelProto) -> Calibration:
         progress = partial(self._report_frames, "calibrating")

@@ -5,6 +5,8 @@ The task of each is to tell which of a few logits is largest; the float network 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -144,6 +146,27 @@ def loud():
         yield frame
 
 
+def two_culprits(build) -> onnx.ModelProto:
+    """Three layers read the loud input; what two of them say decides, what the third says is the same for both logits.
+
+    The third makes the most noise and none of the errors, so that the noisiest layers are not those to keep.
+    """
+    rng = np.random.default_rng(3)
+    branches = {f"w{name}": rng.standard_normal((CHANNELS, CHANNELS, 1, 1)).astype(np.float32) for name in "abc"}
+    for weight in branches.values():
+        weight[:, 0] = 0
+    head = np.concatenate(
+        [rng.standard_normal((2, 2 * CHANNELS, 1, 1)), np.full((2, CHANNELS, 1, 1), 2.0)], axis=1, dtype=np.float32
+    )
+    nodes = []
+    for name in "abc":
+        nodes.append(("Conv", ["input", f"w{name}", "b"], f"c{name}", {}))
+        nodes.append(("Relu", [f"c{name}"], f"r{name}", {}))
+    nodes += [("Concat", ["ra", "rb", "rc"], "all", {"axis": 1}), ("Conv", ["all", "head", "bias"], "logits", {})]
+    weights = {**branches, "b": np.zeros(CHANNELS, np.float32), "head": head, "bias": np.zeros(2, np.float32)}
+    return build(nodes, weights, ["logits"], shape=SHAPE)
+
+
 # An exact argmax between continuous logits flips at some pixels under any rounding: more than the default's one point.
 POINTS = {"gate": {"miou_points": 5.0}}
 
@@ -171,6 +194,25 @@ def test_the_fewest_layers_stay_in_float(build, style):
     assert [holds for _, holds in tried(recovery)] == [False, False, False, True]
     assert recovery.holds and recovery.keep_float == ("c0_node",)
     assert "c0_node" in recovery.steps[-1].note
+
+
+@pytest.mark.parametrize("style", ["onnxruntime", "tensorrt"])
+def test_the_two_layers_that_are_needed_stay_in_float_and_no_other(build, style):
+    model = two_culprits(build)
+    recovery = recovered(model, loud, style=style, **POINTS)
+    noisiest = max(recovery.sensitivities, key=lambda layer: layer.noise["logits"])
+    assert noisiest.layer == "cc_node"
+    assert recovery.holds and recovery.keep_float == ("ca_node", "cb_node")
+    # All sets of one and of two layers, by brute force: one of them passes.
+    evaluate, write = evaluator(model, loud), writer(style=style)
+    layers = [layer.layer for layer in recovery.sensitivities]
+    few = [frozenset(chosen) for count in (0, 1, 2) for chosen in itertools.combinations(layers, count)]
+    costs = {
+        chosen: 100 * (1 - evaluate(write(recovery.model, recovery.calibration.ranges, chosen))["semantic"]["miou"])
+        for chosen in few
+    }
+    assert len(layers) == 4 and len(costs) == 11
+    assert [chosen for chosen in few if costs[chosen] <= 5.0] == [{"ca_node", "cb_node"}]
 
 
 def test_nothing_is_done_where_the_gate_holds(build, student, frames):
