@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from edgekit.bundle.bundle import Bundle, open_bundle
+from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.export.contract import contract
 from edgekit.frames.images import read_label, read_rgb, write_png
@@ -264,6 +265,43 @@ def test_a_students_file_needs_frames_and_takes_a_folder(run, base, tmp_path):
         together = predictor.infer(frames)["semantic"]
         for frame, answer in zip(frames, together, strict=True):
             assert (predictor.infer(frame)["semantic"] == answer).all()
+
+
+OPEN = {"frames": ((1, 32, 48, 3), (1, 64, 96, 3), (8, 128, 192, 3))}
+OPEN["input"] = tuple((n, 3, h, w) for n, h, w, _ in OPEN["frames"])
+
+
+def test_every_lane_of_a_jetson_may_leave_batch_and_size_open(run, made, tmp_path):
+    """Profiles for all of them; the integers are those of the usual size, for which a fixed export calibrates."""
+    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.miou_points=100"]
+    request = Request("jetson", tmp_path / "open", precision="int8", dynamic=frozenset({"batch", "size"}))
+    assert export(subject_of(run, overrides), request)["holds"]
+    bundle, fixed = open_bundle(tmp_path / "open"), made[1]
+    assert len(bundle.manifest.artifacts) == len(fixed.manifest.artifacts) == 10
+    frames = fixed.golden(["frames"])["frames"][:1]
+    for artifact, like in zip(bundle.manifest.artifacts, fixed.manifest.artifacts, strict=True):
+        assert (artifact.lane, artifact.precision) == (like.lane, like.precision)
+        profile, name = artifact.profile, artifact.input.name
+        assert (profile.min, profile.opt, profile.max) == OPEN[name] and profile.opt == like.input.shape
+        assert {side for side in artifact.input.shape if isinstance(side, str)} == {"batch", "height", "width"}
+        ours, theirs = (session(b, a) for b, a in ((bundle, artifact), (fixed, like)))
+        usual = frames if name == "frames" else np.random.default_rng(0).standard_normal(profile.opt, np.float32)
+        for a, b in zip(ours.run(None, {name: usual}), theirs.run(None, {name: usual}), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for shape in (profile.min, profile.max):
+            answers = ours.run(None, {name: np.zeros(shape, usual.dtype)})
+            for output, answer in zip(artifact.outputs, answers, strict=True):
+                assert answer.shape[0] == shape[0] and np.isfinite(answer).all()
+                assert answer.shape[-2] * output.stride == shape[1 if name == "frames" else 2]
+    assert bundle.manifest.ranges.tensors == fixed.manifest.ranges.tensors
+    script = (bundle.folder / "build.sh").read_text()
+    assert "--minShapes=frames:1x32x48x3" in script and "--maxShapes=input:8x3x128x192" in script
+
+
+def session(bundle: Bundle, artifact: Artifact) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(bundle.read(artifact.file), options, providers=["CPUExecutionProvider"])
 
 
 def test_a_wrong_graph_fails_the_gate_by_name_and_writes_nothing(run, tmp_path, monkeypatch):
