@@ -82,7 +82,8 @@ def command(
 
 
 def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> Iterator[str]:
-    what = f"{ran['lane']}/{ran['precision']} by {ran['runtime']} on {ran['device']}, {ran['threads']} thread(s)"
+    threads = f", {ran['threads']} thread(s)" if ran["threads"] else ""
+    what = f"{ran['lane']}/{ran['precision']} by {ran['runtime']} on {ran['device']}{threads}"
     yield f"frames    {report['frames']} in {report['seconds']:.1f} s" + (
         f", {report['fps']:.1f} fps" if report["fps"] else ""
     )

@@ -156,12 +156,23 @@ class Quantizer:
 
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
-    """As the manifest has them, tied to the cache lane's file and the pre-processing by their SHA-256."""
+    """As the manifest has them, tied to the cache lane's file and the pre-processing by their SHA-256.
+
+    What a ReLU alone reads gets the ReLU's range: TensorRT says of a tensor without one that its layers may stay out
+    of INT8, and what the range cuts off the ReLU would have cut off too, or is above its range anyway.
+    """
     contract = json.dumps(dataclasses.asdict(preprocessing), sort_keys=True)
-    return calibration.manifest(
+    found = calibration.manifest(
         model=hashlib.sha256(plain_file).hexdigest(),
         preprocessing=hashlib.sha256(contract.encode()).hexdigest(),
     )
+    read = consumers(onnx.load_from_string(plain_file).graph)
+    tensors = dict(found.tensors)
+    for name in found.unranged:
+        readers = read.get(name, [])
+        if len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].output[0] in tensors:
+            tensors[name] = tensors[readers[0].output[0]]
+    return dataclasses.replace(found, tensors=tensors, unranged=tuple(n for n in found.unranged if n not in tensors))
 
 
 def with_own_cache_file(rows: Sequence[Row], quantized: Quantized) -> tuple[Row, ...]:

@@ -12,6 +12,7 @@ from edgekit.preflight.network import QUANTIZERS, Network
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 THIN = 16
+RULE = "thin"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def thin(network: Network, node: NodeProto, target: Target) -> Finding | None:
         return None
     if network.has_qdq:
         change = "leave it in float: no Q/DQ before it"
-        return Finding("thin", "slow", f"INT8 is slower than FP16 with {why}", change)
+        return Finding(RULE, "slow", f"INT8 is slower than FP16 with {why}", change)
     change = "quantizing leaves it in float; to gain from INT8 make its channels multiples of 16"
-    return Finding("thin", "slow", f"INT8 would be slower than FP16 with {why}", change)
+    return Finding(RULE, "slow", f"INT8 would be slower than FP16 with {why}", change)
 
 
 def _by(kernel: tuple[int, ...]) -> str:

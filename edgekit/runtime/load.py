@@ -57,15 +57,17 @@ def load(
 def runnable(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
     """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError where there is none."""
     kind = backend_class(backend or DEFAULT)
+    # A bundle for one TensorRT may lack the lane that comes first.
+    held = next((name for name in kind.lanes if bundle.artifacts(name)), kind.lanes[0])
     found, refusals = [], []
-    for precision in dict.fromkeys(a.precision for a in bundle.artifacts(lane or kind.lanes[0])):
+    for precision in dict.fromkeys(a.precision for a in bundle.artifacts(lane or held)):
         try:
             kind.choose(bundle, lane, precision, Options())
             found.append(precision)
         except EdgekitError as error:
             refusals.append(error)
     if not found:
-        raise refusals[0] if refusals else _nothing(bundle, lane or kind.lanes[0])
+        raise refusals[0] if refusals else _nothing(bundle, lane or held)
     return found
 
 

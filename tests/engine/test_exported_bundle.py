@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,36 @@ def test_estimate_of_an_exported_bundle(exported, capsys):
     assert named["int8-strong.onnx"]["precision"] == "int8" and named["fp16-strong.onnx"]["precision"] == "fp16"
     assert len({e["multiply_adds"] for e in named.values()}) == 1  # the same network in every file
     assert named["int8-weak.onnx"]["estimate_bytes"] < named["fp32.onnx"]["estimate_bytes"]
+
+
+def test_a_range_table_leaves_no_layer_out_of_int8(exported, built_here, tensorrt):
+    (built,) = built_here(exported, lane="cache", precision="int8")
+    assert not [note for note in built.sidecar.notes if "no range" in note]
+    # the fake has no INT8: it says that what it computed was not that
+    assert any("no layer computes in int8" in note for note in built.sidecar.notes)
+
+
+def test_run_takes_an_engine_too(exported, tensorrt, built_here, tmp_path, capsys):
+    (built,) = built_here(exported, lane="weak", precision="fp16")
+    words = ["run", str(exported), "--backend", "tensorrt", "--engine", str(built.path), "--output", str(tmp_path)]
+    assert main([*words, "--input", str(exported.parent / "frames")]) == 0
+    said = capsys.readouterr().out
+    assert "3 in" in said and "weak/fp16 by TensorRT 10.3.0" in said and "None" not in said
+    assert len(list(tmp_path.glob("*.jpg"))) == 3
+
+
+def test_a_bundle_of_the_strong_lane_alone_is_verified(exported, tensorrt, built_here, jetson, tmp_path, capsys):
+    tensorrt("11.4.0.106")
+    folder = shutil.copytree(exported, tmp_path / "strong", ignore=shutil.ignore_patterns("engines"))
+
+    def strong(manifest):
+        kept = tuple(a for a in manifest.artifacts if a.lane in ("onnxruntime", "strong"))
+        return dataclasses.replace(manifest, artifacts=kept)
+
+    jetson.change_manifest(folder, strong)
+    built_here(folder, precision="fp16")
+    assert main(["verify", str(folder), "--backend", "tensorrt"]) == 0
+    assert "strong/fp16" in capsys.readouterr().out
 
 
 def test_verify_and_bench_run_the_engine(exported, tensorrt, built_here, capsys):
