@@ -114,6 +114,8 @@ def _soak(soak: Mapping[str, Any]) -> Table:
     windows = soak["windows"]
     growth = "unknown" if soak["memory_growth_mib"] is None else f"{soak['memory_growth_mib']:+.1f} MiB"
     title = f"soak of {soak['seconds']:.0f} s: p99 drift ×{soak['p99_drift']:.3f}, memory {growth}"
+    if soak.get("board_memory_growth_mib") is not None:
+        title += f", the board's {soak['board_memory_growth_mib']:+.1f} MiB"
     table = Table(title=title, title_justify="left")
     for column in ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W"):
         table.add_column(column, justify="right")

@@ -22,11 +22,16 @@ LEAST_WINDOW = 5.0
 SOAK_INTERVAL = 1.0  # seconds between sensor readings
 DRIFT = 1.05
 GROWTH_MIB, GROWTH_SHARE = 2.0, 0.01
+BOARD_GROWTH_MIB = 64.0  # other programs move the board's memory too
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a soak, ``at`` seconds from the start to its end; times in ms, ``hottest`` °C, ``power`` mW."""
+    """A stretch of a soak, ``at`` seconds from the start to its end; times in ms, ``hottest`` °C, ``power`` mW.
+
+    memory_mib  of this process. On a Jetson what the GPU holds is not in it, but in ``board_mib``, which is used by all
+                programs; None where the sensors do not tell
+    """
 
     at: float
     count: int
@@ -36,6 +41,7 @@ class Window:
     memory_mib: float | None
     hottest: float | None
     power: float | None
+    board_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,12 @@ class Soak:
     @property
     def growth_mib(self) -> float | None:
         """Memory of the last quarter minus that of the second: what is allocated at the start does not count."""
-        if any(w.memory_mib is None for w in self.windows):
-            return None
-        quarter = _quarter(self.windows)
-        second = self.windows[quarter : 2 * quarter] or self.windows[:1]
-        return _last(self.windows, "memory_mib") - median(w.memory_mib for w in second)
+        return _growth(self.windows, "memory_mib")
+
+    @property
+    def board_growth_mib(self) -> float | None:
+        """The same of the whole board's memory."""
+        return _growth(self.windows, "board_mib")
 
     def marks(self) -> list[str]:
         """Sentences on what was not steady."""
@@ -67,6 +74,12 @@ class Soak:
         held, growth = self.windows[-1].memory_mib, self.growth_mib
         if growth is not None and growth > max(GROWTH_MIB, GROWTH_SHARE * held):
             said.append(f"soak: memory grew by {growth:.1f} MiB from the second quarter to the last")
+        board = self.board_growth_mib
+        if board is not None and board > BOARD_GROWTH_MIB:
+            said.append(
+                f"soak: the board's memory grew by {board:.0f} MiB from the second quarter to the last: this program's "
+                "on the GPU, or that of others"
+            )
         return said + [f"soak: throttled: {drop}" for drop in self.drops]
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +87,7 @@ class Soak:
             "seconds": round(self.windows[-1].at, 1),
             "p99_drift": round(self.drift, 4),
             "memory_growth_mib": None if self.growth_mib is None else round(self.growth_mib, 2),
+            "board_memory_growth_mib": None if self.board_growth_mib is None else round(self.board_growth_mib, 2),
             "drops": list(self.drops),
             "windows": [{k: None if v is None else round(v, 4) for k, v in asdict(w).items()} for w in self.windows],
         }
@@ -102,7 +116,9 @@ def soak(
             series = measure(once, Plan(0.0, seconds / count, 1), **options)
             start = series.began if start is None else start
             readings = sampler.take()
-            windows.append(_window(series, start, readings, memory()))
+            # Where there is no tegrastats the GPU has memory of its own, or there is none.
+            board = sampler.source == "tegrastats"
+            windows.append(_window(series, start, readings, memory(), board=board))
             # Of the readings only what tells of throttling is kept, so that what grows is not this.
             clocks += [replace(r, rails={}, temperatures={}) for r in readings]
             progress((index + 1) / count)
@@ -110,10 +126,11 @@ def soak(
     return Soak(windows, [str(drop) for drop in drops])
 
 
-def _window(series: Series, start: float, readings: Sequence[Reading], memory: float | None) -> Window:
+def _window(series: Series, start: float, readings: Sequence[Reading], memory: float | None, *, board: bool) -> Window:
     summary = series.summary("end_to_end")
     hottest = [max(r.temperatures.values()) for r in readings if r.temperatures]
     power = [r.power for r in readings if r.power is not None]
+    ram = [r.ram for r in readings if board and r.ram is not None]
     return Window(
         series.ended - start,
         summary.count,
@@ -123,6 +140,7 @@ def _window(series: Series, start: float, readings: Sequence[Reading], memory: f
         memory,
         max(hottest, default=None),
         sum(power) / len(power) if power else None,
+        sum(ram) / len(ram) if ram else None,
     )
 
 
@@ -137,6 +155,15 @@ def parse_duration(text: str, where: str) -> float:
 
 def _quarter(windows: Sequence[Window]) -> int:
     return max(1, len(windows) // 4)
+
+
+def _growth(windows: Sequence[Window], name: str) -> float | None:
+    """Median of the last quarter minus that of the second; None where a window does not tell."""
+    if any(getattr(w, name) is None for w in windows):
+        return None
+    quarter = _quarter(windows)
+    second = windows[quarter : 2 * quarter] or windows[:1]
+    return _last(windows, name) - median(getattr(w, name) for w in second)
 
 
 def _first(windows: Sequence[Window], name: str) -> float:

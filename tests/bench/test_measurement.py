@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +19,7 @@ from edgekit.bench.host import host_steps, resized
 from edgekit.bench.measurement import measure_predictor
 from edgekit.bench.soak import Soak, Window, parse_duration, soak
 from edgekit.bench.stopwatch import Plan
-from edgekit.bench.telemetry.system import System
+from edgekit.bench.telemetry.system import Stream, System
 from edgekit.bench.timed import Pipelined, Profiled, Timed
 from edgekit.bench.trtexec import trtexec_command
 from edgekit.errors import EdgekitError
@@ -222,6 +225,37 @@ def test_what_is_not_steady_is_said():
         "soak: throttled: the GPU's clock fell",
     ]
     assert Soak([window(1, memory=None)], []).growth_mib is None
+
+
+def test_what_leaks_on_the_gpu_shows_in_the_boards_memory():
+    """On a Jetson it is not in the process's own."""
+
+    def grown(mib: float) -> Soak:
+        return Soak([replace(window(i), board_mib=3000.0 + mib * i / 30) for i in range(60)], [])
+
+    # medians of windows 45…59 minus 15…29: 30 windows apart
+    assert grown(100.0).board_growth_mib == pytest.approx(100.0)
+    (mark,) = grown(100.0).marks()
+    assert "the board's memory grew by 100 MiB" in mark
+    assert grown(60.0).marks() == []  # other programs come and go
+    assert grown(100.0).as_json()["board_memory_growth_mib"] == 100.0
+    assert Soak([window(1.0)], []).board_growth_mib is None
+
+
+def test_a_soak_reads_the_boards_memory_and_power_beside_it(tmp_path):
+    line = "RAM 2662/7620MB CPU [9%@1510] GR3D_FREQ 98%@[624] tj@46.5C VDD_IN 4320mW/4310mW VDD_SOC 1402mW/1400mW"
+
+    class Board(Quiet):
+        def has(self, program):
+            return program == "tegrastats"
+
+        def stream(self, *argv):
+            code = f"import time\nwhile True:\n    print({line!r}, flush=True)\n    time.sleep(0.02)"
+            return Stream([sys.executable, "-c", code])
+
+    found = soak(lambda: time.sleep(0.02) or {"end_to_end": 20.0}, 1.0, Board(tmp_path), memory=lambda: 100.0)
+    (only,) = found.windows
+    assert (only.board_mib, only.power, only.hottest, only.memory_mib) == (2662.0, 4320.0, 46.5, 100.0)
 
 
 def test_a_soak_is_cut_into_windows(quiet):
