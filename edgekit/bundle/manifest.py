@@ -16,7 +16,7 @@ from typing import Any, Literal
 from edgekit.errors import EdgekitError
 from edgekit.tasks.task import Task
 
-SCHEMA = 1
+SCHEMA = 2  # 2: preprocessing.content, which a reader of 1 does not know. What 1 wrote is read as it was meant
 MANIFEST = "manifest.json"  # its name in a bundle
 MOST_MANIFEST_BYTES = 64 << 20
 

@@ -69,7 +69,9 @@ def command(
         source = open_input(given)
         stack.callback(source.close)
         sink = stack.enter_context(open_output(output, source)) if output else None
-        progress = stack.enter_context(_progress(f"running {opened.manifest.name}", limit or source.count))
+        progress = stack.enter_context(
+            _progress(f"running {opened.manifest.name}", min(filter(None, (limit, source.count)), default=None))
+        )
         painted = [task for task in opened.manifest.tasks if task.name in names]
         report = run(predictor, source, painted, sink, limit=limit, progress=progress)
         described = predictor.describe()

@@ -144,6 +144,13 @@ def test_a_damaged_or_newer_manifest(bundle, text, reason):
         open_bundle(bundle)
 
 
+def test_a_bundle_of_the_first_schema_is_read_as_it_was(bundle):
+    whole = json.loads((bundle / "manifest.json").read_text())
+    del whole["preprocessing"]["content"]
+    (bundle / "manifest.json").write_text(json.dumps({**whole, "schema": 1}))
+    assert open_bundle(bundle).manifest.preprocessing.content is None
+
+
 def test_a_manifest_that_is_no_text(bundle):
     (bundle / "manifest.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EdgekitError, match="cannot be read"):
