@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +68,14 @@ class Backend(ABC):
 
         The arrays may be buffers of the backend: they are valid until the next call.
         """
+
+    def run_many(self, feeds: Iterable[np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+        """``run`` of every feed, in order. A backend that can works on the next while an answer is copied out.
+
+        An answer is valid until the next is asked for; until the last was, or this was closed, nothing else runs.
+        """
+        for feed in feeds:
+            yield self.run(feed, wanted)
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -123,6 +123,22 @@ def test_a_batch_is_its_frames_one_by_one(tiny, tmp_path, batch):
         assert (together[name] == np.stack([s[name] for s in single])).all()
 
 
+@pytest.mark.parametrize(("batch", "lane"), [(1, None), (2, None), (1, "cache")])
+def test_many_frames_are_answered_in_order_as_one_by_one(tiny, tmp_path, batch, lane):
+    rng = np.random.default_rng(8)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((40, 50), (64, 96), (100, 30), (40, 50))]
+    with edgekit.load(tiny.write_tiny_bundle(tmp_path / "b", batch=batch), lane=lane) as predictor:
+        single = [predictor.infer(frame, "bgr") for frame in frames]
+        many = list(predictor.infer_many(iter(frames), "bgr"))
+        assert list(predictor.infer_many([])) == []
+        with pytest.raises(EdgekitError, match="a frame is"):
+            list(predictor.infer_many([frames[0], frames[0][..., 0]]))
+    assert len(many) == len(frames)
+    for one, other in zip(single, many, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
 class Counting(Backend):
     """A network of open batch size that says of each frame how bright it is; its buffer is used again and again."""
 

@@ -82,6 +82,31 @@ def test_two_in_flight_answer_in_order(jetson_bundle, backend):
         assert same(answer, expected(jetson_bundle, frame))
 
 
+@pytest.mark.parametrize("lane", ["weak", "cache"])
+def test_the_predictor_keeps_two_frames_in_flight(jetson_bundle, built_here, lane, monkeypatch):
+    (built,) = built_here(jetson_bundle, precision="fp16", lane=lane)
+    rng = np.random.default_rng(2)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (120, 200), (30, 40)) * 2]
+    asked = []
+
+    def counted():
+        for i, frame in enumerate(frames):
+            asked.append(i)
+            yield frame
+
+    with edgekit.load(jetson_bundle, backend="tensorrt", engine=built.path) as predictor:
+        single = [predictor.infer(frame) for frame in frames]
+        stream = predictor.infer_many(counted())
+        first = {name: array.copy() for name, array in next(stream).items()}
+        assert asked == [0, 1, 2]  # the first is answered while the second computes and the third is at hand
+        many = [first, *copied(stream)]
+        assert all(same(one, other) for one, other in zip(single, many, strict=True))
+        stream = predictor.infer_many(iter(frames))
+        next(stream)
+        stream.close()
+        assert same(predictor.infer(frames[0]), single[0])
+
+
 def test_run_many_left_unread_does_not_block(jetson_bundle, backend):
     stream = backend.run_many(iter(feeds(5)), names(backend))
     next(stream)
