@@ -37,8 +37,9 @@ def cold_start(options: dict[str, Any], *, clock=time.monotonic) -> dict[str, An
         raise RuntimeError(str(error)) from error
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
-        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
-        raise RuntimeError(said[0])
+        # A traceback ends with the exception, whose further lines are indented as all before it.
+        said = [line for line in done.stderr.splitlines() if line[:1].strip()]
+        raise RuntimeError(said[-1] if said else f"it ended with {done.returncode}")
     found = json.loads(lines[-1])
     # time.monotonic is one clock for all processes of a machine.
     return {"seconds": round(found.pop("first_result_at") - began, 4), **found}

@@ -181,10 +181,16 @@ def output_limit(output: Output) -> float:
 
 
 def summary(parity: Parity, tasks: Sequence[str]) -> str:
-    """One sentence per failed step, with the first tensor that diverges."""
+    """One sentence per failed step: what is beyond its limit, and the first tensor that diverges."""
     lines = []
     for step in parity.failed_steps():
         first = parity.divergences.get(step)
         tensor = str(first) if first else f"no tensor before the outputs of {', '.join(tasks)} diverges by itself"
-        lines.append(f"{step}: {tensor}")
+        rows = [row for row in failures(parity.rows) if row["step"] == step]
+        lines.append(f"{step} ({'; '.join(_beyond(row) for row in rows)}): {tensor}")
     return "\n".join(lines)
+
+
+def _beyond(row: dict[str, Any]) -> str:
+    value, limit = ("nothing" if row[key] is None else f"{row[key]:.4g}" for key in ("value", "limit"))
+    return f"{row['task']}, {row['metric']}: {value}, limit {limit}"

@@ -158,7 +158,7 @@ def test_a_cold_start(tiny_bundle):
 
 
 def test_a_cold_start_that_fails_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match="fix"):
+    with pytest.raises(RuntimeError, match=r"this is not a bundle: it has no manifest\.json"):
         cold_start({"bundle": str(tmp_path)})
 
 

@@ -346,7 +346,8 @@ def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
     assert not result["holds"] and not (tmp_path / "bundle").exists()
     (failed,) = [row for row in result["parity"] if not row["holds"]]
     assert (failed["step"], failed["limit"]) == ("int8 onnxruntime", 5.0) and failed["value"] > 5
-    assert result["failed"].startswith("int8 onnxruntime: the first tensor that diverges is ")
+    assert result["failed"].startswith("int8 onnxruntime (semantic, cost in miou, points: ")
+    assert f"{failed['value']:.4g}, limit 5): the first tensor that diverges is " in result["failed"]
 
 
 def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
