@@ -1,4 +1,4 @@
-"""Independent networks trained at once on a CPU, one process each.
+"""Networks trained at once on a CPU, one process each.
 
 On two cores, two processes of one thread did 1.4 times the steps of one process of two threads: small maps leave
 the threads of one network waiting for each other, and for the loader. The stages are the same as in one process.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
@@ -21,25 +21,39 @@ from edgekit.training.interrupt import Interrupt
 from edgekit.training.views import FORWARD, View, forward, view_for
 
 Job = tuple[str, ...]
-"""A worker's arguments behind the run: ``("teacher", "0")`` or ``("baseline",)``."""
+"""A worker's arguments behind the run: ``("teacher", "0")``, or one of the two below."""
+BASELINE: Job = ("baseline",)
+STUDENT: Job = ("student",)
+"""The ensemble's targets and the student that learns from them."""
 
 
-def train_at_once(run: Path, jobs: Sequence[Job], *, at_once: int, threads: int) -> None:
-    """Run every job, ``at_once`` at a time, in ``threads`` threads each.
+def train_at_once(
+    run: Path, jobs: Sequence[Job], *, at_once: int, threads: int, after: Mapping[Job, Sequence[Job]] | None = None
+) -> None:
+    """Run every job, ``at_once`` at a time, in ``threads`` threads each; the first that is ready goes first.
+
+    ``after``: job → the jobs that must be done before it starts.
 
     EdgekitError of the first job that is refused, after the others were stopped at a checkpoint; KeyboardInterrupt
     after all were, on Ctrl-C.
     """
     view = view_for(sys.stderr)
+    after, finished = after or {}, set()
     waiting, running = list(jobs), []
+
+    def ready() -> list[Job]:
+        return [job for job in waiting if finished.issuperset(after.get(job, ()))]
+
     try:
         with Interrupt() as interrupt:
             while waiting or running:
-                while waiting and len(running) < at_once and not interrupt.requested:
-                    running.append(_Worker(run, waiting.pop(0), threads, view))
+                while len(running) < at_once and not interrupt.requested and (startable := ready()):
+                    waiting.remove(startable[0])
+                    running.append(_Worker(run, startable[0], threads, view))
                 for worker in [w for w in running if not w.alive()]:
                     running.remove(worker)
                     worker.check()
+                    finished.add(worker.job)
                 if interrupt.requested:
                     raise KeyboardInterrupt
                 time.sleep(0.05)
@@ -54,7 +68,7 @@ class _Worker:
 
     def __init__(self, run: Path, job: Job, threads: int, view: View):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), FORWARD: str(view.interval)}
-        self._job = job
+        self.job = job
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgekit.pipeline.worker", str(run), *job],
             env=environment,
@@ -86,7 +100,7 @@ class _Worker:
             raise EdgekitError(error["what"], where=error["where"], fix=error["fix"])
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
-        name = " ".join(self._job)
+        name = " ".join(self.job)
         if code == -signal.SIGKILL:
             raise EdgekitError(
                 f"the process that trained '{name}' was killed, as the kernel does when memory runs out",

@@ -20,12 +20,20 @@ from edgekit.evaluate.score import Scores
 from edgekit.evaluate.table import cells, class_cells, markdown, retention
 from edgekit.frames.files import atomic_write
 from edgekit.networks import parameter_count
+from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
-from edgekit.pipeline.parallel import Job, train_at_once
+from edgekit.pipeline.parallel import BASELINE, STUDENT, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import Stage, locked
-from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import baseline_stage, check_student, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.targets import targets_stage
+from edgekit.pipeline.training import (
+    baseline_stage,
+    check_student,
+    student_stage,
+    teacher_stage,
+    train_student,
+    train_teacher,
+)
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -114,16 +122,13 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     bench = run.bench()
     check_student(bench)  # before hours of training, not after
 
-    _train_independent(run, bench, baseline=baseline, jobs=jobs)
-    networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
-    store, facts, targets_key = compute_targets(bench, build_ensemble(bench, networks))
+    _train_at_once(run, bench, baseline=baseline, jobs=jobs)
+    distilled = distil_student(bench)
+    networks, facts = distilled.networks, distilled.facts
     students, stages = {}, {f"teacher {i + 1}": teacher_stage(bench, i) for i in range(len(networks))}
     if baseline:
         students["baseline"], stages["labels-only student"] = train_student(bench, targets=None, targets_key="")
-    first = networks[0] if run.recipe.distill.warm_start else None
-    students["student"], stages["distilled student"] = train_student(
-        bench, targets=store.read, targets_key=targets_key, first_teacher=first
-    )
+    students["student"], stages["distilled student"] = distilled.student, distilled.stage
     if not world().first:
         return None
     timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
@@ -156,23 +161,27 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     return result
 
 
-def _train_independent(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train what depends on the data alone, several at once, where that is faster than one after the other.
+def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
+    """Train several networks at once, where that is faster than one after the other.
 
     The threads of each follow from how many there are, not from how many are left: sums in another number of threads
     round differently, and a continued run is to end where an unbroken one does.
     """
-    stages: list[tuple[Stage, Job]] = [
-        (teacher_stage(bench, i), ("teacher", str(i))) for i in range(len(run.recipe.teacher.members))
-    ]
+    teachers = {
+        stage.folder: (stage, ("teacher", str(i)))  # members that share a stage are one job
+        for i in range(len(run.recipe.teacher.members))
+        for stage in (teacher_stage(bench, i),)
+    }
+    # The student is ready only behind the teachers, and goes first then; the labels-only one fills what is left idle.
+    stages: list[tuple[Stage, Job]] = [*teachers.values(), (student_stage(bench, targets_stage(bench).key), STUDENT)]
     if baseline:
-        stages.append((baseline_stage(bench), ("baseline",)))
-    alone = {stage.folder: (stage, job) for stage, job in stages}.values()
-    pending = [job for stage, job in alone if stage.result() is None]
+        stages.append((baseline_stage(bench), BASELINE))
+    pending = [job for stage, job in stages if stage.result() is None]
     threads = torch.get_num_threads()
-    at_once = min(jobs or threads, threads, len(alone))
+    at_once = min(jobs or threads, threads, len(stages))
     if device().type == "cpu" and at_once > 1 and pending and world().size == 1:
-        train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once)
+        after = {STUDENT: [job for _, job in teachers.values() if job in pending]}
+        train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once, after=after)
 
 
 def evaluate_run(run: Run, split: str) -> dict[str, Any]:

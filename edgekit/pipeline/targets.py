@@ -14,6 +14,7 @@ from edgekit.data.batches import SoftMap
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.distill.targets import TargetStore
+from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.training import teacher_stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
@@ -58,18 +59,23 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
     return out
 
 
+def targets_stage(bench: Workbench) -> Stage:
+    """The stage of what the recipe's ensemble says of the train frames."""
+    recipe = bench.recipe
+    teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
+    asked = recipe.ensemble.model_dump(exclude={"at_once"})  # how much at a time is no part of the answer
+    teachers += [external.key() for external in bench.external]
+    return bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
+
+
 def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:
     """The store of the ensemble's word on all train frames; what is there already, and whole, is kept.
 
     Processes that run together share the frames: each asks about, and writes, every size-th one.
     Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
     """
-    recipe = bench.recipe
-    teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
-    asked = recipe.ensemble.model_dump(exclude={"at_once"})  # how much at a time is no part of the answer
-    teachers += [external.key() for external in bench.external]
-    stage = bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
-    store = TargetStore(stage.folder, bench.tasks, recipe.targets)
+    stage = targets_stage(bench)
+    store = TargetStore(stage.folder, bench.tasks, bench.recipe.targets)
     frames, together = bench.frames.frames("train"), world()
     own = frames[together.rank :: together.size]
     missing = [f for f in own if not store.has(f)]

@@ -98,6 +98,14 @@ def baseline_stage(bench: Workbench) -> Stage:
     return bench.stage("baseline", recipe.seed, recipe.student, settings, recipe.tasks)
 
 
+def student_stage(bench: Workbench, targets_key: str) -> Stage:
+    """The stage of the student that is distilled from the targets of ``targets_key``."""
+    recipe, distill = bench.recipe, bench.recipe.distill
+    settings = distill.model_dump(mode="json", exclude={"train"})
+    inputs = (recipe.seed, recipe.student, settings, _result_settings(distill.train), recipe.tasks, targets_key)
+    return bench.stage("student", *inputs)
+
+
 def train_student(
     bench: Workbench, *, targets: Targets | None, targets_key: str, first_teacher: MultiModal | None = None
 ) -> tuple[Student, Stage]:
@@ -110,10 +118,7 @@ def train_student(
         config, stage = _baseline_config(recipe), baseline_stage(bench)
         distill = recipe.distill.model_copy(update={"supervised": 1.0})  # it has nothing else to learn from
     else:
-        config, distill = recipe.distill.train, recipe.distill
-        settings = distill.model_dump(mode="json", exclude={"train"})
-        inputs = (recipe.seed, recipe.student, settings, _result_settings(config), recipe.tasks, targets_key)
-        stage = bench.stage("student", *inputs)
+        config, distill, stage = recipe.distill.train, recipe.distill, student_stage(bench, targets_key)
     with stage.unless_done() as todo:
         if todo:
             seed = _seed(bench, recipe.student.seed)

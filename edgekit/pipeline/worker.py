@@ -1,4 +1,4 @@
-"""One training stage in a process of its own: ``python -m edgekit.pipeline.worker RUN teacher 0`` (or ``baseline``)."""
+"""One job in a process of its own: ``python -m edgekit.pipeline.worker RUN teacher 0`` (``baseline``, ``student``)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
+from edgekit.pipeline.distillation import distil_student
+from edgekit.pipeline.parallel import STUDENT
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.training import train_student, train_teacher
 
@@ -24,6 +26,8 @@ def main(arguments: list[str]) -> int:
         bench = Run.open(Path(arguments[0])).bench()
         if arguments[1] == "teacher":
             train_teacher(bench, int(arguments[2]))
+        elif (arguments[1],) == STUDENT:
+            distil_student(bench)
         else:
             train_student(bench, targets=None, targets_key="")
     except EdgekitError as error:

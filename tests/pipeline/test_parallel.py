@@ -14,7 +14,8 @@ import torch
 
 from edgekit.errors import EdgekitError
 from edgekit.pipeline import parallel
-from edgekit.pipeline.parallel import train_at_once
+from edgekit.pipeline.distillation import distil_student
+from edgekit.pipeline.parallel import BASELINE, STUDENT, train_at_once
 from edgekit.pipeline.run import Run, distill
 from edgekit.pipeline.training import baseline_stage, teacher_stage
 from edgekit.recipe.load import load_model
@@ -31,20 +32,23 @@ def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
 
 def trained(bench) -> list[dict]:
     stages = [teacher_stage(bench, 0), teacher_stage(bench, 1), baseline_stage(bench)]
-    return [checkpoint.load(s.folder / "network.pt")["state"] for s in stages if s.result()]
+    states = [checkpoint.load(s.folder / "network.pt")["state"] for s in stages if s.result()]
+    return [*states, distil_student(bench).student.state_dict()]
 
 
 def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path, capfd):
     apart, together = run_of(photographs, tmp_path / "apart"), run_of(photographs, tmp_path / "together")
     distill(apart, jobs=1)
-    train_at_once(together.folder, [("teacher", "0"), ("teacher", "1"), ("baseline",)], at_once=2, threads=1)
+    jobs = [STUDENT, ("teacher", "0"), ("teacher", "1"), BASELINE]
+    train_at_once(together.folder, jobs, at_once=2, threads=1, after={STUDENT: jobs[1:3]})
+    done = capfd.readouterr().err
     expected, found = trained(apart.bench()), trained(together.bench())
-    assert len(found) == len(expected) == 3
+    assert "distilled student" not in capfd.readouterr().err  # it was there already
+    assert len(found) == len(expected) == 4
     for one, other in zip(expected, found, strict=True):
         assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
-    said = capfd.readouterr().err
-    for title in ("teacher 1/2", "teacher 2/2", "labels-only student"):
-        assert f"{title}: 4/4" in said
+    for title in ("teacher 1/2", "teacher 2/2", "labels-only student", "distilled student"):
+        assert f"{title}: 4/4" in done
 
 
 def test_a_workers_refusal_is_raised_here(photographs, tmp_path):
@@ -87,3 +91,24 @@ def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert list((run.folder.parent / "stages").glob("teacher-*/latest.json")), "no checkpoint was left"
+
+
+def test_a_student_that_is_left_has_the_threads_of_an_unbroken_run(photographs, tmp_path, monkeypatch):
+    """Sums in two threads round differently from sums in one: going on must not change the student."""
+    run = run_of(photographs, tmp_path)
+    started = []
+
+    def note(folder, jobs, **how):
+        started.append((list(jobs), how["threads"]))
+        train_at_once(folder, jobs, **how)
+
+    monkeypatch.setattr("edgekit.pipeline.run.train_at_once", note)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    distill(run)
+    student = next(iter(tmp_path.glob("stages/student-*")))
+    (student / "done.json").unlink()
+    before = (student / "network.pt").read_bytes()
+    distill(run)
+    assert started[0] == ([("teacher", "0"), ("teacher", "1"), STUDENT, BASELINE], 1)
+    assert started[1:] == [([STUDENT], 1)]
+    assert (student / "network.pt").read_bytes() == before

@@ -89,3 +89,21 @@ def relative_depth(rng: np.random.Generator, depth: np.ndarray, near: float, far
     sky = smoothstep(0.97, 1.0, told)
     warped = 0.6 + (told - 0.6) * scale + shift + 0.035 * bias
     return np.clip(warped + (1.0 - warped) * sky, 0.0, 1.0).astype(np.float32)
+
+
+def surface_normals(rng: np.random.Generator, normals: np.ndarray) -> np.ndarray:
+    """What the normals expert says of camera normals (H, W, 3), NaN in the sky: unit vectors float32, everywhere.
+
+    As blurred as the depth expert's: a tree is a hump, a ridge is round. Turned a little as a whole, and by a
+    low-frequency bias. The sky is said to face the camera.
+    """
+    height, width = normals.shape[:2]
+    told = np.where(np.isfinite(normals[..., :1]), normals, np.float32([0.0, 0.0, -1.0])).astype(np.float32)
+    small = cv2.resize(told, (max(2, width // 2), max(2, height // 2)), interpolation=cv2.INTER_AREA)
+    told = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.5), (width, height), interpolation=cv2.INTER_LINEAR)
+    bias = rng.normal(0, 0.08, (4, 6, 3)).astype(np.float32)
+    turn = cv2.resize(bias, (width, height), interpolation=cv2.INTER_CUBIC)
+    turn += rng.normal(0, 0.05, 3).astype(np.float32)
+    told = told / np.maximum(np.linalg.norm(told, axis=-1, keepdims=True), 1e-6)
+    told = told + np.cross(turn, told)
+    return (told / np.linalg.norm(told, axis=-1, keepdims=True)).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgekit.data.scenes.experts import relative_depth, segmentations
+from edgekit.data.scenes.experts import relative_depth, segmentations, surface_normals
 from edgekit.data.scenes.flight import Pose, pixel_rays
 from edgekit.data.scenes.grid import SKY
 from edgekit.data.scenes.rays import intersect
@@ -29,6 +29,7 @@ def render(
                the sky is infinitely far; NaN where the point lies behind the following camera
     simulated_segmentation_a, simulated_segmentation_b   uint8
     simulated_depth   float32, 0-1
+    simulated_normals   float32 (H, W, 3), camera frame, also in the sky
     """
     width = size[1]
     camera = pixel_rays(size, pose.focal).reshape(-1, 3)
@@ -62,6 +63,7 @@ def render(
         "simulated_segmentation_b": expert_b,
         "simulated_depth": relative_depth(rng, depth, NEAR_DEPTH, FAR_DEPTH),
     }
+    maps["simulated_normals"] = surface_normals(rng, maps["normals"])
     if following is not None:
         maps["flow"] = optical_flow(camera, depth, pose, following)
     return maps

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from edgekit.data.scenes.experts import relative_depth
+from edgekit.data.scenes.experts import relative_depth, surface_normals
 
 SIZE = (80, 144)  # of the shared frames
 
@@ -47,3 +47,25 @@ def test_relative_depth_calls_the_sky_far():
     depth[:32] = np.nan
     said = relative_depth(np.random.default_rng(0), depth, 5.0, 700.0)
     assert said[:24].min() > 0.95 and said[40:].max() < 0.75
+
+
+def test_the_normals_expert_is_unit_everywhere_and_imperfect(pair):
+    """Nearer to the truth than its best constant is, and not near."""
+    truth, said = pair.now["normals"], pair.now["simulated_normals"]
+    hit = np.isfinite(truth[..., 0])
+    np.testing.assert_allclose(np.linalg.norm(said, axis=-1), 1, atol=1e-3)
+    mean = truth[hit].mean(axis=0)
+    constant, expert = (
+        np.degrees(np.arccos(np.clip((truth[hit] * other).sum(axis=-1), -1, 1))).mean()
+        for other in (mean / np.linalg.norm(mean), said[hit])
+    )
+    assert 10 < expert < 0.9 * constant
+
+
+def test_the_normals_expert_turns_little_on_a_plane():
+    normals = np.broadcast_to(np.float32([0.6, 0.0, -0.8]), (64, 96, 3)).copy()
+    normals[:8] = np.nan
+    said = surface_normals(np.random.default_rng(0), normals)
+    angles = np.degrees(np.arccos(np.clip(said[24:] @ np.float32([0.6, 0.0, -0.8]), -1, 1)))
+    assert 1 < angles.mean() < 15  # a twentieth of a radian as a whole, somewhat more as the bias
+    assert (said[:4] @ np.float32([0.0, 0.0, -1.0])).mean() > 0.95

@@ -61,7 +61,7 @@ def test_frames_are_named_by_scene_and_scenes_are_of_one_split(tmp_path):
 
 
 def test_task_table(source):
-    experts = ["simulated_segmentation_a", "simulated_segmentation_b", "simulated_depth"]
+    experts = ["simulated_segmentation_a", "simulated_segmentation_b", "simulated_depth", "simulated_normals"]
     assert list(source.tasks) == ["rgb", "semantic", "depth", "normals", *experts]
     semantic = source.tasks["semantic"]
     assert len(semantic.classes) == len(semantic.colours) == len(semantic.weights) == 8
