@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.frames.images import write_png
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_camera_to_class_map(tiny_bundle, tmp_path):
