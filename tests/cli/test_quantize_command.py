@@ -79,8 +79,8 @@ def test_the_table_and_the_default_plot(student, capsys):
         (["--plot", "noise.jpg"], "noise.jpg"),
         (["--plot", "/dev/null/noise.png"], "cannot be written"),
         (["--size", "30x40"], "30x40"),
-        (["--calibration-frames", "0"], "needs a frame"),
-        (["--calibration-frames", "nowhere"], "no such folder"),
+        (["--calibration-frames", "0"], "give 1 or more"),
+        (["--calibration-frames", "nowhere"], "neither a number nor a folder"),
         (["--set", "export.quantize.observer=kl"], "--set changes"),
     ],
 )

@@ -20,8 +20,8 @@ from PIL import Image
 from edgekit.cli.main import main
 from edgekit.distill.config import TargetsConfig
 from edgekit.distill.targets import TargetStore
-from edgekit.pipeline import run as pipeline_run
 from edgekit.pipeline.run import Run
+from edgekit.pipeline.targets import targets_stage
 
 
 def tell(*args: object) -> SimpleNamespace:
@@ -87,7 +87,7 @@ def stored(run: Path) -> dict[str, np.ndarray]:
     """The targets of a finished run: frame → (h, w, C)."""
     opened = Run.open(run)
     bench = opened.bench()
-    key = pipeline_run.compute_targets(bench, pipeline_run.build_ensemble(bench, []))[2]
+    key = targets_stage(bench).key
     store = TargetStore(run.parent / "stages" / f"targets-{key}", bench.tasks, TargetsConfig(stride=1))
     return {f.name: store.read(f)["semantic"].soft for f in bench.frames.frames("train")}
 

@@ -157,4 +157,4 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EdgekitError, match="cannot write") as caught, Stage(tmp_path / "file", "a", "b").locked():
         pass
-    assert "--out" in caught.value.fix
+    assert "another place" in caught.value.fix

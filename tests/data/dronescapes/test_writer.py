@@ -74,7 +74,7 @@ def test_an_independent_reader_finds_the_same_frames_tasks_and_values(world, tmp
     out = tmp_path / "out"
     done = convert(world, list(world.source.tasks), out, labels=["semantic"])
     assert done.frames == {"train_set": 2, "semisupervised_set": 1, "validation_set": 3}
-    assert done.written == 6 * 7 and done.kept == 0 and not done.bad
+    assert done.written == 6 * 8 and done.kept == 0 and not done.bad
     assert done.bytes == sum(p.stat().st_size for p in out.rglob("*.npz"))
     for split, sets in {"train": ["train_set", "semisupervised_set"], "val": ["validation_set"]}.items():
         read = {stem: maps for name in sets for stem, maps in independent_reader(out / name).items()}
@@ -91,6 +91,7 @@ def test_an_independent_reader_finds_the_same_frames_tasks_and_values(world, tmp
             np.testing.assert_array_equal(maps["depth"][..., 0], np.minimum(native["depth"], 300))
             np.testing.assert_array_equal(maps["simulated_depth"][..., 0], native["simulated_depth"])
             np.testing.assert_allclose(2 * maps["normals"] - 1, native["normals"], atol=1e-3)
+            np.testing.assert_allclose(2 * maps["simulated_normals"] - 1, native["simulated_normals"], atol=1e-3)
     assert (out / "semisupervised_set" / "rgb").is_dir()
 
 
