@@ -55,8 +55,11 @@ def _video(path: Path) -> Video:
             start = file.read(_START)
         if b"\0" in start:  # no text, of which FFmpeg would make a film of a terminal
             return Video(path)
-    except (EdgekitError, OSError):
-        pass
+    except OSError as error:
+        fix = "make it readable, or copy it again"
+        raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=fix) from error
+    except EdgekitError:
+        pass  # said below, where its name is no video's either
     raise EdgekitError(
         f"'{path.name}' is neither a photograph nor a video that can be opened",
         where=str(path),

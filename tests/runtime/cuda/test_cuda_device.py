@@ -101,10 +101,13 @@ def test_closing_in_another_thread_frees_all(cuda):
         device.allocate(1)
 
 
-def test_freeing_twice_is_fine(device):
+def test_freeing_twice_frees_once(device, cuda):
     memory = device.allocate(8)
+    before = sum(cuda.live().values())
     memory.free()
+    once = sum(cuda.live().values())
     memory.free()
+    assert sum(cuda.live().values()) == once < before
 
 
 def test_an_error_inside_frees_all(cuda):
