@@ -2,7 +2,8 @@
 
     nohup python benchmarks/ablation.py > ablation.log 2>&1 &      # hours; the same command goes on after a kill
 
-The settings are those of recipes/semantic_drone.yaml, but teachers see six modalities, so that thirty maskings exist.
+The settings are those of recipes/semantic_drone.yaml, but teachers see six modalities, so that thirty maskings exist,
+and --steps gives all students another budget: half of the recipe's halves the hours.
 A fold holds out every fourth frame of `train` and scores on the labelled ones among them; `val` is never read. One
 seed; the student is repseg. Variants share teachers and targets wherever they can: one teacher serves all numbers of
 maskings.
@@ -98,14 +99,15 @@ def plain(found: dict) -> dict:
     }
 
 
-def markdown(figures: dict, beside: dict[str, list[float]], folds: list[int]) -> str:
-    parts = [provenance(["torch"])]
-    parts.append(
-        f"mIoU % on the labelled frames held out of `train`, mean over folds {', '.join(map(str, folds))} of {FOLDS} "
-        "(each fold in brackets). One seed: differences below a point are not worth a choice. "
-        f"For comparison: one pass of one teacher {_cell(beside['single_all'])}, the student on labels only "
-        f"{_cell(beside['baseline'])}."
+def markdown(figures: dict, beside: dict[str, list[float]], folds: list[int], steps: int | None) -> str:
+    where = f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(map(str, folds))} (each in brackets)"
+    budget = f"{steps:,} steps" if steps else "the steps of the recipe"
+    about = (
+        f"mIoU % on the labelled frames held out of `train`, {where} of {FOLDS}. Students make {budget}. One seed: "
+        f"differences below a point are not worth a choice. For comparison: one pass of one teacher "
+        f"{_cell(beside['single_all'])}, the student on labels only {_cell(beside['baseline'])}."
     )
+    parts = [provenance(["torch"]), about]
     for section, rows in figures.items():
         shown = [
             [row, f"{f['members']}", _cell(f["ensemble"]), _cell(f["student"]), f"{mean(f['target_seconds']):.0f} s"]
@@ -123,20 +125,23 @@ def _cell(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], help=f"which of {FOLDS} (default 0 1)")
+    parser.add_argument("--steps", type=int, help="steps of every student, labels-only too (default: the recipe's)")
     parser.add_argument("--data", type=Path, default=PHOTOGRAPHS, help="folder of the photographs")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "ablation", help="folder of its stages")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs; writes no results")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     out = given.out / "quick" if given.quick else given.out
-    comparison = Comparison(out, photographs(given.data), (*COMMON, *(QUICK if given.quick else ())))
+    budget = (f"distill.train.steps={given.steps}",) if given.steps else ()
+    common = (*COMMON, *(QUICK if given.quick else budget))
+    comparison = Comparison(out, photographs(given.data), common)
     folds = given.folds[:1] if given.quick else given.folds
     variants = sections((1, 2) if given.quick else MASKINGS)
     if given.quick:
         variants = {section: dict(list(rows.items())[:2]) for section, rows in variants.items()}
     figures = plain(measure(comparison, variants, folds))
     beside = single(comparison, folds)
-    text = markdown(figures, beside, folds)
+    text = markdown(figures, beside, folds, given.steps)
     if not given.quick:
         write_section("Ablation: ensemble and losses", text)
     print(json.dumps({"sections": figures, "beside": beside, "folds": folds}) if given.json else text)
