@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 # Raised whenever the same config would give other pixels, so that no cache holds frames of two generators.
-GENERATOR = 6
+GENERATOR = 8
 
 Side = Annotated[int, Field(ge=16, le=2160)]
 

@@ -6,6 +6,8 @@ confused meadow stays confused from every frame that sees it; borders are blobs,
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -74,21 +76,24 @@ def segmentations(
     return a, b
 
 
-def relative_depth(rng: np.random.Generator, depth: np.ndarray, near: float, far: float) -> np.ndarray:
-    """What the depth expert says: 0 (near) to 1 (far and sky), float32 (H, W), every pixel valid.
+def metric_depth(rng: np.random.Generator, depth: np.ndarray, near: float, far: float) -> np.ndarray:
+    """What the depth expert says in metres, from ``near`` to ``far`` (the sky), float32 (H, W), every pixel valid.
 
-    The logarithm of depth, its borders blurred and displaced, bent by a low-frequency bias and by a scale and shift of
-    the frame's own, as monocular networks of relative depth have them.
+    Its borders are blurred and displaced, and its logarithm is bent by a low-frequency bias and by a scale and shift of
+    the frame's own: wrong by about 9 % (AbsRel), as networks of metric depth are on scenes that they were not trained
+    on.
     """
     height, width = depth.shape
-    told = np.log(np.clip(np.nan_to_num(depth, nan=far), near, far) / near) / np.log(far / near)
+    span = math.log(far / near)
+    told = np.log(np.clip(np.nan_to_num(depth, nan=far), near, far) / near) / span
     small = cv2.resize(told.astype(np.float32), (max(2, width // 2), max(2, height // 2)), interpolation=cv2.INTER_AREA)
     told = cv2.resize(cv2.GaussianBlur(small, (0, 0), 1.5), (width, height), interpolation=cv2.INTER_LINEAR)
     bias = cv2.resize(rng.normal(0, 1, (4, 6)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    scale, shift = 1.0 + rng.normal(0, 0.06), rng.normal(0, 0.025)
+    scale, shift = 1.0 + rng.normal(0, 0.03), rng.normal(0, 0.0125)
     sky = smoothstep(0.97, 1.0, told)
-    warped = 0.6 + (told - 0.6) * scale + shift + 0.035 * bias
-    return np.clip(warped + (1.0 - warped) * sky, 0.0, 1.0).astype(np.float32)
+    warped = 0.6 + (told - 0.6) * scale + shift + 0.018 * bias
+    warped = np.clip(warped + (1.0 - warped) * sky, 0.0, 1.0)
+    return (near * np.exp(span * warped)).astype(np.float32)
 
 
 def surface_normals(rng: np.random.Generator, normals: np.ndarray) -> np.ndarray:

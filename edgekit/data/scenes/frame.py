@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgekit.data.scenes.experts import relative_depth, segmentations, surface_normals
+from edgekit.data.scenes.experts import metric_depth, segmentations, surface_normals
 from edgekit.data.scenes.flight import Pose, pixel_rays
 from edgekit.data.scenes.grid import SKY
 from edgekit.data.scenes.rays import intersect
@@ -28,7 +28,7 @@ def render(
     flow       float32 (H, W, 2), pixels to where the point is seen from ``following``; left out when that is None;
                the sky is infinitely far; NaN where the point lies behind the following camera
     simulated_segmentation_a, simulated_segmentation_b   uint8
-    simulated_depth   float32, 0-1
+    simulated_depth   float32, metres, also in the sky
     simulated_normals   float32 (H, W, 3), camera frame, also in the sky
     """
     width = size[1]
@@ -61,7 +61,7 @@ def render(
         "normals": normals.reshape(*size, 3),
         "simulated_segmentation_a": expert_a,
         "simulated_segmentation_b": expert_b,
-        "simulated_depth": relative_depth(rng, depth, NEAR_DEPTH, FAR_DEPTH),
+        "simulated_depth": metric_depth(rng, depth, NEAR_DEPTH, FAR_DEPTH),
     }
     maps["simulated_normals"] = surface_normals(rng, maps["normals"])
     if following is not None:

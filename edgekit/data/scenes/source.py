@@ -29,8 +29,8 @@ class Scenes:
     """Frames of procedural worlds, rendered once into ``cache`` and read from there.
 
     rgb, semantic, depth (metres along the optical axis, sky NaN) and normals (camera frame, sky NaN) are exact up to
-    the float16 they are stored in. The two ``simulated_segmentation``, ``simulated_depth`` (relative, 0 near to 1 far)
-    and ``simulated_normals`` (camera frame) imitate pre-trained experts with structured errors. Splits differ in
+    the float16 they are stored in. The two ``simulated_segmentation``, ``simulated_depth`` (metres) and
+    ``simulated_normals`` (camera frame) imitate pre-trained experts with structured errors. Splits differ in
     worlds, never only in frames.
     """
 
@@ -47,7 +47,7 @@ class Scenes:
             Task("normals", "normals", range=(-1.0, 1.0)),
             _semantic("simulated_segmentation_a"),
             _semantic("simulated_segmentation_b"),
-            Task("simulated_depth", "depth", range=(0.0, 1.0)),
+            Task("simulated_depth", "depth", range=(NEAR_DEPTH, FAR_DEPTH), unit="m"),
             Task("simulated_normals", "normals", range=(-1.0, 1.0)),
         )
         self.tasks = {task.name: task for task in tasks}

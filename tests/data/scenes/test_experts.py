@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from edgekit.data.scenes.experts import relative_depth, surface_normals
+from edgekit.data.scenes.experts import metric_depth, surface_normals
 
 SIZE = (80, 144)  # of the shared frames
 
@@ -35,18 +35,24 @@ def test_errors_stay_with_the_place(pair, name):
     assert later[wrong[inside]].mean() > 2.0 * later[~wrong[inside]].mean()
 
 
-def test_relative_depth_orders_pixels_but_is_not_exact(pair):
+def test_the_depth_expert_is_in_metres_and_wrong_by_a_tenth(pair):
     depth, said = pair.now["depth"], pair.now["simulated_depth"]
     hit = np.isfinite(depth)
-    assert np.isfinite(said).all() and said.min() >= 0 and said.max() <= 1
-    assert 0.85 < spearmanr(depth[hit], said[hit]).statistic < 0.999
+    assert np.isfinite(said).all() and said.min() >= 5 and said.max() <= 700
+    assert 0.85 < spearmanr(depth[hit], said[hit]).statistic < 0.9999
+    assert 0.02 < np.mean(np.abs(said - depth)[hit] / depth[hit]) < 0.25
 
 
-def test_relative_depth_calls_the_sky_far():
+def test_the_depth_expert_calls_the_sky_far_and_errs_by_frame():
     depth = np.full((64, 96), 40.0, np.float32)
     depth[:32] = np.nan
-    said = relative_depth(np.random.default_rng(0), depth, 5.0, 700.0)
-    assert said[:24].min() > 0.95 and said[40:].max() < 0.75
+    said = np.stack([metric_depth(np.random.default_rng(seed), depth, 5.0, 700.0) for seed in range(200)])
+    assert said[:, :24].min() > 500
+    ground = said[:, 44:]
+    assert ground.max() < 80 and ground.min() > 20
+    relative = np.abs(ground / 40 - 1).mean()
+    assert 0.05 < relative < 0.15, "as its docstring says"
+    assert np.abs(ground.mean(axis=(1, 2)) / 40 - 1).mean() > 0.03, "a scale and shift of the frame's own"
 
 
 def test_the_normals_expert_is_unit_everywhere_and_imperfect(pair):
