@@ -78,7 +78,9 @@ class EnsembleConfig(BaseModel):
     """Maskings × networks × flips × scales."""
 
     model_config = ConfigDict(extra="forbid")
-    maskings: int = Field(8, ge=1, le=1000, description="per network; the first hides nothing")
+    maskings: int = Field(
+        8, ge=1, le=1000, description="per network; the first hides nothing. More than 8 gained nothing (benchmarks)"
+    )
     flips: bool = Field(True, description="each masking also mirrored left-right")
     vertical_flips: bool = Field(False, description="… and top-bottom, for cameras that look down")
     scales: list[float] = Field([1.0], min_length=1, description="each at these sizes; one pass alone uses the first")
