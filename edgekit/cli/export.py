@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import set_option
+from edgekit.cli.options import calibration_option, finished_run_argument, photographs_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
 @click.command(epilog="Example: edgekit export runs/uav-1a2b3c4d5e --target jetson --board orin-nano-8gb --jetpack 6.2")
-@click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]", required=False)
+@finished_run_argument
 @click.option(
     "--target",
     type=click.Choice(["cpu", "jetson", "onnx"]),
@@ -34,9 +34,7 @@ from edgekit.cli.output import json_option, print_json, print_rich
     "--dynamic", default="", metavar="batch,size", help="Leave these to run time, between the bounds of export.open."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder, or a .tar; default: bundles/NAME.")
-@click.option(
-    "--frames", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Photographs, for a student's .pt."
-)
+@photographs_option
 @click.option(
     "--golden",
     type=click.Choice(["recipe", "synthetic"]),
@@ -44,12 +42,7 @@ from edgekit.cli.output import json_option, print_json, print_rich
     show_default=True,
     help="Frames that the bundle carries; synthetic: no photograph is in it.",
 )
-@click.option(
-    "--calibration-frames",
-    default=None,
-    metavar="N|DIR",
-    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
-)
+@calibration_option
 @click.option(
     "--metrics/--no-metrics", default=True, show_default=True, help="Score the files on the recipe's evaluated split."
 )

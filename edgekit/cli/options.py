@@ -11,6 +11,7 @@ import click
 
 ALLOW_CODE = "EDGEKIT_ALLOW_CODE"  # what edgekit.teachers.external.permission reads
 
+finished_run_argument = click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]", required=False)
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
 
 set_option = click.option(
@@ -19,6 +20,16 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Override one recipe key, e.g. --set student.width=32 or --set teacher.members.0.width=8; repeatable.",
+)
+
+photographs_option = click.option(
+    "--frames", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Photographs, for a student's .pt."
+)
+calibration_option = click.option(
+    "--calibration-frames",
+    default=None,
+    metavar="N|DIR",
+    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
 )
 
 

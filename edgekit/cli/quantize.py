@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import set_option
+from edgekit.cli.options import calibration_option, finished_run_argument, photographs_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -16,7 +16,7 @@ def command() -> None:
 
 
 @command.command("sensitivity", epilog="Example: edgekit quantize sensitivity runs/uav-1a2b3c4d5e --style tensorrt")
-@click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]", required=False)
+@finished_run_argument
 @click.option(
     "--style",
     type=click.Choice(["onnxruntime", "tensorrt"]),
@@ -25,15 +25,8 @@ def command() -> None:
     help="Whose INT8: that of the CPU's file, or that of TensorRT's.",
 )
 @click.option("--size", default=None, metavar="HxW", help="Input of the network; default: as `edgekit export`.")
-@click.option(
-    "--frames", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Photographs, for a student's .pt."
-)
-@click.option(
-    "--calibration-frames",
-    default=None,
-    metavar="N|DIR",
-    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
-)
+@photographs_option
+@calibration_option
 @click.option(
     "--measured", type=click.IntRange(1), default=16, show_default=True, metavar="N", help="Frames to measure on."
 )

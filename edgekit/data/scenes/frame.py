@@ -62,8 +62,8 @@ def render(
         "simulated_segmentation_a": expert_a,
         "simulated_segmentation_b": expert_b,
         "simulated_depth": metric_depth(rng, depth, NEAR_DEPTH, FAR_DEPTH),
+        "simulated_normals": surface_normals(rng, normals.reshape(*size, 3)),
     }
-    maps["simulated_normals"] = surface_normals(rng, maps["normals"])
     if following is not None:
         maps["flow"] = optical_flow(camera, depth, pose, following)
     return maps
