@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -19,17 +20,14 @@ from variants import PHOTOGRAPHS, QUICK, REPOSITORY, Comparison, Found, finished
 
 RETENTION, GAIN, MOST_PARAMETERS = 0.97, 3.0, 430_000
 # The paper's students are of another family than the teachers: they start from nothing.
-OTHERS = ("safeuav-430k", "safeuav-150k")
+OTHERS = {name: (f"student.name={name}", "distill.warm_start=false") for name in ("safeuav-430k", "safeuav-150k")}
 
 
-def measure(comparison: Comparison, seed: int) -> dict[str, Found]:
-    """Student → what its run came to; the first also holds the rows that all share."""
+def measure(comparison: Comparison, seed: int, others: Sequence[str]) -> dict[str, Found]:
+    """Student → what its run came to; repseg's also holds the rows that all share."""
     own = f"seed={seed}"
     found = {"repseg": comparison.run(["single_all", "ensemble", "baseline", "student"], own)}
-    for name in OTHERS:
-        changes = (f"student.name={name}", "distill.warm_start=false")
-        found[name] = comparison.run(["student"], own, *changes)
-    return found
+    return found | {name: comparison.run(["student"], own, *OTHERS[name]) for name in others}
 
 
 def rows_of(by_seed: dict[int, dict[str, Found]]) -> dict[str, dict]:
@@ -42,7 +40,7 @@ def rows_of(by_seed: dict[int, dict[str, Found]]) -> dict[str, dict]:
         title: {"parameters": sizes[row], "miou": [run["repseg"].miou(row) for run in runs]}
         for title, row in shared.items()
     }
-    for name in ("repseg", *OTHERS):
+    for name in runs[0]:
         parameters = runs[0][name].facts["parameters"]
         rows[f"{name}, distilled"] = {"parameters": parameters, "miou": [run[name].miou("student") for run in runs]}
     return rows
@@ -76,6 +74,7 @@ def markdown(rows: dict[str, dict], seeds: list[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
+    parser.add_argument("--others", nargs="*", choices=OTHERS, default=list(OTHERS), help="beside repseg; default both")
     parser.add_argument("--data", type=Path, default=PHOTOGRAPHS, help="folder of the photographs")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "real_images", help="folder of its stages")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs; writes no results")
@@ -83,7 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     out = given.out / "quick" if given.quick else given.out
     comparison = Comparison(out, photographs(given.data), QUICK if given.quick else ())
-    rows = rows_of({seed: measure(comparison, seed) for seed in given.seeds})
+    rows = rows_of({seed: measure(comparison, seed, given.others) for seed in given.seeds})
     text = markdown(rows, given.seeds)
     if not given.quick and len(given.seeds) > 1:
         write_section("Real photographs", text)

@@ -30,7 +30,7 @@ def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> 
                 where=f"{_place(i)}.outputs",
                 fix="give the modality another name, and say which output it is with output:",
             )
-        source = WithModalities(source, External(config, base, known, _place(i)), cache)
+        source = WithModalities(source, _opened(recipe, i, base, known), cache)
     return source
 
 
@@ -46,7 +46,7 @@ def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[
                     where=f"{_place(i)}.outputs",
                     fix=f"it predicts {', '.join(recipe.tasks)}; as an input give it the role modality",
                 )
-            members.append(External(config, base, tasks, _place(i)))
+            members.append(_opened(recipe, i, base, tasks))
     answered = {name for member in members for name in member.tasks}
     silent = [name for name in recipe.tasks if name not in answered]
     if silent and not recipe.teacher.members:
@@ -56,6 +56,19 @@ def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[
             fix="train one under teacher.members, or add an output to one of teacher.external",
         )
     return members
+
+
+def _opened(recipe: Recipe, index: int, base: Path, known: Mapping[str, Task]) -> External:
+    """The teacher of this place. EdgekitError where it would be shown what the recipe wants predicted."""
+    external = External(recipe.teacher.external[index], base, known, _place(index))
+    answers = [name for name in external.form.needs if name in recipe.tasks]
+    if answers:
+        raise EdgekitError(
+            f"'{external.name}' is shown '{answers[0]}', which is a task of the recipe: it would see the label",
+            where=_place(index),
+            fix="show it other modalities, or do not predict that task",
+        )
+    return external
 
 
 def _known(source: Source) -> dict[str, Task]:

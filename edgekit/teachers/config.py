@@ -52,7 +52,7 @@ class TeacherConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     modalities: list[str] = Field(["rgb"], min_length=1, description="what the networks see")
     members: list[MemberConfig] = Field([MemberConfig()], description="trained here; [] where `external` teach alone")
-    external: list[ExternalConfig] = Field([], description="trained elsewhere: npz, onnx, phg_mae or torch")
+    external: list[ExternalConfig] = Field([], description="trained elsewhere: expert, npz, onnx, phg_mae or torch")
     masking: MaskingConfig = MaskingConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()
     train: TrainConfig = TrainConfig()

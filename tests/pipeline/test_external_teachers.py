@@ -182,6 +182,10 @@ REFUSED = {
         [f"teacher.external=[{COLOURS.replace('semantic', 'height')}]"],
         "does not predict 'height'",
     ),
+    "a label as an input": (
+        [f"teacher.external=[{COLOURS.replace('{std: [255]}', '{modalities: [semantic]}')}]"],
+        "would see the label",
+    ),
     "a file that is not there": ([f"teacher.external=[{COLOURS.replace('colours.onnx', 'x.onnx')}]"], "x.onnx"),
     "one name twice": ([f"teacher.external=[{COLOURS}, {COLOURS}]"], "a name of its own"),
     "an unknown kind": ([f"teacher.external=[{COLOURS.replace('kind: onnx', 'kind: onxn')}]"], "onxn"),

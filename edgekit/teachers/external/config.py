@@ -106,6 +106,14 @@ class PredictionsConfig(ExternalCommon):
     missing: Literal["error", "skip"] = Field("error", description="skip: the others speak for a frame it lacks")
 
 
+class ExpertConfig(ExternalCommon):
+    """Modalities of the data that answer for a task themselves: ``outputs: {depth: {output: simulated_depth}}``."""
+
+    kind: Literal["expert"]
+    role: Literal["member"] = "member"
+    missing: Literal["error", "skip"] = Field("error", description="skip: the others speak for a frame it lacks")
+
+
 class OnnxConfig(ExternalCommon):
     """An ONNX file."""
 
@@ -137,4 +145,6 @@ class CodeConfig(ExternalCommon):
     inputs: list[InputConfig] = Field([InputConfig()], min_length=1)
 
 
-ExternalConfig = Annotated[PredictionsConfig | OnnxConfig | CheckpointConfig | CodeConfig, Field(discriminator="kind")]
+ExternalConfig = Annotated[
+    ExpertConfig | PredictionsConfig | OnnxConfig | CheckpointConfig | CodeConfig, Field(discriminator="kind")
+]

@@ -1,0 +1,86 @@
+"""A modality of the data that already answers for a task: an expert's map, as a voice of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.tasks import Task
+from edgekit.teachers.external.config import ExpertConfig, OutputConfig
+from edgekit.teachers.external.form import Form, Setting
+
+
+class Expert(Form):
+    """The map as it is. A network that sees it cannot be relied on to repeat it: taught by few labels, it learns those
+    by heart instead, and then says less of a new scene than the expert did.
+
+    EdgekitError for a modality the data lacks, of another kind or unit than the task, or that is the task itself.
+    """
+
+    usual = {"semantic": "indices", "binary": "indices", "normals": "unit"}  # noqa: RUF012 - not changed
+    stored = True
+
+    def __init__(self, config: ExpertConfig, setting: Setting):
+        self._config = config
+        self._where = setting.where
+        self._seen = {
+            name: self._modality(setting, name, output, f"{setting.where}.outputs.{name}.output")
+            for name, output in config.outputs.items()
+        }
+        self.needs = [modality.name for modality in self._seen.values()]
+
+    def _modality(self, setting: Setting, name: str, output: OutputConfig, where: str) -> Task:
+        task, modality = setting.tasks.get(name), setting.tasks.get(output.output or "")
+        if task is None:
+            raise EdgekitError(f"'{name}' is no task of the data", where=where, fix=_one_of(setting.tasks.values()))
+        alike = [m for m in setting.tasks.values() if m.kind == task.kind and m.unit == task.unit and m.name != name]
+        if modality is None:
+            wrong = f"the data has no '{output.output}'" if output.output else "which modality answers is not said"
+        elif modality.name == name:
+            wrong = f"'{name}' would answer for itself, with its labels"
+        elif (modality.kind, modality.unit) != (task.kind, task.unit):
+            wrong = f"'{modality.name}' is {_described(modality)}, and '{name}' is {_described(task)}"
+        else:
+            return modality
+        raise EdgekitError(wrong, where=where, fix=_one_of(alike))
+
+    def classes(self, task: str) -> Sequence[str] | None:
+        return self._seen[task].classes or None
+
+    def key(self) -> Any:
+        """Nothing of its own: stages depend on the data already."""
+        return None
+
+    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
+        missing = [modality.name for modality in self._seen.values() if modality.name not in maps]
+        if missing and self._config.missing == "skip":
+            return None
+        if missing:
+            raise EdgekitError(
+                f"the frame '{frame.name}' has no '{missing[0]}'",
+                where=self._where,
+                fix="make it, or let the others speak for such frames: missing: skip",
+            )
+        return {name: _raw(maps[modality.name]) for name, modality in self._seen.items()}
+
+
+def _raw(native: np.ndarray) -> Tensor:
+    """(H, W) or (H, W, C) → (1, C, H, W); class indices stay whole numbers."""
+    channels = np.atleast_3d(native).transpose(2, 0, 1)
+    wanted = np.float32 if native.dtype.kind == "f" else np.int64
+    return torch.from_numpy(np.ascontiguousarray(channels, wanted))[None]
+
+
+def _described(task: Task) -> str:
+    return f"{task.kind} in {task.unit}" if task.unit else task.kind
+
+
+def _one_of(tasks) -> str:
+    names = [task.name for task in tasks]
+    return f"use one of {', '.join(names)}" if names else "the data has no such modality"
