@@ -18,7 +18,7 @@ from edgekit.evaluate.score import Predict, Scores
 from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import evaluate, predictors
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import baseline_stage, check_student, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
@@ -62,7 +62,6 @@ class Comparison:
         rows = list(rows)
         recipe = load_model(Recipe, RECIPE, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes])
         bench = Workbench.open(recipe, RECIPE.parent, self.root, self.root / "log.jsonl")
-        check_student(bench)
         split, found = recipe.evaluate.split, Found()
         networks = [train_teacher(bench, i) for i in range(len(recipe.teacher.members))]
         ensemble = build_ensemble(bench, networks)

@@ -27,3 +27,7 @@ class EdgekitError(Exception):
         if self.fix:
             lines.append(f"  fix:   {self.fix}")
         return "\n".join(lines)
+
+
+class WriteError(EdgekitError):
+    """A file could not be written: the fault of the disk or the folder, and never of the data that was read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.data.source import FrameInfo, Source
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.semantic import IGNORE
 
@@ -21,12 +21,13 @@ MOST_LISTED = 10
 
 @dataclass(frozen=True)
 class BadFile:
-    """A frame that cannot be used: ``where`` is the file, ``reason`` what is wrong with it."""
+    """A frame that cannot be used: ``where`` is the file, ``reason`` what is wrong with it, ``fix`` what mends it."""
 
     split: str
     name: str
     where: str
     reason: str
+    fix: str | None = None
 
 
 @dataclass
@@ -134,15 +135,17 @@ def check_source(
     source: Source,
     on_bad_file: Literal["error", "skip"] = "error",
     progress: Callable[[int, int], None] | None = None,
+    names: Collection[str] | None = None,
 ) -> Report:
     """Read every task of every frame of ``source`` once, in parallel; ``progress(done, total)`` is told of each frame.
 
-    A frame is bad if a file of it cannot be read or a map does not fit its task. With ``skip`` the report lists bad
-    frames for the caller to leave out.
+    ``names``: the tasks that are needed, by default all; what nobody reads does no harm. A frame is bad if a file of it
+    cannot be read or a map does not fit its task. With ``skip`` the report lists the bad frames, to be left out.
 
     Raises EdgekitError for a split without frames (before reading, or since all are bad), and with ``error`` for bad
-    frames, listing the first ten.
+    frames, listing the first ten; WriteError where a source cannot keep what it makes.
     """
+    names = [name for name in source.tasks if names is None or name in names]
     infos = {split: source.frames(split) for split in source.splits()}
     for split, frames in infos.items():
         if not frames:
@@ -150,7 +153,7 @@ def check_source(
     everything = [info for frames in infos.values() for info in frames]
     sums = _Sums()
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for done, frame in enumerate(pool.map(lambda info: _check_frame(source, info), everything), 1):
+        for done, frame in enumerate(pool.map(lambda info: _check_frame(source, info, names), everything), 1):
             sums.add(frame)
             if progress:
                 progress(done, len(everything))
@@ -159,15 +162,17 @@ def check_source(
     for split in infos:
         if split not in sums.counts:
             reason = next(b for b in sums.bad if b.split == split)
-            raise EdgekitError(f"every frame of the split '{split}' is bad: {reason.reason}", where=reason.where)
-    return _summary(source, sums)
+            raise EdgekitError(
+                f"every frame of the split '{split}' is bad: {reason.reason}", where=reason.where, fix=reason.fix
+            )
+    return _summary(source, sums, names)
 
 
-def _check_frame(source: Source, info: FrameInfo) -> _Frame:
+def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Frame:
     frame = _Frame(info)
     where = f"{info.split}/{info.name}"
     try:
-        maps = source.read(info, list(source.tasks))
+        maps = source.read(info, names)
         if "rgb" not in maps:
             raise EdgekitError("the frame has no rgb, which is what the student sees", where=where)
         for name, array in maps.items():
@@ -175,8 +180,10 @@ def _check_frame(source: Source, info: FrameInfo) -> _Frame:
         if len({array.shape[:2] for array in maps.values()}) > 1:
             sizes = ", ".join(f"{name} {a.shape[1]}x{a.shape[0]}" for name, a in maps.items())
             raise EdgekitError(f"maps of one frame differ in size: {sizes} (width x height)", where=where)
+    except WriteError:
+        raise
     except EdgekitError as error:
-        frame.bad = BadFile(info.split, info.name, error.where or where, error.what)
+        frame.bad = BadFile(info.split, info.name, error.where or where, error.what, error.fix)
         return frame
     frame.tasks = set(maps)
     frame.pixels = {
@@ -187,11 +194,11 @@ def _check_frame(source: Source, info: FrameInfo) -> _Frame:
     return frame
 
 
-def _summary(source: Source, sums: _Sums) -> Report:
+def _summary(source: Source, sums: _Sums, names: Sequence[str]) -> Report:
     report = Report(bad=sums.bad, splits={split: sums.counts[split] for split in source.splits()})
     readable = sum(count.frames for count in sums.counts.values())
-    report.missing = {name: readable - sums.having[name] for name in source.tasks}
-    for name, task in source.tasks.items():
+    report.missing = {name: readable - sums.having[name] for name in names}
+    for name, task in ((name, source.tasks[name]) for name in names):
         if task.kind == "semantic":
             totals = {split: sums.pixels.get((name, split), np.zeros(256)) for split in source.splits()}
             report.shares[name] = {split: _shares(task, total) for split, total in totals.items()}
@@ -215,7 +222,9 @@ def _refusal(bad: list[BadFile], total: int) -> EdgekitError:
         if len(bad) > MOST_LISTED:
             lines.append(f"- and {len(bad) - MOST_LISTED} more")
         what, where = "\n  ".join(lines), None
-    return EdgekitError(what, where=where, fix="repair the files, or leave them out with data.on_bad_file: skip")
+    advice = {b.fix for b in bad if b.fix}  # one for all of them, or none that would fit all
+    repair = advice.pop() if len(advice) == 1 and all(b.fix for b in bad) else "repair the files"
+    return EdgekitError(what, where=where, fix=f"{repair}; or leave bad files out with data.on_bad_file: skip")
 
 
 def _percent(share: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgekit.tasks import Task
+from edgekit.tasks import KINDS, Task
 
 Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -20,7 +20,7 @@ class MapConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["semantic", "depth", "normals", "binary", "modality"]
+    kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     classes: list[str] = Field([], max_length=254)
     colours: list[tuple[Level, Level, Level]] = []
     weights: list[Annotated[float, Field(ge=0)]] = []

@@ -21,6 +21,7 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
     channels = teacher.channels()
     seen = channels.get("rgb")
     said = torch.cat([channels[task.name] for task in student.tasks])
+    total = sum(len(own) for own in channels.values())  # of the teacher's input and output alike
     own = student.network.state_dict()
     given = teacher.network.state_dict()
     if own.keys() != given.keys() or seen is None:
@@ -28,8 +29,8 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
     for name, value in own.items():
         taken = given[name].cpu()
         if taken.shape != value.shape and taken.ndim == 4 and taken.shape[0] == value.shape[0]:
-            taken = taken[:, seen]
-        elif taken.shape != value.shape:
+            taken = taken[:, seen] if taken.shape[1] == total else taken
+        elif taken.shape != value.shape and taken.shape[0] == total:
             taken = taken[said]
         if taken.shape != value.shape:
             raise _misfit(student)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.evaluate.score import Scores, headline
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 
 ROWS = {
     "single_all": "one teacher, all modalities",
@@ -17,25 +17,6 @@ ROWS = {
 
 EXTERNAL_ROW = "external "
 """Before the name of a teacher from elsewhere: the key of its row. It need not speak of every task."""
-
-# metric → (short title, factor, decimals)
-_COLUMNS = {
-    "semantic": {
-        "miou": ("mIoU %", 100, 2),
-        "weighted_miou": ("weighted mIoU %", 100, 2),
-        "samplewise_miou": ("sample-wise mIoU %", 100, 2),
-        "temporal_consistency": ("temporal %", 100, 2),
-    },
-    "depth": {"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)},
-    "normals": {
-        "mean_angle": ("mean °", 1, 2),
-        "median_angle": ("median °", 1, 2),
-        "within_11_25": ("<11.25° %", 100, 1),
-        "within_22_5": ("<22.5° %", 100, 1),
-        "within_30": ("<30° %", 100, 1),
-    },
-    "binary": {"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)},
-}
 
 
 def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> float | None:
@@ -58,7 +39,7 @@ def cells(task: Task, results: dict[str, Scores], labels: Mapping[str, str] | No
     """
     shown = {
         metric: form
-        for metric, form in _COLUMNS[task.kind].items()
+        for metric, form in kind_of(task).columns.items()
         if any(scores.get(task.name, {}).get(metric) is not None for scores in results.values())
     }
     rows = []

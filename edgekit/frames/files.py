@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import WriteError
 
 _PART = ".part-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -26,7 +26,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     Missing parent folders are made. The temporary file carries the final name in a folder of its own beside the
     target, so that writers that look at the suffix work, and a glob of the target's folder never meets half a file.
-    A reader sees the old file or the new one, also after a kill or a power cut. EdgekitError where the disk is full or
+    A reader sees the old file or the new one, also after a kill or a power cut. WriteError where the disk is full or
     the folder cannot be written.
 
     >>> with atomic_write("runs/metrics.json") as part:  # doctest: +SKIP
@@ -48,17 +48,17 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Turn the system's refusal to write ``path`` into an EdgekitError that says what to do."""
+    """Turn the system's refusal to write ``path`` into a WriteError that says what to do."""
     try:
         yield
     except OSError as error:
         where = str(error.filename or path)[:300]
         if error.errno in _FULL:
             fix = "free some space there, then run the same command again: what is finished is kept"
-            raise EdgekitError(f"the disk is full: {error.strerror}", where=where, fix=fix) from error
+            raise WriteError(f"the disk is full: {error.strerror}", where=where, fix=fix) from error
         if error.errno in _CLOSED or (error.errno in _NO_PLACE and _concerns(error, Path(path))):
             fix = "make it writable, or name another place to write to"
-            raise EdgekitError(f"cannot write: {error.strerror}", where=where, fix=fix) from error
+            raise WriteError(f"cannot write: {error.strerror}", where=where, fix=fix) from error
         raise
 
 

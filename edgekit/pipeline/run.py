@@ -28,7 +28,6 @@ from edgekit.pipeline.stage import Stage, locked
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.training import (
     baseline_stage,
-    check_student,
     student_stage,
     teacher_stage,
     train_student,
@@ -120,8 +119,6 @@ def _begin(run: Run, held: ExitStack) -> None:
 def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | None:
     began = time.perf_counter()
     bench = run.bench()
-    check_student(bench)  # before hours of training, not after
-
     _train_at_once(run, bench, baseline=baseline, jobs=jobs)
     distilled = distil_student(bench)
     networks, facts = distilled.networks, distilled.facts

@@ -133,13 +133,6 @@ def train_student(
     return load_student(stage.folder / "network.pt"), stage
 
 
-def check_student(bench: Workbench) -> None:
-    """EdgekitError for a student over the parameter limit, or one that cannot start from the first teacher."""
-    student = new_student(bench)
-    if bench.recipe.distill.warm_start:
-        warm_start(student, _new_teacher(bench, 0))
-
-
 def new_student(bench: Workbench) -> Student:
     """The recipe's student, untrained. EdgekitError over the parameter limit."""
     student = bench.recipe.student
@@ -162,7 +155,7 @@ def _train(
     doing = f"training {title} on batches of {size} frames of {crop}"
     fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop}), or raise {key}.micro_batches"
     with Progress(title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
-        trained = train(network, objective, batches, config, folder=stage.folder, progress=progress)
+        trained = train(network, objective, batches, config, folder=stage.folder, progress=progress, key=key)
     if world().first:
         save(trained, stage.folder / "network.pt")
         stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])

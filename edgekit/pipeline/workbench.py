@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from edgekit.data.statistics import Statistics, class_weights, compute_statistic
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
-from edgekit.losses import LOSSES
 from edgekit.pipeline.external import open_members, with_modalities
+from edgekit.pipeline.fit import check_answers, check_fit, no_label
 from edgekit.pipeline.stage import Stage
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -34,8 +35,10 @@ def open_source(recipe: Recipe, base: Path) -> Source:
 def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Report:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
     source = open_data(recipe, base, log=log)
-    open_members(recipe, base, FrameSet(source).tasks)
-    return _read_all(source, recipe, log)
+    members = open_members(recipe, base, FrameSet(source).tasks)
+    report = _read_all(source, recipe, log, members)
+    check_answers(_frames(source, recipe, report), ("train", recipe.evaluate.split), members)
+    return report
 
 
 def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
@@ -64,7 +67,7 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
         )
     predicted = [tasks[name] for name in recipe.tasks]
     check_losses(recipe.distill.active({t.kind for t in predicted}), predicted, recipe.targets)
-    _check_taught(recipe, tasks)
+    check_fit(recipe, frames)
     prepare = getattr(source, "prepare", None)
     if prepare:
         with Progress("rendering", log) as bar:
@@ -74,21 +77,24 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     return source
 
 
-def _read_all(source: Source, recipe: Recipe, log: Path | None) -> Report:
+def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
+    """What anybody reads of a frame."""
+    seen = {name for external in members for name in external.form.needs}
+    return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
+
+
+def _read_all(source: Source, recipe: Recipe, log: Path | None, members: Sequence[External]) -> Report:
     with Progress("checking data", log) as bar:
-        return check_source(source, recipe.data.on_bad_file, bar.count)
+        return check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
 
 
-def _check_taught(recipe: Recipe, tasks: dict[str, Task]) -> None:
-    """Refuse a task that neither labels nor a loss would teach the student."""
-    for name in recipe.tasks:
-        taught = recipe.distill.supervised or any(tasks[name].kind in LOSSES[n].kinds for n in recipe.distill.active())
-        if not taught:
-            raise EdgekitError(
-                f"nothing teaches the student '{name}': no loss for {tasks[name].kind} is on, and labels weigh 0",
-                where="distill.supervised",
-                fix="give it a weight, or switch on a loss under distill.losses",
-            )
+def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:
+    return FrameSet(
+        source,
+        excluded=report.excluded(),
+        cache_bytes=int(recipe.data.memory_gb * 2**30),
+        fold=_fold(recipe),
+    )
 
 
 def _fold(recipe: Recipe) -> tuple[int, int] | None:
@@ -117,19 +123,16 @@ class Workbench:
         external = open_members(recipe, base, FrameSet(source).tasks)
         described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
         checked = Stage(
-            root / "stages", "check", recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file])
+            root / "stages",
+            "check",
+            recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]),
         )
         with checked.unless_done() as todo:
             if todo and world().first:
-                checked.finish(_read_all(source, recipe, log).to_json(), [])
+                checked.finish(_read_all(source, recipe, log, external).to_json(), [])
         report = Report.from_json(checked.result())
-        frames = FrameSet(
-            source,
-            excluded=report.excluded(),
-            cache_bytes=int(recipe.data.memory_gb * 2**30),
-            fold=_fold(recipe),
-        )
-        frames.frames(recipe.evaluate.split)  # a fold without labelled frames is refused before anything trains
+        frames = _frames(source, recipe, report)
+        check_answers(frames, ("train", recipe.evaluate.split), external)
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
         world().agree("data", data_key)
         bench = cls(recipe, root, log, frames, report, data_key, {}, external=external)
@@ -168,5 +171,5 @@ class Workbench:
         everything = self.frames.frames("train")
         labelled = [f for f in everything if f.labelled]
         if not labelled:
-            raise EdgekitError("no train frame is labelled", where="data.labelled", fix="give a larger share or a list")
+            raise no_label(self.recipe)  # all that were are bad files
         return labelled, [f for f in everything if not f.labelled]

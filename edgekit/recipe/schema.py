@@ -116,6 +116,16 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _flown_as_trained(self) -> Recipe:
+        least, most = self.distill.train.augment.scale
+        if not least <= self.student.input_scale <= most:
+            raise ValueError(
+                f"student.input_scale is {self.student.input_scale:g}, and the student is trained on frames resized by "
+                f"{least:g} to {most:g}: make distill.train.augment.scale reach it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _cutmix_cuts_whole_pixels(self) -> Recipe:
         train, stride = self.distill.train, self.targets.stride
         if train.augment.cutmix and any(side % stride for side in train.crop):

@@ -18,7 +18,11 @@ class StudentConfig(BaseModel):
         None, ge=1, le=256, description="channels of its widest resolution; none: the student's own"
     )
     input_scale: float = Field(
-        1.0, ge=0.1, le=1, description="frames are resized by this before the student sees them; its maps come back"
+        1.0,
+        ge=0.1,
+        le=1,
+        description="frames are resized by this where the student is scored and flown; its maps come back. In "
+        "training distill.train.augment.scale decides, which must reach this",
     )
     allow_over_limit: bool = Field(False, description="accept more than 1,000,000 parameters")
     seed: int = Field(0, ge=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
 from edgekit.errors import EdgekitError
@@ -18,6 +20,7 @@ class Binary(Kind):
     name = "binary"
     interpolation = "nearest"
     headline = "iou"
+    columns = MappingProxyType({"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)})
 
     def channels(self, task: Task) -> int:
         return 1

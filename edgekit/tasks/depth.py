@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Depth(Kind):
     name = "depth"
     headline = "absrel"
     higher_is_better = False
+    columns = MappingProxyType({"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)})
 
     def channels(self, task: Task) -> int:
         return 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -35,6 +37,7 @@ class Kind(ABC):
     interpolation     how geometry resamples native maps: ``nearest`` or ``linear``
     headline          the key of ``Meter.result()`` quoted when there is room for one number
     higher_is_better  of the headline
+    columns           what a table shows: key of ``Meter.result()`` → (title, factor, decimals)
 
     Native maps are (H, W) or (H, W, C) as a frame holds them. *Soft* maps are (..., C, H, W) float in network units:
     probabilities, encoded depth, unit vectors.
@@ -45,6 +48,7 @@ class Kind(ABC):
     interpolation: str = "linear"
     headline: str | None = None
     higher_is_better: bool = True
+    columns: Mapping[str, tuple[str, float, int]] = MappingProxyType({})
 
     @abstractmethod
     def channels(self, task: Task) -> int:

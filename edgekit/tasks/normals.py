@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
 from edgekit.errors import EdgekitError
@@ -23,6 +25,15 @@ class Normals(Kind):
     name = "normals"
     headline = "mean_angle"
     higher_is_better = False
+    columns = MappingProxyType(
+        {
+            "mean_angle": ("mean °", 1, 2),
+            "median_angle": ("median °", 1, 2),
+            "within_11_25": ("<11.25° %", 100, 1),
+            "within_22_5": ("<22.5° %", 100, 1),
+            "within_30": ("<30° %", 100, 1),
+        }
+    )
 
     def channels(self, task: Task) -> int:
         return 3

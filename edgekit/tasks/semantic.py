@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,6 +21,14 @@ class Semantic(Kind):
     name = "semantic"
     interpolation = "nearest"
     headline = "miou"
+    columns = MappingProxyType(
+        {
+            "miou": ("mIoU %", 100, 2),
+            "weighted_miou": ("weighted mIoU %", 100, 2),
+            "samplewise_miou": ("sample-wise mIoU %", 100, 2),
+            "temporal_consistency": ("temporal %", 100, 2),  # of a film, counted beside the meter
+        }
+    )
 
     def channels(self, task: Task) -> int:
         return len(task.classes)

@@ -48,14 +48,17 @@ class TrainConfig(BaseModel):
             raise ValueError(f"crop must be at least 32×32, got {self.crop}")
         return self
 
-    def parts(self, processes: int) -> int:
-        """Micro-batches per batch. EdgekitError where the processes cannot share them evenly, or frames are left."""
+    def parts(self, processes: int, key: str = "train") -> int:
+        """Micro-batches per batch. EdgekitError where the processes cannot share them evenly, or frames are left.
+
+        ``key``: the section of the recipe this is, for that message.
+        """
         parts = self.micro_batches or processes
         if parts % processes or self.batch_size % parts:
             raise EdgekitError(
                 f"a batch of {self.batch_size} frames in {parts} micro-batches cannot be shared by {processes} "
                 "processes evenly",
-                where="train.micro_batches",
+                where=f"{key}.micro_batches",
                 fix="make batch_size a multiple of micro_batches, and that a multiple of the number of processes",
             )
         return parts

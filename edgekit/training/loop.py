@@ -53,18 +53,20 @@ def train(
     *,
     folder: Path,
     progress: Progress,
+    key: str = "train",
 ) -> nn.Module:
     """Train in place and return the averaged network, in evaluation mode on the CPU.
 
     Continues from the newest checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one
     more on Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
+    ``key``: the recipe's section that ``config`` is, for messages.
     Where processes train together each takes its micro-batches of every batch, and the first one writes.
     EdgekitError where loss or gradient stop being finite, or another process ended; KeyboardInterrupt after a
     checkpoint on Ctrl-C.
     """
     keep_freed_memory()
     where, together = device(), world()
-    parts = config.parts(together.size)
+    parts = config.parts(together.size, key)
     mine = parts // together.size
     network.to(where, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(
@@ -74,7 +76,7 @@ def train(
     ema = EMA(network, config.ema)
     latest = Latest(folder)
     start, spent = _restore(latest, network, ema, optimiser, scaler, progress)
-    objective.forward, unsynced = runnable(network, compiled=config.compile)
+    objective.forward, unsynced = runnable(network, compiled=config.compile, key=key)
     statistics = RunningStatistics(network) if parts > 1 else None
     saved_at = time.monotonic()
     own = _Mine(batches, parts, mine, together.rank)
@@ -82,7 +84,7 @@ def train(
     ready = (batch for _, batch in prefetch)
     progress.begin(config.steps, start, spent=spent)
     try:
-        with Interrupt() as interrupt, together.contact(progress.title), compiler(config.compile):
+        with Interrupt() as interrupt, together.contact(progress.title), compiler(config.compile, key):
             for step in range(start, config.steps):
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:
@@ -96,7 +98,7 @@ def train(
                     with unsynced() if part < mine - 1 else nullcontext():
                         terms = objective(batch.to(where))
                         total = torch.stack(list(terms.values())).sum()
-                        problem = problem or _not_finite("loss", total, terms, batch, progress.title)
+                        problem = problem or _not_finite("loss", total, terms, batch, progress.title, key)
                         if problem and together.size == 1:
                             raise problem
                         scaler.scale(total / mine).backward()
@@ -106,7 +108,7 @@ def train(
                 scaler.unscale_(optimiser)
                 norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
                 if not scaler.is_enabled():  # it skips such steps by itself
-                    problem = _not_finite("gradient", norm, terms, batch, progress.title)
+                    problem = _not_finite("gradient", norm, terms, batch, progress.title, key)
                     if problem:
                         raise problem
                 scaler.step(optimiser)
@@ -167,7 +169,9 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _not_finite(what: str, value: Tensor, terms: dict[str, Tensor], batch: Batch, stage: str) -> EdgekitError | None:
+def _not_finite(
+    what: str, value: Tensor, terms: dict[str, Tensor], batch: Batch, stage: str, key: str
+) -> EdgekitError | None:
     """What to raise before the weights change, so that no checkpoint ever holds NaN; None where all is well."""
     if torch.isfinite(value):
         return None
@@ -176,7 +180,7 @@ def _not_finite(what: str, value: Tensor, terms: dict[str, Tensor], batch: Batch
     return EdgekitError(
         f"the {what} is not finite at step {batch.step}: {listed}" + (f"; see {' and '.join(bad)}" if bad else ""),
         where=f"{stage}, step {batch.step}, frames " + ", ".join(batch.frames),
-        fix="lower train.learning_rate, or set train.precision: fp32; the last checkpoint is kept",
+        fix=f"lower {key}.learning_rate, or set {key}.precision: fp32; the last checkpoint is kept",
     )
 
 

@@ -19,7 +19,9 @@ _NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
 _LEAVE_BUFFERS = {"forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False}
 
 
-def runnable(network: nn.Module, *, compiled: bool) -> tuple[Callable, Callable[[], AbstractContextManager]]:
+def runnable(
+    network: nn.Module, *, compiled: bool, key: str = "train"
+) -> tuple[Callable, Callable[[], AbstractContextManager]]:
     """(what to call, a context in which backward passes only add up). Weights and checkpoints stay ``network``'s.
 
     With several processes a backward pass averages the gradients over them. Buffers are left alone: see
@@ -33,13 +35,13 @@ def runnable(network: nn.Module, *, compiled: bool) -> tuple[Callable, Callable[
             call = DistributedDataParallel(network, **_LEAVE_BUFFERS)
         unsynced = call.no_sync
     if compiled:
-        with compiler(True):
+        with compiler(True, key):
             call = torch.compile(call)
     return call, unsynced
 
 
 @contextmanager
-def compiler(used: bool) -> Iterator[None]:
+def compiler(used: bool, key: str) -> Iterator[None]:
     """EdgekitError where torch.compile cannot work here, as without a C++ compiler."""
     try:
         with warnings.catch_warnings():
@@ -52,6 +54,6 @@ def compiler(used: bool) -> Iterator[None]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EdgekitError(
             f"torch.compile failed: {reason}",
-            where="train.compile",
-            fix="set train.compile: false, or install what torch.compile needs (on a CPU a C++ compiler such as g++)",
+            where=f"{key}.compile",
+            fix=f"set {key}.compile: false, or install what torch.compile needs (on a CPU a C++ compiler such as g++)",
         ) from error

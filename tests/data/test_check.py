@@ -12,7 +12,7 @@ from rich.console import Console
 
 from edgekit.data.check import BadFile, Report, check_source
 from edgekit.data.source import FrameInfo
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import Task
 
 
@@ -138,3 +138,29 @@ def test_the_table_shows_counts_shares_missing_and_bad():
     text = console.export_text()
     for part in ("train", "50.00 %", "(ignored)", "Missing tasks", "7.jpg", "oops [red]", "skipped (1)"):
         assert part in text
+
+
+def test_what_nobody_reads_does_no_harm():
+    odd = good(*[0] * 6) | {"semantic": np.zeros((2, 3), np.int64)}
+    assert "is int64" in refusal(Made({"train": [odd]})).what
+    report = check_source(Made({"train": [odd]}), names=["rgb"])
+    assert report.bad == [] and report.missing == {"rgb": 0} and report.shares == {}
+
+
+def test_advice_that_fits_all_bad_files_is_given():
+    def bad(i: int, fix: str | None) -> EdgekitError:
+        return EdgekitError(f"odd {i}", where=f"{i}.png", fix=fix)
+
+    fine = good(*[0] * 6)
+    assert refusal(Made({"train": [fine, bad(0, "use 255")]})).fix.startswith("use 255; or leave bad files out")
+    same = refusal(Made({"train": [fine, bad(0, "use 255"), bad(1, "use 255")]}))
+    assert same.fix.startswith("use 255")
+    for fixes in (("use 255", "add a label"), ("use 255", None)):
+        other = refusal(Made({"train": [fine, *(bad(i, fix) for i, fix in enumerate(fixes))]}))
+        assert other.fix.startswith("repair the files")
+
+
+def test_a_full_disk_is_no_bad_file():
+    full = WriteError("the disk is full", where="cache")
+    with pytest.raises(WriteError, match="the disk is full"):
+        check_source(Made({"train": [good(*[0] * 6), full]}), on_bad_file="skip")

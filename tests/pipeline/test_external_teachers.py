@@ -137,6 +137,12 @@ def test_a_modality_is_asked_for_once_and_seen_by_the_networks(base, tmp_path):
     assert said.dtype == np.uint8 and (said == label).mean() > 0.9
     checked = tell("recipe", "check", base / "tiny.yaml", *options[3:], *seen)
     assert set(checked.found["shares"]) == {"semantic", "expert"}
+    damaged = bytearray(kept[0].read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    kept[0].write_bytes(damaged)  # of a right length, so that only reading tells
+    again = tell("recipe", "check", base / "tiny.yaml", *options[3:], *seen)
+    assert again.code == 0 and again.found == checked.found, again.found
+    assert kept[0].read_bytes() != damaged
     taken = tell(
         "recipe", "check", base / "tiny.yaml", "--set", f"teacher.external=[{expert.replace('expert:', 'rgb:')}]"
     )

@@ -22,7 +22,7 @@ from edgekit.data.dronescapes.listing import SIDE_FILE, SUFFIX
 from edgekit.data.dronescapes.source import scene_of
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import kind_of
 
 _SETS = {"train": "train_set", "val": "validation_set", "test": "test_set"}
@@ -81,7 +81,7 @@ def convert(
             frame, folder, stem = at
             try:
                 return _write_frame(frames, frame, out / folder, stem, folders, compress)
-            except _Full:
+            except WriteError:
                 raise
             except EdgekitError as error:
                 return BadFile(frame.split, frame.name, error.where or frame.name, error.what)
@@ -123,12 +123,8 @@ def _write_frame(
     return len(maps), len(kept), size
 
 
-class _Full(EdgekitError):
-    """Writing failed: no reason to leave a frame out."""
-
-
 def _cannot_write(path: Path, error: OSError) -> EdgekitError:
-    return _Full(
+    return WriteError(
         f"cannot write: {error.strerror}", where=str(path), fix="free space or choose another --out, then run it again"
     )
 

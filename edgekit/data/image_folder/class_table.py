@@ -205,6 +205,8 @@ def _value_table(old: Sequence[OldClass], target: Mapping[str, int]) -> np.ndarr
     values = greys if len(greys) == len(old) else range(len(old))
     for value, c in zip(values, old, strict=True):
         table[value] = target[c.name]
+    if set(values) == {0, 255}:  # an image of one bit holds its white as 1
+        table[1] = table[255]
     return table
 
 

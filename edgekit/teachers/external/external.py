@@ -30,6 +30,7 @@ class External:
     def __init__(self, config: ExternalCommon, base: Path, known: Mapping[str, Task], where: str):
         self.config = config
         self.name = config.name
+        self.where = where
         self.form = EXTERNAL_FORMS[config.kind](config, Setting(Path(base), known, where))
         self._outputs: dict[str, Output] = {}
         self.tasks: dict[str, Task] = {}
@@ -48,7 +49,7 @@ class External:
 
     def key(self) -> list[Any]:
         """Changes when its answers may: what the recipe says of it, and what its files hold."""
-        told = self.config.model_dump(mode="json", exclude={"name", "file", "folders", "files"})
+        told = self.config.model_dump(mode="json", exclude={"name", "file", "folders", "files", "missing"})
         return [told, self.form.key()]
 
     def answer(self, frames: FrameSet, frame: FrameInfo, size: tuple[int, int] | None) -> dict[str, Tensor]:

@@ -54,6 +54,10 @@ class Form(ABC):
         """The classes of its output for a task, where it knows them itself."""
         return None
 
+    def lacks(self, frame: FrameInfo) -> bool:
+        """Whether it is known, without being asked, to have no word on a frame."""
+        return False
+
     @abstractmethod
     def key(self) -> Any:
         """JSON-able: changes when its answers may."""

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.data.dronescapes.files import is_whole, read_array, write_array
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo, Source
+from edgekit.errors import EdgekitError
 from edgekit.teachers.external.external import External
 
 
@@ -50,7 +51,10 @@ class WithModalities:
         paths = {n: self._path(frame, n) for n in wanted}
         if self._external.form.stored or not all(is_whole(path) for path in paths.values()):
             return maps | {n: a for n, a in self._ask(frame).items() if n in wanted}
-        return maps | {n: read_array(str(path)) for n, path in paths.items()}
+        try:
+            return maps | {n: read_array(str(path)) for n, path in paths.items()}
+        except EdgekitError:  # damaged inside: what the teacher said can be asked again
+            return maps | {n: a for n, a in self._ask(frame).items() if n in wanted}
 
     def _ask(self, frame: FrameInfo) -> dict[str, np.ndarray]:
         told = self._external.answer(self._frames, frame, None)

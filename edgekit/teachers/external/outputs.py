@@ -58,7 +58,10 @@ class Output:
     @property
     def channels(self) -> int:
         """How many channels the teacher's output must have (1 for indices)."""
-        if self.form == "indices":
+        return self._channels(self.form)
+
+    def _channels(self, form: str) -> int:
+        if form == "indices":
             return 1
         return len(self.theirs) if self.task.kind == "semantic" else kind_of(self.task).channels(self.task)
 
@@ -72,16 +75,19 @@ class Output:
             if last > raw.shape[1]:
                 raise self._misfit(f"channels {first} to {last - 1} are wanted, and the output has {raw.shape[1]}")
             raw = raw[:, first:last]
-        if raw.shape[1] != self.channels:
-            names = f": {', '.join(self.theirs)}" if self.task.kind == "semantic" and self.form != "indices" else ""
-            raise self._misfit(f"the output has {raw.shape[1]} channels, expected {self.channels}{names}")
-        if self.form != "indices":
+        # whole numbers in one channel are indices, unless the recipe says what else
+        told = self._config.form is None and raw.shape[1] == 1 and not raw.is_floating_point()
+        form = "indices" if told and "indices" in FORMS[self.task.kind] else self.form
+        if raw.shape[1] != self._channels(form):
+            names = f": {', '.join(self.theirs)}" if self.task.kind == "semantic" and form != "indices" else ""
+            raise self._misfit(f"the output has {raw.shape[1]} channels, expected {self._channels(form)}{names}")
+        if form != "indices":
             raw = raw.float()
             if self._config.mean is not None:
                 raw = self._unstandardised(raw)
             if not torch.isfinite(raw).all():
                 raise self._misfit("the output is NaN or infinite in some pixels, and a teacher must answer for all")
-        return getattr(self, f"_{self.task.kind}")(raw, size)
+        return getattr(self, f"_{self.task.kind}")(raw, size, form)
 
     def _unstandardised(self, raw: Tensor) -> Tensor:
         mean, std = (raw.new_tensor(v)[:, None, None] for v in (self._config.mean, self._config.std))
@@ -90,10 +96,10 @@ class Output:
                 raise self._misfit(f"{key} has {len(value)} entries, and the output has {raw.shape[1]} channels")
         return raw * std + mean
 
-    def _semantic(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
-        if self.form == "indices":
+    def _semantic(self, raw: Tensor, size: tuple[int, int], form: str) -> Tensor:
+        if form == "indices":
             raw = self._one_hot(raw, len(self.theirs))
-        elif self.form == "logits":
+        elif form == "logits":
             raw = raw.softmax(dim=1)
         elif raw.min() < 0:
             raise self._misfit("a probability is negative", fix="say what it is: form: logits")
@@ -113,27 +119,27 @@ class Output:
             1, index.where(known[:, 0], torch.zeros_like(index))[:, None], known.float()
         )
 
-    def _binary(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
-        if self.form == "indices":
+    def _binary(self, raw: Tensor, size: tuple[int, int], form: str) -> Tensor:
+        if form == "indices":
             both = self._one_hot(raw, 2)
             raw = both[:, 1:] + 0.5 * (1 - both.sum(dim=1, keepdim=True))  # unknown: as likely as not
-        elif self.form == "logits":
+        elif form == "logits":
             raw = raw.sigmoid()
         elif raw.min() < 0 or raw.max() > 1:
             raise self._misfit("a probability is outside 0-1", fix="say what it is: form: logits")
         return resized(raw, size)
 
-    def _depth(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
+    def _depth(self, raw: Tensor, size: tuple[int, int], form: str) -> Tensor:
         encoded = kind_of(self.task).encode(self.task, raw[0, 0].cpu().numpy())
         return resized(torch.from_numpy(encoded).permute(2, 0, 1)[None].to(raw.device), size).clamp(0, 1)
 
-    def _normals(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
-        vectors = resized(2 * raw - 1 if self.form == "stored" else raw, size)
+    def _normals(self, raw: Tensor, size: tuple[int, int], form: str) -> Tensor:
+        vectors = resized(2 * raw - 1 if form == "stored" else raw, size)
         facing = vectors.new_tensor([0.0, 0.0, -1.0])[:, None, None]
         length = vectors.norm(dim=1, keepdim=True)
         return torch.where(length > 1e-6, vectors / length.clamp(min=1e-6), facing)
 
-    def _modality(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
+    def _modality(self, raw: Tensor, size: tuple[int, int], form: str) -> Tensor:
         return resized(raw, size)
 
     def native(self, soft: Tensor) -> np.ndarray:

@@ -31,7 +31,7 @@ class PhgMae(Form):
     by the other.
     """
 
-    usual = {"normals": "stored"}  # noqa: RUF012 - not changed
+    usual = {"normals": "stored", "binary": "probabilities"}  # noqa: RUF012 - not changed
 
     def __init__(self, config: CheckpointConfig, setting: Setting):
         self._config = config
@@ -65,7 +65,13 @@ class PhgMae(Form):
                 values = resized(_published_units(self._tasks[ours], maps[ours]), size, "nearest")
                 x[:, self._channels(theirs)] = self._standardised(theirs, values).nan_to_num(nan=0.0)
         y = self.network(x.to(device()))
-        return {task: self._unstandardised(name, y[:, self._channels(name)]) for task, name in self._names.items()}
+        return {task: self._told(task, name, y[:, self._channels(name)]) for task, name in self._names.items()}
+
+    def _told(self, task: str, theirs: str, y: Tensor) -> Tensor:
+        values = self._unstandardised(theirs, y)
+        # a regression of no or yes may end a little outside 0-1
+        regressed = self._tasks[task].kind == "binary" and self._config.outputs[task].form in (None, "probabilities")
+        return values.clamp(0, 1) if regressed else values
 
     def _channels(self, theirs: str) -> slice:
         return _slices(self._slots)[theirs]

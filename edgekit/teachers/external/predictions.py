@@ -63,8 +63,11 @@ class Predictions(Form):
                 digest.update(f"{task}\0{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
+    def lacks(self, frame: FrameInfo) -> bool:
+        return any(_stem(frame) not in files for files in self._files.values())
+
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
-        stem = frame.name.replace("/", "_")
+        stem = _stem(frame)
         missing = [task for task, files in self._files.items() if stem not in files]
         if missing and (self._config.missing == "skip" or self._config.role == "modality"):
             return None
@@ -89,3 +92,7 @@ class Predictions(Form):
         elif array.dtype != np.float32:
             array = array.astype(np.float32)
         return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
+
+
+def _stem(frame: FrameInfo) -> str:
+    return frame.name.replace("/", "_")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from edgekit.data.image_folder.class_table import ClassTable, OldClass, read_class_dict
 from edgekit.errors import EdgekitError
+from edgekit.frames.images import read_label
 
 OLD = [
     OldClass("unlabeled", (0, 0, 0)),
@@ -170,3 +172,9 @@ def test_decoding_is_fast():
         table.decode(label, "x")
         times.append(time.perf_counter() - start)
     assert min(times) < 0.005
+
+
+def test_the_white_of_a_one_bit_label_is_its_white(csv, tmp_path):
+    table = ClassTable(read_class_dict(csv("no, 0, 0, 0\nyes, 255, 255, 255\n")))
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(tmp_path / "b.png")
+    assert table.decode(read_label(tmp_path / "b.png"), "b.png").tolist() == [[0, 1]]

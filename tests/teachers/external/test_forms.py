@@ -120,6 +120,8 @@ def test_predictions_on_disk(tmp_path, open_teacher, ask):
     np.testing.assert_allclose(found["depth"][0], np.log(metres[..., 0].astype(float)) / np.log(100), atol=1e-6)
     hard = open_teacher(kind="npz", folders=["hard"], outputs={"semantic": {"form": "indices", "classes": NAMES}})
     assert np.array_equal(ask(hard)["semantic"].argmax(0), index)
+    told = open_teacher(kind="npz", folders=["hard"], outputs=SAME)  # whole numbers say themselves what they are
+    np.testing.assert_array_equal(ask(told)["semantic"], ask(hard)["semantic"])
     error = refusal(ask, hard, place=1)
     assert "'a/1'" in error.what and "missing: skip" in error.fix
     lenient = open_teacher(

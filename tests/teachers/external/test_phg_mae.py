@@ -116,6 +116,21 @@ def test_hidden_tasks_are_zero_and_outputs_lose_their_statistics(write_checkpoin
     np.testing.assert_allclose(found["normals"], vectors / np.linalg.norm(vectors, axis=0), atol=1e-4)
 
 
+def test_a_binary_output_is_a_value_between_no_and_yes(write_checkpoint, open_teacher, ask, rgb):
+    """As trained, by regression: no logit, and now and then a little outside."""
+    shapes = {"rgb": [3, 6, 8], "roof": [1, 6, 8]}
+    content = write_checkpoint(shapes, statistics={**RGB, "roof": [[0.0], [1.0], [0.5], [1.3]]})
+    network = SafeUAV(4, 4, width=4)
+    network.load_state_dict(content["state_dict"])
+    x = torch.zeros(1, 4, 6, 8)
+    x[0, :3] = torch.from_numpy(((rgb - np.array(RGB["rgb"][2])) / np.array(RGB["rgb"][3])).transpose(2, 0, 1))
+    with torch.no_grad():
+        y = network.eval()(x)[0, 3].numpy() * 1.3 + 0.5
+    assert y.min() < 0 < y.max()
+    found = ask(open_teacher(kind="phg_mae", file="model.ckpt", outputs={"roof": {}}))["roof"][0]
+    np.testing.assert_allclose(found, np.clip(y, 0, 1), atol=1e-5)
+
+
 def test_frames_are_brought_to_the_size_it_was_trained_at(write_checkpoint, open_teacher, ask):
     write_checkpoint({"rgb": [3, 10, 16], "semantic": [3, 10, 16]}, statistics=RGB)
     teacher = open_teacher(kind="phg_mae", file="model.ckpt", outputs={"semantic": {"classes": THREE}})
