@@ -48,7 +48,7 @@ def test_no_room_is_told_and_leaves_the_old_file_and_nothing_else(tmp_path):
     target.write_text("old")
     command = [sys.executable, "-c", LIMITED, str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert "EdgekitError: the disk is full" in done.stderr and str(tmp_path) in done.stderr
+    assert "WriteError: the disk is full" in done.stderr and str(tmp_path) in done.stderr
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["a.bin"]
 
 
