@@ -69,6 +69,8 @@ def no_label(recipe: Recipe) -> EdgekitError:
 
 
 def _check_labels(recipe: Recipe, frames: FrameSet) -> None:
+    if not all(frames.source.frames(split) for split in frames.source.splits()):
+        return  # an empty split is told, with its reason, where the data is read
     if not any(f.labelled for f in frames.frames("train")):
         raise no_label(recipe)
     split = recipe.evaluate.split

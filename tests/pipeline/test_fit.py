@@ -52,6 +52,13 @@ def test_a_split_to_score_needs_a_label(tell, base):
     assert error["where"] == "evaluate.split" and "no frame of 'val' is labelled" in error["what"]
 
 
+def test_an_empty_split_is_told_as_that(tell, base):
+    for image in (base / "photographs" / "val" / "images").iterdir():
+        image.unlink()
+    error = refused(tell, base)
+    assert error["what"] == "the split 'val' has no frames" and "add images" in error["fix"]
+
+
 def say(base: Path, *splits: str) -> str:
     """Predictions on disk of the frames of these splits; the section of the recipe."""
     for split in splits:
