@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,6 @@ def _described(task: Task) -> str:
     return f"{task.kind} in {task.unit}" if task.unit else task.kind
 
 
-def _one_of(tasks) -> str:
+def _one_of(tasks: Iterable[Task]) -> str:
     names = [task.name for task in tasks]
     return f"use one of {', '.join(names)}" if names else "the data has no such modality"

@@ -55,12 +55,8 @@ class Output:
         elif config.classes or config.merge or config.ignore:
             raise EdgekitError(f"'{task.name}' is {task.kind}: it has no classes", where=f"{where}.classes")
 
-    @property
-    def channels(self) -> int:
-        """How many channels the teacher's output must have (1 for indices)."""
-        return self._channels(self.form)
-
     def _channels(self, form: str) -> int:
+        """How many channels an output of this form must have (1 for indices)."""
         if form == "indices":
             return 1
         return len(self.theirs) if self.task.kind == "semantic" else kind_of(self.task).channels(self.task)
