@@ -6,7 +6,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, levels
-from edgekit.tasks.kind import Kind, Meter, require
+from edgekit.tasks.kind import Kind, Meter, holes, require
 from edgekit.tasks.task import Task
 
 EIGHT_BIT = (0.0, 255.0)
@@ -38,7 +38,8 @@ class Modality(Kind):
 
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
         encoded = array.astype(np.float32).reshape(*array.shape[:2], task.channels)
-        encoded[np.isnan(encoded).any(axis=-1)] = np.nan
+        if array.dtype.kind == "f":
+            encoded[holes(encoded)] = np.nan
         return encoded
 
     def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ class Modality(Kind):
         least, most = task.range
         values = self.encode(task, array)
         picture = levels((values - least) / (most - least))
-        picture[np.isnan(values).any(axis=-1)] = INVALID
+        picture[holes(values)] = INVALID
         return picture[..., :3].copy() if task.channels >= 3 else np.repeat(picture[..., :1], 3, axis=-1)
 
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:

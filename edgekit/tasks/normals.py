@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, heat, levels
-from edgekit.tasks.kind import Kind, Meter, require, share
+from edgekit.tasks.kind import Kind, Meter, holes, require, share
 from edgekit.tasks.task import Task
 
 _LENGTH_TOLERANCE = 0.02  # normals stored as float16 or 8-bit are unit only roughly
@@ -54,7 +54,7 @@ class Normals(Kind):
 
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
         encoded = array.astype(np.float32)
-        encoded[np.isnan(encoded).any(axis=-1)] = np.nan
+        encoded[holes(encoded)] = np.nan
         return encoded
 
     def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
@@ -84,12 +84,12 @@ class Normals(Kind):
     def picture(self, task: Task, array: np.ndarray) -> np.ndarray:
         """(n + 1) / 2 as a colour, dark grey where invalid."""
         picture = levels((array + 1) / 2)
-        picture[np.isnan(array).any(axis=-1)] = INVALID
+        picture[holes(array)] = INVALID
         return picture
 
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Angle between the two, full red from 60 degrees."""
-        return heat(angle(prediction, target) / _WORST_ANGLE, valid=~np.isnan(target).any(axis=-1))
+        return heat(angle(prediction, target) / _WORST_ANGLE, valid=~holes(target))
 
 
 class NormalsMeter(Meter):

@@ -60,15 +60,13 @@ class TeacherObjective:
 
     def _reconstruction(self, raw: dict[str, Tensor], clean: Tensor, visible: Tensor) -> Tensor:
         """Mean L1 over the scored modalities, each counting the same however many channels it has."""
+        outputs = [raw[task.name] for task in self._network.modalities]
+        targets = clean
+        if outputs[0].shape[-2:] != clean.shape[-2:]:
+            targets = F.adaptive_avg_pool2d(clean, outputs[0].shape[-2:])  # all at once: slices are not contiguous
+        targets = targets.split([self._network.sizes[task.name] for task in self._network.modalities], dim=1)
         losses = []
-        start = 0
-        for m, task in enumerate(self._network.modalities):
-            channels = self._network.sizes[task.name]
-            target = clean[:, start : start + channels]
-            start += channels
-            output = raw[task.name]
-            if output.shape != target.shape:
-                target = F.adaptive_avg_pool2d(target, output.shape[-2:])
+        for m, (output, target) in enumerate(zip(outputs, targets, strict=True)):
             scored = torch.isfinite(target)
             if self._config.reconstruct.on == "hidden":
                 scored = scored & ~visible[:, m].to(clean.device)[:, None, None, None]
