@@ -21,6 +21,20 @@ def test_published_parameter_counts(width, count):
         assert parameter_count(SafeUAV(11, 11, width=width)) == count
 
 
+def test_first_weights_pass_the_input_on():
+    """A kernel is pytorch's own plus a one from channel c to channel c at its centre."""
+    torch.manual_seed(0)
+    state = SafeUAV(3, 2, width=4).encoder.state_dict()
+    kernels = {k: v for k, v in state.items() if v.dim() == 4 and "_t." not in k}
+    assert len(kernels) == 18
+    for kernel in kernels.values():
+        least, most = (f(kernel[c, c, 1, 1] for c in range(min(kernel.shape[:2]))) for f in (min, max))
+        bound = 1 / (9 * kernel.shape[1]) ** 0.5  # kaiming_uniform_ with a = √5
+        assert 1 - bound <= least <= most <= 1 + bound
+        kernel[range(min(kernel.shape[:2])), range(min(kernel.shape[:2])), 1, 1] -= 1
+        assert kernel.abs().max() <= bound + 1e-6 and kernel.std() > bound / 3
+
+
 def layer(x, params, name, *, stride=1, dilation=1):
     """conv 3×3, batch norm with stored statistics, ReLU."""
     x = F.conv2d(x, params[f"{name}.0.weight"], params[f"{name}.0.bias"], stride, dilation, dilation)
