@@ -34,6 +34,7 @@ QUICK = (
     *("teacher.train.batch_size=2", "distill.train.batch_size=2", "targets.stride=8"),
     *("ensemble.flips=false", "ensemble.vertical_flips=false", "ensemble.maskings=2"),
     *("teacher.train.crop=[64,96]", "distill.train.crop=[64,96]", "ensemble.scales=[0.25]", "student.input_scale=0.25"),
+    *("teacher.train.augment.scale=[0.2,0.4]", "distill.train.augment.scale=[0.2,0.4]"),
 )
 
 

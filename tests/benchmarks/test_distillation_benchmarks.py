@@ -126,6 +126,18 @@ def test_the_ablation_covers_what_it_is_for(module):
             assert len(found) == asked and recipe.data.fold.of == 4
 
 
+def test_every_student_of_the_real_images_is_a_recipe(module):
+    """Quick or not: what a recipe refuses would be told hours after the start."""
+    from edgekit.recipe.load import load_model
+    from edgekit.recipe.schema import Recipe
+
+    real_images, variants = module("real_images"), module("variants")
+    for name, changes in real_images.STUDENTS.items():
+        for common in ((), variants.QUICK):
+            recipe = load_model(Recipe, BENCHMARKS.parent / "recipes/semantic_drone.yaml", [*common, *changes])
+            assert recipe.student.name == name and recipe.distill.warm_start == (name == "repseg")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torchdistill") is not None, reason="torchdistill is installed here")
 def test_without_torchdistill_the_throughput_says_so(module):
     throughput = module("distill_throughput")
