@@ -77,7 +77,7 @@ def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] 
     if kind.name == "modality":
         if view.zoom < _SHRINKS:  # bilinear samples alone would alias, and the student is flown on antialiased frames
             array = _shrunk(array, view.zoom)
-        return warp(view, array, size, border=None)
+        return kind.reorient(task, warp(view, array, size, border=None), view.turn, view.zoom)
     if array.dtype.kind == "f":
         out = _warp_valid(view, array, size)
     else:

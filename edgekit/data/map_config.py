@@ -15,7 +15,8 @@ class MapConfig(BaseModel):
     """A task that the data does not describe by itself.
 
     kind      semantic (``classes`` in index order), depth (metres with ``unit: m``, else 0-1), normals, binary or
-              modality (``channels`` floats; uint8 with ``range: [0, 255]``)
+              modality (``channels`` floats; uint8 with ``range: [0, 255]``; ``vector: true`` where the first two are a
+              displacement in the picture, such as optical flow)
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -27,6 +28,7 @@ class MapConfig(BaseModel):
     channels: int = Field(1, ge=1, le=512)
     range: tuple[float, float] | None = None
     unit: Literal["", "m"] = ""
+    vector: bool = False
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> MapConfig:
@@ -38,6 +40,8 @@ class MapConfig(BaseModel):
                 raise ValueError(f"{name} needs one entry per class: {len(self.classes)}, not {len(given)}")
         if self.range and self.range[0] >= self.range[1]:
             raise ValueError(f"range must be [least, most], got {list(self.range)}")
+        if self.vector and (self.kind != "modality" or self.channels < 2):
+            raise ValueError("vector is for a modality of two channels or more: x and y of a displacement")
         if self.unit and (self.kind != "depth" or not self.range or self.range[0] <= 0):
             raise ValueError("unit: m is for depth with a range that starts above 0, e.g. [1, 300]")
         return self
@@ -53,4 +57,5 @@ class MapConfig(BaseModel):
             channels=self.channels if self.kind == "modality" else 0,
             range=self.range or usual,
             unit=self.unit,
+            vector=self.vector,
         )

@@ -52,6 +52,22 @@ class Modality(Kind):
             return np.rint(np.clip(array, 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(array, dtype=np.float32)
 
+    def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
+        return self.reorient(task, super().mirror(task, array), np.diag([-1.0, 1.0]), 1.0)
+
+    def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
+        mirrored = super().mirror_soft(task, soft)
+        if task.vector:
+            mirrored[..., 0, :, :] *= -1
+        return mirrored
+
+    def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
+        """A displacement turns with the frame and is longer in an enlarged one; other values stay what they are."""
+        if not task.vector:
+            return array
+        moved = array[..., :2] @ (zoom * turn.T).astype(array.dtype)
+        return np.concatenate([moved, array[..., 2:]], axis=-1)
+
     def meter(self, task: Task) -> Meter:
         raise TypeError(f"task '{task.name}' is a modality: an input has no score")
 

@@ -17,6 +17,8 @@ class Task:
     channels  number of channels (modality only; the other kinds know theirs)
     range     (least, most) value in ``unit`` (depth and modality)
     unit      ``m`` for metric depth (log-encoded), empty for 0-1 depth (linear)
+    vector    the first two channels are an (x, y) displacement in the picture, such as optical flow, which turns and
+              grows with it (modality only)
     """
 
     name: str
@@ -27,3 +29,4 @@ class Task:
     channels: int = 0
     range: tuple[float, float] = (0.0, 1.0)
     unit: str = ""
+    vector: bool = False

@@ -165,10 +165,18 @@ def _present(task: Task, x: Tensor, member: Member) -> Tensor:
     head = HEADS.get(task.kind)
     if head is None:
         x = x.flip(-1) if member.mirror_x else x
-        return x.flip(-2) if member.mirror_y else x
+        x = x.flip(-2) if member.mirror_y else x
+        return _displaced(x, member) if task.vector else x
     x = head.mirror(x) if member.mirror_x else x
     x = head.mirror_vertical(x) if member.mirror_y else x
     return head.zoom(task, x, member.scale) if member.scale != 1.0 else x
+
+
+def _displaced(x: Tensor, member: Member) -> Tensor:
+    """Maps whose first two channels are a displacement (x, y), as the member's frame is mirrored and resized."""
+    turn = [-1.0 if member.mirror_x else 1.0, -1.0 if member.mirror_y else 1.0]
+    factors = member.scale * x.new_tensor(turn)[:, None, None]
+    return torch.cat([x[:, :2] * factors, x[:, 2:]], dim=1)
 
 
 def _undo(task: Task, soft: Tensor, member: Member) -> Tensor:

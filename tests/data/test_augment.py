@@ -17,6 +17,7 @@ from edgekit.tasks import Task
 
 RGB = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
 MANY = Task("many", "modality", channels=6)
+FLOW = Task("flow", "modality", channels=2, range=(-1.0, 1.0), vector=True)
 SEMANTIC = Task("semantic", "semantic", classes=tuple("abcde"))
 BINARY = Task("binary", "binary")
 DEPTH = Task("depth", "depth", range=(0.1, 1000.0), unit="m")
@@ -42,6 +43,7 @@ def maps_of(height: int, width: int) -> dict[Task, np.ndarray]:
     return {
         RGB: rng.integers(0, 256, (height, width, 3)).astype(np.uint8),
         MANY: rng.random((height, width, 6)).astype(np.float32),
+        FLOW: rng.uniform(-1, 1, (height, width, 2)).astype(np.float32),
         SEMANTIC: rng.integers(0, 5, (height, width)).astype(np.uint8),
         BINARY: rng.integers(0, 2, (height, width)).astype(np.uint8),
         DEPTH: depth,
@@ -88,7 +90,7 @@ def test_flips_and_quarter_turns_are_exact_also_beside_holes(matrix, offset, mov
     view = view_of(matrix, offset, (8, 8), (8, 8))
     for task, array in maps_of(8, 8).items():
         expected = move(array)
-        if task is NORMALS:
+        if task in (NORMALS, FLOW):
             expected = turned_normals(expected, turn)
         same(apply_view(view, task, array), np.ascontiguousarray(expected))
 
@@ -198,6 +200,16 @@ def test_depth_and_normals_are_those_of_the_pressed_scene(seed):
     )
     outer = (x < -0.1) | (x > 64.1) | (y < -0.1) | (y > 48.1)
     assert np.isnan(found_depth[outer]).all() and np.isnan(found_normals[outer]).all()
+
+
+def test_a_displacement_ends_at_the_pixel_that_it_ended_at_before():
+    """Where a point moved by its flow arrives, seen through the view: the view of where it arrives in the frame."""
+    view = random_view(np.random.default_rng(5), EVERYTHING, (40, 60), (24, 32))
+    flow = np.full((40, 60, 2), [3.0, -1.5], np.float32)
+    to_crop = np.linalg.inv(view.matrix)
+    start, end = np.array([30.0, 20.0]), np.array([33.0, 18.5])
+    moved = to_crop @ (end - view.offset) - to_crop @ (start - view.offset)
+    np.testing.assert_allclose(apply_view(view, FLOW, flow), np.broadcast_to(moved, (24, 32, 2)), rtol=1e-5)
 
 
 def test_relative_depth_keeps_its_values_when_zoomed():

@@ -13,6 +13,7 @@ from edgekit.tasks import Task, kind_of
 RGB = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
 EDGES = Task("edges", "modality", channels=1)
 SIX = Task("texture", "modality", channels=6)
+FLOW = Task("flow", "modality", channels=2, range=(-1.0, 1.0), vector=True)
 KIND = kind_of(RGB)
 
 
@@ -84,3 +85,13 @@ def test_an_input_has_no_score():
         KIND.meter(RGB)
     with pytest.raises(TypeError, match="rgb"):
         KIND.error_picture(RGB, sample(RGB), sample(RGB))
+
+
+def test_the_mirror_image_of_a_displacement_goes_the_other_way():
+    array = sample(FLOW)
+    mirrored = KIND.mirror(FLOW, array)
+    np.testing.assert_array_equal(mirrored, array[:, ::-1] * np.float32([-1, 1]))
+    soft = array.transpose(2, 0, 1)
+    before = soft.copy()
+    np.testing.assert_array_equal(KIND.mirror_soft(FLOW, soft), mirrored.transpose(2, 0, 1))
+    np.testing.assert_array_equal(soft, before)

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from edgekit.tasks import Task
 from edgekit.teachers.config import EnsembleConfig, MaskingConfig
 from edgekit.teachers.ensemble import Ensemble, Member, members_of, only
 
@@ -16,12 +17,12 @@ ALL = (True, True, True, True)
 
 
 def flipped(x: torch.Tensor, kind: str, member: Member) -> torch.Tensor:
-    """Mirrored left-right and top-bottom as the member wants; normals with their x and y."""
+    """Mirrored left-right and top-bottom as the member wants; normals and displacements with their x and y."""
     x = x.clone()
     for wanted, axis, component in ((member.mirror_x, -1, 0), (member.mirror_y, -2, 1)):
         if wanted:
             x = x.flip(axis)
-            if kind == "normals":
+            if kind in ("normals", "vector"):
                 x[:, component] = -x[:, component]
     return x
 
@@ -29,6 +30,8 @@ def flipped(x: torch.Tensor, kind: str, member: Member) -> torch.Tensor:
 def zoomed(x: torch.Tensor, kind: str, factor: float) -> torch.Tensor:
     if factor == 1:
         return x
+    if kind == "vector":
+        return factor * x
     if kind == "depth":
         return (x - np.log(factor) / LOG_RANGE).clamp(0, 1)
     if kind == "normals":
@@ -43,7 +46,8 @@ def ask(networks, member: Member, inputs, modalities, tasks, size) -> dict[str, 
     network = networks[member.network]
     parts = []
     for task, seen in zip(modalities, member.visible, strict=True):
-        x = zoomed(flipped(inputs[task.name], task.kind, member), task.kind, member.scale)
+        kind = "vector" if task.vector else task.kind
+        x = zoomed(flipped(inputs[task.name], kind, member), kind, member.scale)
         mean = torch.tensor([0.1 * c + 0.3 for c in range(x.shape[1])])[:, None, None]
         std = torch.tensor([0.5 + 0.1 * c for c in range(x.shape[1])])[:, None, None]
         parts.append(((x - mean) / std).nan_to_num(nan=0.0) * seen)
@@ -53,7 +57,7 @@ def ask(networks, member: Member, inputs, modalities, tasks, size) -> dict[str, 
         x = F.interpolate(x, size=target, mode="bilinear", antialias=member.scale < 1)
     x = torch.cat([x, torch.zeros(x.shape[0], 8, *x.shape[2:])], dim=1)
     raw = network.network(x)
-    out, start = {}, 8
+    out, start = {}, sum(inputs[task.name].shape[1] for task in modalities)
     for task in tasks:
         channels = {"semantic": 3, "normals": 3}.get(task.kind, 1)
         y = F.interpolate(raw[:, start : start + channels], size=size, mode="bilinear")
@@ -167,6 +171,14 @@ def test_members_in_any_order(make_network, make_inputs, modalities, tasks):
     one, other = (Ensemble(networks, m, precision="fp32").predict(make_inputs(), SIZE) for m in (members, shuffled))
     for name in one:
         torch.testing.assert_close(one[name].soft, other[name].soft, rtol=1e-4, atol=1e-5)
+
+
+def test_a_displacement_is_mirrored_and_resized_with_the_frame(make_network, modalities, tasks):
+    seen = [modalities[0], Task("flow", "modality", channels=2, range=(-1.0, 1.0), vector=True)]
+    inputs = {t.name: torch.rand(2, t.channels, 16, 24) for t in seen}
+    both = (True, True)
+    members = [Member(0, both, mirror_x=True), Member(0, both, mirror_y=True), Member(0, both, scale=0.75)]
+    check([make_network(modalities=seen)], members, inputs, seen, tasks)
 
 
 def test_the_mirrored_frame_has_the_mirrored_prediction(make_network, make_inputs, modalities, tasks):

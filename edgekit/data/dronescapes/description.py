@@ -53,6 +53,7 @@ def read_description(root: Path) -> Description | None:
 
 
 def _task(about: dict[str, Any]) -> Task:
+    about = {"vector": False, **about}  # a field that the first descriptions lack
     lists = {"classes", "weights", "range"}
     told = {f.name: tuple(about[f.name]) if f.name in lists else about[f.name] for f in fields(Task)}
     task = Task(**{**told, "colours": tuple(tuple(c) for c in about["colours"])})

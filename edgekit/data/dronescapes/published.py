@@ -40,7 +40,7 @@ _PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("safe-landing-*", _BINARY),
     ("edges_*", {"kind": "modality", "channels": 1}),
     ("softseg_*", {"kind": "modality", "channels": 3}),
-    ("opticalflow_*", {"kind": "modality", "channels": 2, "range": (-1.0, 1.0)}),
+    ("opticalflow_*", {"kind": "modality", "channels": 2, "range": (-1.0, 1.0), "vector": True}),
 )
 
 
