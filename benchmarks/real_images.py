@@ -80,7 +80,8 @@ def markdown(rows: dict[str, dict], seeds: list[int]) -> str:
         f"`val` of the Semantic Drone photographs, 40 frames; seeds {', '.join(map(str, seeds))}: mean ± standard "
         "deviation. A seed decides the networks' first weights, the batches and the augmentation of teachers and "
         "students alike. Labels-only and distilled students make equally many steps. The paper's students see frames "
-        f"at a quarter of their size, {LABELLED} at half of it."
+        f"at a quarter of their size and start from nothing; {LABELLED} sees them at half and, distilled, starts "
+        "from the first teacher's weights."
     )
     header = ["model", "parameters", "mIoU %", "of the ensemble", "over labels only"]
     told = ["\n".join([goal, "", *verdicts])] if verdicts else []
