@@ -57,9 +57,9 @@ class Modality(Kind):
 
     def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
         mirrored = super().mirror_soft(task, soft)
-        if task.vector:
-            mirrored[..., 0, :, :] *= -1
-        return mirrored
+        if not task.vector:
+            return mirrored
+        return np.concatenate([-mirrored[..., :1, :, :], mirrored[..., 1:, :, :]], axis=-3)
 
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
         """A displacement turns with the frame and is longer in an enlarged one; other values stay what they are."""
