@@ -72,7 +72,7 @@ class Kind(ABC):
 
     def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
         """The native map of the left-right mirrored frame."""
-        return np.ascontiguousarray(array[:, ::-1])
+        return self.reorient(task, np.ascontiguousarray(array[:, ::-1]), np.diag([-1.0, 1.0]), 1.0)
 
     def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
         """The soft map (..., C, H, W) of the left-right mirrored frame."""

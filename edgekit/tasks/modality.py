@@ -52,9 +52,6 @@ class Modality(Kind):
             return np.rint(np.clip(array, 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(array, dtype=np.float32)
 
-    def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
-        return self.reorient(task, super().mirror(task, array), np.diag([-1.0, 1.0]), 1.0)
-
     def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
         mirrored = super().mirror_soft(task, soft)
         if not task.vector:

@@ -23,6 +23,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
+from edgekit.tasks.kind import holes
 from edgekit.tasks.modality import EIGHT_BIT
 from edgekit.tasks.semantic import IGNORE
 
@@ -45,7 +46,7 @@ def _semantic_native(task: Task, stored: np.ndarray, where: str) -> np.ndarray:
     if stored.dtype.kind == "f":
         if stored.ndim != 3 or stored.shape[2] != count:
             raise _misfit(task, stored, where, f"class indices (H, W), or scores (H, W, {count})")
-        known = ~np.isnan(stored).any(axis=-1) & (stored != 0).any(axis=-1)
+        known = ~holes(stored) & (stored != 0).any(axis=-1)
         return np.where(known, np.nan_to_num(stored).argmax(axis=-1), IGNORE).astype(np.uint8)
     index = _plane(task, stored, where, "ui")
     nobody = np.iinfo(index.dtype).max  # 65535 in uint16 is the 255 of uint8
