@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +55,35 @@ def tiny() -> ModuleType:
 def tiny_bundle(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a whole small bundle; do not write into it."""
     return tiny.write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture
+def install_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """``install_package(name, modules, points)``: for this test a package is installed, here and in child processes.
+
+    modules: file name → source, in the package's folder; points: entry-point group → name → "module:attribute".
+    """
+    before = set(sys.modules)
+
+    def install(name: str, modules: Mapping[str, str], points: Mapping[str, Mapping[str, str]]) -> None:
+        site = tmp_path / f"site-{name}"
+        package = site / name.replace("-", "_")
+        package.mkdir(parents=True)
+        for file, source in {"__init__.py": "", **modules}.items():
+            (package / file).write_text(source, encoding="utf-8")
+        info = site / f"{package.name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+        text = "".join(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in t.items()) for group, t in points.items())
+        (info / "entry_points.txt").write_text(text, encoding="utf-8")
+        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    yield install
+    sites = tuple(str(site) for site in tmp_path.glob("site-*"))
+    for name in set(sys.modules) - before:
+        if sites and (getattr(sys.modules[name], "__file__", None) or "").startswith(sites):
+            del sys.modules[name]
 
 
 def _forget_fakes() -> None:

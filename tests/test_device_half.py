@@ -50,7 +50,7 @@ def edgekit_on_the_device(*args: str) -> subprocess.CompletedProcess:
 
 
 def device_modules() -> list[str]:
-    found = ["edgekit.errors", "edgekit.cli.main", "edgekit.cli.options", "edgekit.cli.output"]
+    found = ["edgekit.errors", "edgekit.parts", "edgekit.cli.main", "edgekit.cli.options", "edgekit.cli.output"]
     for room in ROOMS:
         folder = Path(edgekit.__file__).parent / room
         found.append(f"edgekit.{room}")
