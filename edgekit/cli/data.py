@@ -42,11 +42,9 @@ def convert(
     with the same command.
     """
     from edgekit.pipeline.conversion import convert_data
-    from edgekit.recipe.load import load_model
-    from edgekit.recipe.schema import Recipe
+    from edgekit.recipe.find import find_recipe
 
-    model = load_model(Recipe, recipe, overrides)
-    done = convert_data(model, recipe.parent, out, tasks=tasks, rename=rename, compress=compress)
+    done = convert_data(*find_recipe(recipe, overrides), out, tasks=tasks, rename=rename, compress=compress)
     if as_json:
         print_json(done)
         return

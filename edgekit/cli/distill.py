@@ -40,15 +40,15 @@ def command(
     """
     from edgekit.errors import EdgekitError
     from edgekit.pipeline.run import Run, distill
-    from edgekit.recipe.load import load_model
-    from edgekit.recipe.schema import Recipe
+    from edgekit.recipe.find import find_recipe
+    from edgekit.recipe.shipped import names
 
-    if recipe_or_run.is_dir():
+    if recipe_or_run.is_dir() and str(recipe_or_run) not in names():
         if overrides:
             raise EdgekitError("--set changes a recipe, and this is a run", fix="give the recipe's file to --set on")
         run = Run.open(recipe_or_run)
     else:
-        run = Run.of(load_model(Recipe, recipe_or_run, overrides), recipe_or_run.parent, out)
+        run = Run.of(*find_recipe(recipe_or_run, overrides), out)
     result = distill(run, baseline=baseline, jobs=jobs)
     if result is None:  # another process of this run tells it
         return

@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("edgekit.cli.export", "Make a bundle of a student: ONNX files for every runtime, checked."),
     "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
     "quantize": ("edgekit.cli.quantize", "Say what INT8 costs a student, layer by layer."),
-    "recipe": ("edgekit.cli.recipe", "Print a resolved recipe, or check it and the data behind it."),
+    "recipe": ("edgekit.cli.recipe", "List, copy, print and check recipes, and the data behind them."),
     "run": ("edgekit.cli.run", "Paint what a bundle sees over photographs, a video or a camera."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
     "verify": ("edgekit.cli.verify", "Replay a bundle's golden frames against the fp32 reference."),

@@ -1,4 +1,4 @@
-"""`edgekit recipe show` and `edgekit recipe check`."""
+"""`edgekit recipe list`, `copy`, `show` and `check`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,35 @@ from edgekit.cli.output import json_option, print_json, print_rich
 
 @click.group("recipe", epilog="Example: edgekit recipe check recipes/uav.yaml")
 def command() -> None:
-    """Print a resolved recipe, or check it and the data behind it."""
+    """List and copy the recipes that come with edgekit; print one resolved; check it and the data behind it."""
+
+
+@command.command("list", epilog="Example: edgekit recipe list")
+@json_option
+def list_recipes(as_json: bool) -> None:
+    """List the recipes that come with edgekit. Commands take their names like a file's path."""
+    from edgekit.recipe.shipped import about, folder, names
+
+    rows = [{"name": name, "file": str(folder() / f"{name}.yaml"), "about": about(name)} for name in names()]
+    if as_json:
+        print_json({"recipes": rows})
+    else:
+        click.echo("\n".join(f"{row['name']:<20} {row['about']}" for row in rows))
+
+
+@command.command("copy", epilog="Example: edgekit recipe copy uav --out experiments")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Folder; default: the current one.")
+@json_option
+def copy_recipe(name: str, out: Path, as_json: bool) -> None:
+    """Copy the recipe NAME that comes with edgekit, and those that it extends, to change them."""
+    from edgekit.recipe.shipped import copy
+
+    files = [str(file) for file in copy(name, out)]
+    if as_json:
+        print_json({"files": files})
+    else:
+        click.echo("\n".join(files))
 
 
 @command.command("show", epilog="Example: edgekit recipe show recipes/uav.yaml --set student.width=32")
@@ -21,10 +49,10 @@ def command() -> None:
 @json_option
 def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print RECIPE with its `extends` chain, its --set overrides and all defaults resolved, as YAML."""
-    from edgekit.recipe.load import dump, load_model
-    from edgekit.recipe.schema import Recipe
+    from edgekit.recipe.find import find_recipe
+    from edgekit.recipe.load import dump
 
-    model = load_model(Recipe, recipe, overrides)
+    model, _ = find_recipe(recipe, overrides)
     if as_json:
         print_json(model.model_dump(mode="json", by_alias=True))
     else:
@@ -41,10 +69,9 @@ def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPE and read the data behind it: counts, pixel share per class, missing tasks, bad files."""
     from edgekit.pipeline.workbench import check_data
-    from edgekit.recipe.load import load_model
-    from edgekit.recipe.schema import Recipe
+    from edgekit.recipe.find import find_recipe
 
-    report = check_data(load_model(Recipe, recipe, overrides), recipe.parent)
+    report = check_data(*find_recipe(recipe, overrides))
     if as_json:
         print_json(report.to_json())
     else:

@@ -14,8 +14,7 @@ from edgekit.evaluate.score import Scores, score_answers
 from edgekit.evaluate.table import cells
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.find import find_recipe
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
@@ -39,7 +38,7 @@ def open_bench(bundle: Bundle, recipe: Path | None, root: Path) -> Workbench:
             )
     if recipe.is_dir():
         return Run.open(recipe).bench()
-    return Workbench.open(load_model(Recipe, recipe), recipe.parent, root, root / "bundles.jsonl")
+    return Workbench.open(*find_recipe(recipe), root, root / "bundles.jsonl")
 
 
 def evaluate_bundle(

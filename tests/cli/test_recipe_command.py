@@ -58,3 +58,22 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
     assert main(["recipe", "check", str(recipe)]) == 0
     out = capsys.readouterr().out
     assert "train" in out and "frames without it" in out
+
+
+def test_the_recipes_that_come_with_edgekit(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipe", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["recipes"]}
+    assert {"uav", "semantic_drone"} <= set(rows) and Path(rows["uav"]["file"]).is_file()
+    assert main(["recipe", "list"]) == 0
+    assert all(f"{name} " in line for name, line in zip(rows, capsys.readouterr().out.splitlines(), strict=True))
+    assert main(["recipe", "show", "uav"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["recipe", "copy", "uav", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"files": ["uav.yaml"]}
+    assert main(["recipe", "show", "uav.yaml"]) == 0
+    assert capsys.readouterr().out == shown
+    assert main(["recipe", "copy", "uav"]) == 2
+    assert "there is a uav.yaml already" in capsys.readouterr().err
+    assert main(["distill", "uva"]) == 2
+    assert "did you mean 'uav'?" in capsys.readouterr().err

@@ -1,0 +1,16 @@
+"""From what a user names, a file or a recipe that comes with edgekit, to the checked recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import Recipe
+from edgekit.recipe.shipped import locate
+
+
+def find_recipe(recipe: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
+    """The recipe and the folder that its relative paths start from. EdgekitErrors of ``locate`` and ``load_model``."""
+    file, base = locate(recipe)
+    return load_model(Recipe, file, overrides), base
