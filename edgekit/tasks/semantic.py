@@ -24,6 +24,7 @@ class Semantic(Kind):
     columns = MappingProxyType(
         {
             "miou": ("mIoU %", 100, 2),
+            "classes": ("over classes", 1, 0),
             "weighted_miou": ("weighted mIoU %", 100, 2),
             "samplewise_miou": ("sample-wise mIoU %", 100, 2),
             "temporal_consistency": ("temporal %", 100, 2),  # of a film, counted beside the meter
@@ -72,8 +73,10 @@ class Semantic(Kind):
 class SemanticMeter(Meter):
     """IoU from confusion counts, in the variants of the PHG-MAE evaluation; pixels with target 255 are left out.
 
-    miou             mean over the classes present in target or prediction, counts summed over all frames
-    iou              the same per class name, None for a class that never occurs
+    miou             mean IoU of the classes that the targets hold, counts summed over all frames; so every model is
+                     averaged over the same classes, and a pixel of a class that no target holds costs its own class
+    classes          how many these are
+    iou              the same per class name, None for a class that no target holds
     weighted_miou    per scene: IoU from counts summed over its frames (absent class 0), weighted; mean over scenes.
                      None when the task has no weights. Weights are scaled to sum to one.
     samplewise_miou  IoU per frame (absent class 0), mean over frames, then weighted (uniform without weights)
@@ -109,10 +112,11 @@ class SemanticMeter(Meter):
         count = len(self.classes)
         total = sum(self._scenes.values(), np.zeros((count, count + 1), dtype=np.int64))
         iou = _iou(total)
-        known = ~np.isnan(iou)
+        known = total.any(axis=1)
         by_scene = [np.nan_to_num(_iou(counts)) @ self._weights for counts in self._scenes.values()]
         return {
             "miou": share(iou[known].sum(), known.sum()),
+            "classes": int(known.sum()),
             "iou": {name: float(v) if ok else None for name, v, ok in zip(self.classes, iou, known, strict=True)},
             "weighted_miou": share(sum(by_scene), len(by_scene)) if self._weighted else None,
             "samplewise_miou": share(self._frame_iou @ self._weights, self._frames),

@@ -91,7 +91,9 @@ def test_scores_equal_a_count_by_hand(frames):
     result = json.loads(json.dumps(meter.result(), allow_nan=False))
 
     pairs = [(p, t) for p, t, _ in frames]
-    iou = [brute_iou(pairs, c) for c in range(3)]
+    held = [any((t == c).any() for _, t in pairs) for c in range(3)]
+    iou = [brute_iou(pairs, c) if held[c] else None for c in range(3)]
+    assert result["classes"] == sum(held)
     assert [result["iou"][name] for name in CLASSES] == pytest.approx(iou)
     known = [v for v in iou if v is not None]
     assert result["miou"] == (pytest.approx(sum(known) / len(known)) if known else None)
@@ -123,6 +125,21 @@ def test_the_scene_mean_differs_from_the_pooled_iou():
     # first: a 4/4, b absent; second: a 0/1, b 1/2. Weights scaled to (1/2, 1/2).
     assert result["weighted_miou"] == pytest.approx((0.5 * 1 + 0.5 * 0 + 0.5 * 0 + 0.5 * 0.5) / 2)
     assert result["miou"] == pytest.approx((4 / 5 + 1 / 2) / 2)
+
+
+@pytest.mark.parametrize(("stray", "miou"), [(0, 1.0), (1, (7 / 8 + 1) / 2), (4, (4 / 8 + 1) / 2)])
+def test_stray_pixels_of_a_class_without_labels_cost_their_own_class_alone(stray, miou):
+    """Averaged over the classes that the model shows, one stray pixel would cost a third of the score."""
+    target = np.repeat(np.array([0, 1], np.uint8), 8).reshape(2, 8)
+    prediction = target.copy()
+    prediction[0, :stray] = 2
+    meter = KIND.meter(WEIGHTED)
+    meter.update(prediction, target, "a")
+    result = meter.result()
+    assert result["miou"] == pytest.approx(miou) and result["classes"] == 2
+    assert result["iou"]["sky"] is None
+    # the variants that the PHG-MAE benchmark prescribes still count every class
+    assert result["weighted_miou"] == pytest.approx(0.5 * (8 - stray) / 8 + 0.3)
 
 
 def test_a_missing_answer_is_wrong():
