@@ -135,6 +135,58 @@ def test_qdq_decides_what_runs_in_int8(network, floats):
     assert default_precision(conv_net(network, floats)) == "fp16"
 
 
+def test_a_map_is_int8_in_memory_where_all_its_readers_take_it_so(network, floats):
+    """16 channels of 8×8, read by a convolution and by what ``other`` is: a byte, or two, for each of its pixels."""
+    pixels = 16 * 8 * 8
+    maps = "(float[1,16,8,8] x) => (float[1,16,8,8] y, float[N,C,H,W] z)"
+    conv = "y = Conv<pads=[1,1,1,1]>({}, w)"
+
+    def moved(text, **constants):
+        """Bytes of the kernels that read x: theirs alone, without weights and what they write."""
+        layers = estimate(network(f"{maps} {{ {text} }}", **constants), ORIN, "int8", "n").layers
+        return sum(layer.estimate_bytes for layer in layers)
+
+    wide, narrow = floats(16, 16, 3, 3), floats(3, 16, 1, 3)
+    written = 2 * pixels + 16 * 16 * 9  # y leaves the graph in two bytes, the weights have one
+    both_int8 = moved(f"{conv.format('x')} z = Conv<pads=[1,1,1,1]>(x, w)", w=wide)
+    assert both_int8 == 2 * (pixels + written)
+    for other in ("MaxPool<kernel_shape=[1,1]>(x)", "Tanh(x)"):  # neither is a layer that would be quantized
+        assert moved(f"{conv.format('x')} z = {other}", w=wide) == 2 * pixels + written + 2 * (2 * pixels), other
+    thin = moved(f"{conv.format('x')} z = Conv(x, v)", w=wide, v=narrow)  # 3 channels out: it stays in FP16
+    assert thin == 2 * pixels + written + 2 * pixels + 2 * 3 * 8 * 6 + 2 * 3 * 16 * 3
+
+
+@pytest.mark.parametrize(
+    ("readers", "bytes_a_pixel"),
+    [
+        ("y = Conv<pads=[1,1,1,1]>(a, w) v = MaxPool<kernel_shape=[1,1]>(a)", 1),  # both behind the quantizer
+        ("y = Conv<pads=[1,1,1,1]>(a, w) v = MaxPool<kernel_shape=[1,1]>(r)", 2),  # one reads what is before it
+        ("y = Conv<pads=[1,1,1,1]>(a, w) v = Tanh(r)", 2),
+        ("y = Conv<pads=[1,1,1,1]>(r, k) v = Tanh(a)", 2),
+    ],
+)
+def test_a_quantized_map_is_a_byte_where_no_reader_wants_floats(network, floats, readers, bytes_a_pixel):
+    text = (
+        "(float[1,16,8,8] x) => (float[1,16,8,8] y, float[1,16,8,8] v) { r = MaxPool<kernel_shape=[1,1]>(x) "
+        + Q.format("a", "r") + Q.format("w", "k") + readers + " }"
+    )  # fmt: skip
+    net = network(text, k=floats(16, 16, 3, 3), s=np.float32(0.1), z=np.int8(0))
+    (first, *_) = estimate(net, ORIN, "int8", "n").layers
+    assert first.ops == "MaxPool" and first.estimate_bytes == 16 * 8 * 8 * (2 + bytes_a_pixel)
+
+
+def test_a_sum_joins_a_kernel_only_where_nothing_else_reads_any_of_its_inputs(network, floats):
+    """Split makes both inputs of the sum: one that is read elsewhere keeps it a kernel of its own, in either place."""
+    maps = "(float[1,8,8,8] x) => (float[1,4,8,8] y, float[1,4,8,8] z) {{ a, b = Split<axis=1>(x) {} }}"
+    assert ops(network(maps.format("y = Add(a, b) z = Relu(y)"))) == ["Split+Add", "Relu"]
+    for sum_of in ("a, b", "b, a"):
+        for read in ("a", "b"):
+            net = network(maps.format(f"y = Add({sum_of}) z = Softmax<axis=1>({read})"))
+            assert ops(net) == ["Split", "Add", "Softmax"], (sum_of, read)
+    given = "(float[1,8,8,8] x) => (float[1,4,8,8] y, float[1,4,8,8] b) { a, b = Split<axis=1>(x) y = Add(a, b) }"
+    assert ops(network(given)) == ["Split", "Add"]
+
+
 def test_uint8_is_a_byte(network):
     net = network("(uint8[1,8,8,3] x) => (float[1,8,8,3] y) { y = Cast<to=1>(x) }")
     assert estimate(net, ORIN, "fp16", "n").estimate_bytes == 192 + 2 * 192

@@ -269,6 +269,13 @@ def test_concat_shares_a_scale(said):
     [
         (16, 16, 1, (3, 3), False, True),
         (32, 17, 1, (3, 1), False, True),  # nothing is thin
+        (16, 16, 1, (3, 1), False, True),  # 16 is enough, whatever the shape
+        (16, 17, 1, (3, 3), False, True),
+        (17, 16, 1, (1, 1), False, True),
+        (16, 16, 16, (1, 1), False, True),
+        (15, 16, 1, (3, 1), False, False),
+        (16, 8, 1, (3, 3), False, True),  # and 16 on one side, where the other is divisible by 8
+        (15, 8, 1, (3, 3), False, False),
         (8, 16, 1, (3, 3), False, True),  # one side of 16, one divisible by 8
         (10, 20, 1, (3, 3), False, False),
         (3, 16, 1, (3, 3), True, True),

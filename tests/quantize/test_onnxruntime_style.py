@@ -142,6 +142,33 @@ def test_a_float_layer_reads_and_has_floats(student, frames, ranges):
     np.testing.assert_allclose(run(write_qdq(student, ranges, keep_float=everything), frames), run(student, frames))
 
 
+@pytest.mark.parametrize("operator", ["Tanh", "Softplus", "Erf", "Exp"])
+@pytest.mark.parametrize("activated", [False, True])
+def test_what_a_float_layer_gives_is_read_as_it_is(build, frames, operator, activated):
+    """A float operator reads integers behind an integer layer, and floats behind one that is left in float."""
+    weight = np.random.default_rng(0).standard_normal((16, 3, 1, 1)).astype(np.float32)
+    relu, read = ([("Relu", ["c"], "r", {})], "r") if activated else ([], "c")
+    model = build([("Conv", ["input", "w"], "c", {}), *relu, (operator, [read], "out", {})], {"w": weight}, ["out"])
+    ranges = calibrate(model, frames, observer="minmax").ranges
+    kept = write_qdq(model, ranges, keep_float={"c_node"})
+    (reader,) = [n for n in kept.graph.node if n.op_type == operator]
+    assert list(reader.input) == [read]
+    assert not any(n.op_type == "QuantizeLinear" for n in kept.graph.node)
+    np.testing.assert_array_equal(run(kept, frames), run(model, frames))
+    (reader,) = [n for n in write_qdq(model, ranges).graph.node if n.op_type == operator]
+    assert list(reader.input) != [read]
+
+
+@pytest.mark.parametrize("kept", ["c0_node", "c1_node", "c2_node", "c3_node", "logits_node"])
+def test_every_layer_can_be_left_in_float(student, ranges, kept):
+    """And what it alone reads and gives stays float; every other convolution is quantized."""
+    model = write_qdq(student, ranges, keep_float={kept})
+    made = {name: node for node in model.graph.node for name in node.output}
+    for layer in (n for n in model.graph.node if n.op_type == "Conv"):
+        sources = [made[name].op_type for name in layer.input[:2] if name in made]
+        assert ("DequantizeLinear" in sources) == (layer.name != kept), layer.name
+
+
 def test_the_students_file_is_not_changed(student, ranges):
     before = student.SerializeToString()
     write_qdq(student, ranges)

@@ -119,6 +119,33 @@ def test_a_sum_of_two_convolutions_keeps_one_to_be_fused(build, frames):
     assert written.nodes["a_node"].input[1] != written.nodes["b_node"].input[1]
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize("second_reader", ["a layer", "a float operator", "the output", None])
+def test_a_branch_that_something_else_reads_is_no_convolution_to_fuse(build, frames, order, between, second_reader):
+    """a and b are fresh from convolutions. Where a is read elsewhere too, it stays in memory: b is fused, a quantized.
+
+    ``between``: a passes through a pooling on its way into the sum, and the second reader stands before that.
+    """
+    weight = np.random.default_rng(0).standard_normal((16, 3, 3, 3)).astype(np.float32)
+    square = np.random.default_rng(1).standard_normal((16, 16, 3, 3)).astype(np.float32)
+    first = "c" if between else "a"
+    nodes = [("Conv", ["input", "w"], first, THREE), ("Conv", ["input", "w"], "b", THREE)]
+    nodes += [("MaxPool", ["c"], "a", {"kernel_shape": [1, 1]})] if between else []
+    nodes += [("Add", list(order), "sum", {}), ("Relu", ["sum"], "r", {}), ("Conv", ["r", "v"], "out", THREE)]
+    outputs = ["out"]
+    if second_reader == "a layer":
+        nodes.append(("Conv", [first, "v"], "other", THREE))
+    elif second_reader == "a float operator":
+        nodes.append(("Tanh", [first], "other", {}))
+    if second_reader:
+        outputs.append(first if second_reader == "the output" else "other")
+    model = build(nodes, {"w": weight, "v": square}, outputs)
+    written = Written(write_qdq(model, calibrate(model, frames).ranges, style="tensorrt"))
+    quantized = {name for i, name in enumerate(order) if written.quantized("sum_node", i)}
+    assert quantized == ({"a"} if second_reader else {order[0]})
+
+
 def test_transposed_convolutions_have_a_scale_per_output_channel(build, frames):
     weight = np.random.default_rng(0).standard_normal((3, 16, 2, 2)).astype(np.float32)
     square = np.random.default_rng(0).standard_normal((16, 32, 2, 2)).astype(np.float32)
@@ -157,6 +184,13 @@ def test_products_of_activations_are_quantized_on_both_sides(build, frames):
         (8, 16, (1, 3), 1, False, True),  # not square
         (32, 32, (1, 3), 1, False, False),  # enough channels: any shape
         (16, 16, (3, 3), 1, False, False),
+        (16, 16, (1, 3), 1, False, False),  # 16 is enough, whatever the shape
+        (17, 16, (3, 3), 1, False, False),
+        (16, 17, (1, 3), 1, False, False),
+        (15, 16, (1, 3), 1, False, True),
+        (16, 16, (1, 1), 16, False, False),
+        (16, 8, (3, 3), 1, False, False),  # 16 on one side, 8 on the other
+        (15, 8, (3, 3), 1, False, True),
         (32, 32, (3, 3), 32, False, False),  # depthwise
         (8, 8, (3, 3), 8, False, False),  # thin depthwise, 8 and 3×3
         (8, 8, (1, 1), 8, False, True),

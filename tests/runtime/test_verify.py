@@ -54,6 +54,26 @@ def test_values_are_shares_of_equal_pixels_and_mean_errors(tiny, folder):
     assert found["normals_normals", "error"].holds
 
 
+@pytest.mark.parametrize("output", ["depth_depth", "normals_normals"])
+@pytest.mark.parametrize(
+    ("shift", "mean"),
+    [
+        (lambda at: np.full(at.shape, 0.5), 0.5),
+        (lambda at: np.full(at.shape, -0.5), 0.5),
+        (lambda at: np.where(at % 2 == 0, 0.5, -0.5), 0.5),  # errors that would cancel
+        (lambda at: np.where(at % 4 == 0, -2.0, 0.0), 0.5),
+        (lambda at: np.where(at == 0, 0.5 * at.size, 0.0), 0.5),  # one pixel that is far off
+    ],
+)
+def test_an_error_counts_whichever_way_it_points(tiny, folder, output, shift, mean):
+    """The mean of absolute differences; ``at`` numbers the values of the map."""
+    reference = open_bundle(folder).golden()[output]
+    moved = reference + shift(np.arange(reference.size).reshape(reference.shape)).astype(np.float32)
+    rewrite_golden(folder, tiny, **{output: moved})
+    found = checks(folder, precision="fp32")[output, "error"]
+    assert found.value == pytest.approx(mean, rel=1e-3) and not found.holds
+
+
 def test_an_answer_that_is_no_number_misses(tiny, folder):
     golden = open_bundle(folder).golden()
     rewrite_golden(folder, tiny, depth_depth=np.full_like(golden["depth_depth"], np.nan))
