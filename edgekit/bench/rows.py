@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
+from edgekit.frames.locks import take_lock
 
 SCHEMA = 1
 
@@ -28,13 +28,9 @@ class RowFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "ab+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise EdgekitError(
-                "another suite is writing this file", where=str(self.path), fix="wait for it, or name another --output"
-            ) from None
-        try:
+            if not take_lock(self._file.fileno()):
+                fix = "wait for it, or name another --output"
+                raise EdgekitError("another suite is writing this file", where=str(self.path), fix=fix)
             self._file.seek(0)
             content = self._file.read()
             # A row that a kill or a power cut left unfinished: what follows must not be glued to it.

@@ -23,9 +23,9 @@ from edgekit.engine.job import BuildJob, CheckJob, ProbeJob
 from edgekit.engine.lanes import Wish, buildable, choose
 from edgekit.engine.layers import summary
 from edgekit.engine.timing_cache import default_path
-from edgekit.engine.workfolder import put, work_folder
+from edgekit.engine.workfolder import work_folder
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import sha256
+from edgekit.frames.files import atomic_write, sha256
 from edgekit.runtime.tensorrt.locate import engine_folder, engine_name
 from edgekit.runtime.tensorrt.sidecar import BUNDLE, Installed, Sidecar, sidecar_path
 
@@ -267,10 +267,12 @@ def _place(bundle: Bundle, can: Capabilities, folder: Path, built: Built, engine
     final, part = engine_folder(bundle) / name, folder / "plan"
     sidecar_path(part).write_text(sidecar.to_json())
     # A stop between the two leaves a plan and a sidecar that do not match, which loading finds out.
-    put(part, final)
-    put(sidecar_path(part), sidecar_path(final))
+    places = {part: final, sidecar_path(part): sidecar_path(final)}
     if (folder / "calibration.cache").is_file():
-        put(folder / "calibration.cache", final.with_suffix(".calibration"))
+        places[folder / "calibration.cache"] = final.with_suffix(".calibration")
+    for made, place in places.items():
+        with atomic_write(place) as whole:
+            made.rename(whole)
     return dataclasses.replace(built, sidecar=sidecar, path=final)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edgekit.errors import WriteError
 
-_PART = ".part-"
+PART = ".part-"
+"""How the names begin of folders that hold what is not finished."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG}
 # What the system also says of a place that takes no files, such as /proc; of another file it means something else.
@@ -35,7 +36,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=_PART, dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=PART, dir=path.parent))
         try:
             part = folder / path.name
             yield part
@@ -72,7 +73,7 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 def remove_parts(folder: str | os.PathLike) -> None:
     """Remove what killed writers left under ``folder``. Only for who alone writes there."""
-    for path in list(Path(folder).rglob(_PART + "*")):
+    for path in list(Path(folder).rglob(PART + "*")):
         shutil.rmtree(path, ignore_errors=True)
 
 

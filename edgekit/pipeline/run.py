@@ -19,12 +19,13 @@ from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Scores
 from edgekit.evaluate.table import cells, class_cells, markdown, retention
 from edgekit.frames.files import atomic_write
+from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
 from edgekit.pipeline.parallel import BASELINE, STUDENT, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
-from edgekit.pipeline.stage import Stage, locked
+from edgekit.pipeline.stage import ELSEWHERE, Stage
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.training import (
     baseline_stage,
@@ -82,7 +83,7 @@ class Run:
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the directory against a second run of the same recipe. EdgekitError where there is one."""
-        return locked(self.folder, "another run is working in this directory")
+        return locked(self.folder, "another run is working in this directory", fix=ELSEWHERE)
 
     def bench(self) -> Workbench:
         return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, remove_parts, sha256, writing
+from edgekit.frames.files import atomic_write, sha256
+from edgekit.frames.locks import locked
 from edgekit.training.distributed import world
 from edgekit.training.progress import note
 
+ELSEWHERE = "wait for it to end, or give this run another folder with --out"
 PATIENCE = 15.0
 """Seconds that a held stage is waited for: a worker whose parent was killed still writes its checkpoint."""
 
@@ -37,8 +36,7 @@ class Stage:
         try:
             done = json.loads(self._marker.read_text())
             intact = all(sha256(self.folder / name) == digest for name, digest in done["files"].items())
-            # a marker of before there were digests has none
-            return done["result"] if intact and done.get("digest", _digest(done)) == _digest(done) else None
+            return done["result"] if intact and done["digest"] == _digest(done) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or not one that we wrote
             return None
 
@@ -83,53 +81,13 @@ class Stage:
             note(self.name, f"what was stored in {self.folder} is damaged, and is made again")
         return todo
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the stage against other processes; what killed ones left half-written is removed.
 
         EdgekitError where another run holds it, or where the folder cannot be written.
         """
-        with locked(self.folder, f"another run is working on the stage '{self.name}'", patience=PATIENCE):
-            yield
-
-
-@contextmanager
-def locked(folder: Path, taken: str, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold a folder, made where it is missing. The kernel lets go of the lock when its holder dies, however it dies.
-
-    EdgekitError saying ``taken`` where another process still holds it after ``patience`` seconds, or where the folder
-    cannot be written.
-    """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        # not inherited by the processes that are started meanwhile, which may outlive this one
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        _take(handle, folder, taken, patience)
-        remove_parts(folder)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _take(handle: int, folder: Path, taken: str, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(handle, 100, 0).decode(errors="replace").strip()
-                raise EdgekitError(
-                    f"{taken} ({holder})" if holder else taken,
-                    where=str(folder),
-                    fix="wait for it to end, or give this run another folder with --out",
-                ) from None
-            time.sleep(0.1)
-    with writing(folder):
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+        taken = f"another run is working on the stage '{self.name}'"
+        return locked(self.folder, taken, fix=ELSEWHERE, patience=PATIENCE)
 
 
 def _digest(done: dict[str, Any]) -> str:

@@ -14,14 +14,16 @@ import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.main import main
-from edgekit.engine.workfolder import LOCK, PREFIX, work_folder
+from edgekit.engine.workfolder import work_folder
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import PART
+from edgekit.frames.locks import LOCK
 from edgekit.runtime.tensorrt.locate import engine_folder
 
 
 def left(folder) -> list[str]:
     engines = engine_folder(open_bundle(folder))
-    return sorted(f.name for f in engines.iterdir()) if engines.exists() else []
+    return sorted(f.name for f in engines.iterdir() if f.name != LOCK) if engines.exists() else []
 
 
 def until(condition, seconds: float = 60.0) -> None:
@@ -83,7 +85,7 @@ def started(folder) -> subprocess.Popen:
         # A test run in the background (`pytest &`, nohup) hands down an ignored Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until(lambda: any(name.startswith(PREFIX) for name in left(folder)))
+    until(lambda: any(name.startswith(PART) for name in left(folder)))
     until(lambda: children(process.pid))
     time.sleep(1.5)  # into the builder
     return process
@@ -122,7 +124,7 @@ def test_a_killed_parent_takes_its_child_along(jetson_bundle, tensorrt):
     until(lambda: gone(child))
     # The child removed what it had made; the parent's folder goes with the next build at the latest.
     with work_folder(engine_folder(open_bundle(jetson_bundle))) as folder:
-        assert left(jetson_bundle) == [folder.name, LOCK]
+        assert left(jetson_bundle) == [folder.name]
     assert left(jetson_bundle) == []
 
 
@@ -133,7 +135,7 @@ def test_a_second_build_of_a_bundle_is_refused_while_the_first_runs(jetson_bundl
         before = left(jetson_bundle)
         assert main(["build", str(jetson_bundle), "--precision", "int8"]) == 2
         said = " ".join(capsys.readouterr().err.split())
-        assert f"another build of this bundle is running (process {process.pid})" in said and "wait for it" in said
+        assert f"another build of this bundle is running (process {process.pid} on " in said and "wait for it" in said
         assert left(jetson_bundle) == before  # what the first works in is not swept
     finally:
         process.send_signal(signal.SIGINT)
@@ -144,7 +146,7 @@ def test_a_second_build_of_a_bundle_is_refused_while_the_first_runs(jetson_bundl
 
 
 def test_of_builds_that_start_at_once_one_runs(tmp_path):
-    """Each has the folder to itself, again and again, while the lock's file comes and goes."""
+    """Each has the folder to itself, again and again, for whoever comes first."""
     inside, most, wrong = [], [], []
 
     def work():
@@ -166,7 +168,7 @@ def test_of_builds_that_start_at_once_one_runs(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert wrong == [] and set(most) == {1} and list(tmp_path.iterdir()) == []
+    assert wrong == [] and set(most) == {1} and [f.name for f in tmp_path.iterdir()] == [LOCK]
 
 
 def test_no_bundle_and_wrong_options(tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_every_lane_passes_its_golden_frames(jetson_bundle, tensorrt, built_here
 def test_the_plan_is_what_the_builder_gave_and_nothing_else(jetson_bundle, built_here):
     (built,) = built_here(jetson_bundle, precision="fp16")
     assert built.path.read_bytes().startswith(b"FAKE-TENSORRT-PLAN")
-    assert sorted(f.name for f in engine_folder(open_bundle(jetson_bundle)).iterdir()) == [
+    assert sorted(f.name for f in engine_folder(open_bundle(jetson_bundle)).glob("[!.]*")) == [
         built.path.name,
         built.path.name + ".json",
     ]
@@ -71,7 +71,7 @@ def test_best_keeps_nothing_where_nothing_passes(jetson, jetson_bundle, built_he
     tighten(jetson, jetson_bundle, "weak/fp16")
     engines = built_here(jetson_bundle)
     assert [b.path for b in engines] == [None, None]
-    assert list(engine_folder(open_bundle(jetson_bundle)).iterdir()) == []
+    assert list(engine_folder(open_bundle(jetson_bundle)).glob("[!.]*")) == []
 
 
 def test_a_stated_precision_is_kept_and_says_that_it_fails(jetson, jetson_bundle, built_here):
@@ -174,7 +174,7 @@ def test_a_frame_that_cannot_be_read_ends_the_calibration(jetson_bundle, built_h
     (frames / "1.png").write_bytes(b"no picture")
     with pytest.raises(EdgekitError, match=r"1\.png"):
         built_here(jetson_bundle, calibrate=frames)
-    assert list(engine_folder(open_bundle(jetson_bundle)).iterdir()) == []
+    assert list(engine_folder(open_bundle(jetson_bundle)).glob("[!.]*")) == []
 
 
 def test_calibration_is_gone_in_11(jetson_bundle, tensorrt, built_here, frames):
@@ -199,7 +199,7 @@ def test_what_fails_leaves_nothing(jetson_bundle, tensorrt, built_here, failure,
         built_here(jetson_bundle, precision="fp16")
     assert raised.value.fix
     folder = engine_folder(open_bundle(jetson_bundle))
-    assert not folder.exists() or list(folder.iterdir()) == []
+    assert not folder.exists() or list(folder.glob("[!.]*")) == []
     import pycuda.driver as cuda
 
     assert set(cuda.live().values()) == {0}

@@ -69,7 +69,10 @@ def test_a_changed_result_undoes_it(stage):
     assert stage.result() is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[]", "3", "{}", '{"files": [], "result": {}}', '{"files": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", "3", "{}", '{"files": [], "result": {}}', '{"files": {}}', '{"files": {}, "result": {}}'],
+)
 def test_a_damaged_marker_counts_as_not_done(stage, text):
     finish(stage)
     (stage.folder / "done.json").write_text(text)

@@ -19,7 +19,7 @@ FORMAT = 1
 class Description:
     """Tasks by folder, which of them are labels, scenes of frames whose names do not tell, and whether it is a film.
 
-    ``made_from`` is a hash of what was converted; ``complete`` whether all of it is there.
+    ``made_from`` is a hash of what was converted.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -27,7 +27,6 @@ class Description:
     scenes: dict[str, str] = field(default_factory=dict)
     film: bool | None = None
     made_from: str | None = None
-    complete: bool = True
 
     def write(self, root: Path) -> None:
         with atomic_write(root / NAME) as part:
@@ -53,7 +52,6 @@ def read_description(root: Path) -> Description | None:
 
 
 def _task(about: dict[str, Any]) -> Task:
-    about = {"vector": False, **about}  # a field that the first descriptions lack
     lists = {"classes", "weights", "range"}
     told = {f.name: tuple(about[f.name]) if f.name in lists else about[f.name] for f in fields(Task)}
     task = Task(**{**told, "colours": tuple(tuple(c) for c in about["colours"])})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,12 +20,12 @@ from edgekit.data.dronescapes.source import scene_of
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError, WriteError
+from edgekit.frames.locks import LOCK, locked
 from edgekit.tasks import kind_of
 
 _SETS = {"train": "train_set", "val": "validation_set", "test": "test_set"}
 _UNLABELLED = "semisupervised_set"
 _WORKERS = 4
-_LOCK = ".lock"
 
 
 @dataclass
@@ -69,13 +66,12 @@ def convert(
         scenes={stem: f.scene for f, _, stem in placed if scene_of(_scene_regex(), stem) != f.scene},
         film=frames.sequential,
         made_from=_hash(frames, folders, placed),
-        complete=False,
     )
     done = Conversion(frames=dict(Counter(folder for _, folder, _ in placed)))
-    with _writing(out):
-        _check_empty_or_ours(out, description)
+    _check_empty_or_ours(out, description)
+    with locked(out, "another conversion is writing here"):
+        _check_empty_or_ours(out, description)  # another conversion may have come first
         description.write(out)
-        _remove_halves(out)
 
         def one(at: tuple[FrameInfo, str, str]) -> tuple[int, int, int] | BadFile:
             frame, folder, stem = at
@@ -99,8 +95,6 @@ def convert(
                 )
             if progress:
                 progress(count, len(placed))
-        description.complete = True
-        description.write(out)
     return done
 
 
@@ -116,17 +110,8 @@ def _write_frame(
         where = f"{frame.split}/{frame.name}"
         kind_of(frames.tasks[name]).validate(frames.tasks[name], native, where)
         stored = to_disk(frames.tasks[name], native, where)
-        try:
-            size += write_array(paths[name], stored, compress=compress)
-        except OSError as error:
-            raise _cannot_write(paths[name], error) from error
+        size += write_array(paths[name], stored, compress=compress)
     return len(maps), len(kept), size
-
-
-def _cannot_write(path: Path, error: OSError) -> EdgekitError:
-    return WriteError(
-        f"cannot write: {error.strerror}", where=str(path), fix="free space or choose another --out, then run it again"
-    )
 
 
 def _in_threads(one: Callable, placed: Sequence) -> Iterator:
@@ -188,8 +173,10 @@ def _scene_regex() -> str:
 
 
 def _check_empty_or_ours(out: Path, description: Description) -> None:
+    if not out.is_dir():
+        return
     before = read_description(out)
-    others = sorted(path.name for path in out.iterdir() if path.name not in (NAME, _LOCK))
+    others = sorted(path.name for path in out.iterdir() if path.name not in (NAME, LOCK))
     if before is None and others:
         raise EdgekitError(
             f"the folder is not empty: {', '.join(others[:5])}", where=str(out), fix="choose an empty folder with --out"
@@ -200,27 +187,3 @@ def _check_empty_or_ours(out: Path, description: Description) -> None:
             where=str(out),
             fix="choose another folder with --out, or remove this one",
         )
-
-
-def _remove_halves(out: Path) -> None:
-    """Remove what a killed conversion left of the files it was writing."""
-    for half in out.glob("*/*/.part-*"):
-        shutil.rmtree(half, ignore_errors=True)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Hold the folder against another conversion; the kernel lets go of the lock when its holder dies, however."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise _cannot_write(out, error) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EdgekitError("another conversion is writing here", where=str(out), fix="wait for it to end") from None
-        yield
-    finally:
-        os.close(handle)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
+from edgekit.frames.files import atomic_write
 
 # float16 keeps depth to 0.05%, normals to 0.03 degrees and flow to 0.02 pixels at 32 pixels; NaN stays NaN.
 STORED = dict.fromkeys(("depth", "normals", "flow", "simulated_depth", "simulated_normals"), np.float16)
@@ -15,14 +16,8 @@ STORED = dict.fromkeys(("depth", "normals", "flow", "simulated_depth", "simulate
 
 def write_frame(path: Path, maps: dict[str, np.ndarray]) -> None:
     """Write all maps of a frame; a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{id(maps)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **{name: array.astype(STORED.get(name, array.dtype)) for name, array in maps.items()})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as part:
+        np.savez(part, **{name: array.astype(STORED.get(name, array.dtype)) for name, array in maps.items()})
 
 
 def read_frame(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | None:

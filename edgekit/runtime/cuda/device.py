@@ -212,10 +212,3 @@ class Device(ABC):
     @abstractmethod
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
         """Record what ``work`` queues on ``stream``, without running it."""
-
-
-def open_device(index: int = 0) -> Device:
-    """The GPU of that index. EdgekitError, saying what is missing, where there is none to be used."""
-    from edgekit.runtime.cuda.pycuda_device import PycudaDevice
-
-    return PycudaDevice(index)

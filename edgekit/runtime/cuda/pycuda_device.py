@@ -20,9 +20,9 @@ NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no order with the default stream, in
 
 
 class PycudaDevice(Device):
-    """A GPU through ``pycuda.driver``."""
+    """The GPU of that index. EdgekitError, saying what is missing, where there is none to be used."""
 
-    def __init__(self, index: int):
+    def __init__(self, index: int = 0):
         self._cuda = cuda = _import_pycuda()
         count = _count(cuda)
         if not 0 <= index < count:

@@ -100,7 +100,7 @@ def test_damaged_and_missing_frames_are_rendered_again(source):
         with zipfile.ZipFile(path) as ours:
             assert ours.testzip() is None
         assert path.stat().st_size == len(data)
-    assert not list(source.folder.rglob("*.tmp"))
+    assert not list(source.folder.rglob(".part-*"))
     assert source.prepare() == 0
 
 

@@ -19,9 +19,9 @@ def cuda(fake_gpu):
 
 @pytest.fixture
 def device(cuda):
-    from edgekit.runtime.cuda.device import open_device
+    from edgekit.runtime.cuda.pycuda_device import PycudaDevice
 
-    with open_device() as opened:
+    with PycudaDevice() as opened:
         yield opened
 
 
