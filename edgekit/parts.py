@@ -62,6 +62,10 @@ class Parts(Mapping[str, T], Generic[T]):
         """The part, or ``default`` where no package offers one of that name."""
         return self[name] if name in self else default  # noqa: SIM401 - this is what get is
 
+    def imported(self) -> list[str]:
+        """The names of edgekit's own parts, and of the others that were imported until now."""
+        return [*self._own, *(name for name in self._loaded if name not in self._own)]
+
     def origin(self, name: str) -> str:
         """The package and version that a part comes from, such as "my-package 1.2"; empty for edgekit's own."""
         if name in self._own:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from edgekit.data.modalities import COMPUTED
+from edgekit.data.modalities import COMPUTED, with_computed
 from edgekit.data.source import FrameInfo, Source
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
@@ -30,7 +30,7 @@ class FrameSet:
         fold: tuple[int, int] | None = None,
     ):
         self.source = source
-        self.tasks: dict[str, Task] = {**{n: c.task for n, c in COMPUTED.items()}, **source.tasks}
+        self.tasks: Mapping[str, Task] = with_computed(source.tasks)
         self._excluded = frozenset(excluded)
         self._fold = fold
         self._cache: dict[tuple[str, str, str], np.ndarray] = {}

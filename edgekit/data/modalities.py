@@ -7,12 +7,14 @@ augmentation. All sizes are in pixels: a modality of a crop equals the crop of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from edgekit.parts import Parts
 from edgekit.tasks import Task
 
 _TEXTURE_WINDOWS = (5, 13, 29)
@@ -90,10 +92,33 @@ def _luminance(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2GRAY)
 
 
-COMPUTED: dict[str, Computed] = {
+_OWN = {
     "hsv": Computed(Task("hsv", "modality", channels=3), hsv),
     "lab": Computed(Task("lab", "modality", channels=3), lab),
     "edges": Computed(Task("edges", "modality", channels=1), edges),
     "texture": Computed(Task("texture", "modality", channels=2 * len(_TEXTURE_WINDOWS)), texture),
     "blur": Computed(Task("blur", "modality", channels=3, range=(0.0, 255.0)), blur),
 }
+
+COMPUTED: Parts[Computed] = Parts("edgekit.modalities", "computed modality", _OWN, base=Computed)
+
+
+class _ComputedTasks(Mapping[str, Task]):
+    def __getitem__(self, name: str) -> Task:
+        if name not in COMPUTED:
+            raise KeyError(name)
+        return replace(COMPUTED[name].task, name=name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMPUTED
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMPUTED)
+
+    def __len__(self) -> int:
+        return len(COMPUTED)
+
+
+def with_computed(tasks: Mapping[str, Task]) -> Mapping[str, Task]:
+    """The tasks of a source, and those that are computed from rgb; these are imported when asked for."""
+    return ChainMap(tasks, _ComputedTasks())

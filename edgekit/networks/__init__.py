@@ -2,7 +2,8 @@
 
 A family is ``Network(in_channels, out_channels, **shape)``, maps (B, in_channels, H, W) to
 (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) for any H and W, and has ``stride`` and ``features(x)`` (what its head reads).
-To add one: write the file, add its line here; tests/networks/ runs every line of this table.
+To add one: write the file, add its line here; tests/networks/ runs every line of this table. Another package offers one
+as an entry point of the group ``edgekit.networks``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ from torch import nn
 
 from edgekit.networks.repseg import RepSeg
 from edgekit.networks.safeuav import SafeUAV
+from edgekit.parts import Parts
 
-FAMILIES: dict[str, type[nn.Module]] = {
-    "repseg": RepSeg,
-    "safeuav": SafeUAV,
-}
+FAMILIES: Parts[type[nn.Module]] = Parts(
+    "edgekit.networks",
+    "network family",
+    {
+        "repseg": RepSeg,
+        "safeuav": SafeUAV,
+    },
+    base=nn.Module,
+    classes=True,
+)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgekit.data.modalities import COMPUTED
+from edgekit.data.modalities import with_computed
 from edgekit.data.source import Source
 from edgekit.errors import EdgekitError
 from edgekit.recipe.schema import Recipe
@@ -22,7 +22,7 @@ def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> 
     for i, config in enumerate(recipe.teacher.external):
         if config.role != "modality":
             continue
-        known = _known(source)
+        known = with_computed(source.tasks)
         taken = [name for name in config.outputs if name in known]
         if taken:
             raise EdgekitError(
@@ -69,10 +69,6 @@ def _opened(recipe: Recipe, index: int, base: Path, known: Mapping[str, Task]) -
             fix="show it other modalities, or do not predict that task",
         )
     return external
-
-
-def _known(source: Source) -> dict[str, Task]:
-    return {**{name: computed.task for name, computed in COMPUTED.items()}, **source.tasks}
 
 
 def _place(index: int) -> str:

@@ -65,12 +65,6 @@ def calibrate(
     """
     name = observer if isinstance(observer, str) else _name_of(observer)
     if isinstance(observer, str):
-        if observer not in OBSERVERS:
-            raise EdgekitError(
-                f"unknown observer '{observer}'",
-                where="export.quantize.observer",
-                fix=f"use one of {', '.join(OBSERVERS)}",
-            )
         observer = OBSERVERS[observer]()
     topology = Topology(model)
     groups = topology.groups()
@@ -104,7 +98,7 @@ def _cores() -> int:
 
 
 def _name_of(observer: Observer) -> str:
-    return next(name for name, kind in OBSERVERS.items() if type(observer) is kind)
+    return next(name for name in OBSERVERS.imported() if type(observer) is OBSERVERS[name])
 
 
 def _observed(topology: Topology) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgekit.part_schema import Name
 from edgekit.quantize.observers import OBSERVERS, Observer
 from edgekit.quantize.observers.percentile import Percentile
 
@@ -23,9 +24,7 @@ class QuantizeConfig(BaseModel):
     """How INT8 ranges are found, and what is done where they cost too much."""
 
     model_config = ConfigDict(extra="forbid")
-    observer: Literal[tuple(OBSERVERS)] = Field(  # type: ignore[valid-type]
-        "entropy", description="how a range is chosen"
-    )
+    observer: Annotated[str, Name(OBSERVERS)] = Field("entropy", description="how a range is chosen")
     percentile: float = Field(99.99, ge=99, le=100, description="share of values kept by the percentile observer, %")
     frames: int = Field(300, ge=1, description="most calibration frames, spread over the scenes of train")
     gate: GateConfig = GateConfig()

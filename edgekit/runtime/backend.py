@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,7 @@ import numpy as np
 from edgekit.bundle.bundle import Bundle
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
-
-# name → "module:class", imported when it is asked for; a module imports its runtime inside its functions.
-BACKENDS: dict[str, str] = {
-    "onnxruntime": "edgekit.runtime.onnxruntime.backend:OnnxRuntime",
-    "tensorrt": "edgekit.runtime.tensorrt.backend:TensorRT",
-}
+from edgekit.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -93,9 +87,14 @@ class Backend(ABC):
         self.close()
 
 
-def backend_class(name: str) -> type[Backend]:
-    """The backend of a name. EdgekitError, listing those there are, for an unknown one."""
-    if name not in BACKENDS:
-        raise EdgekitError(f"there is no backend '{name}'", fix=f"use one of {', '.join(BACKENDS)}")
-    module, _, attribute = BACKENDS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+# Imported when asked for; a module imports its runtime inside its functions.
+BACKENDS: Parts[type[Backend]] = Parts(
+    "edgekit.backends",
+    "backend",
+    {
+        "onnxruntime": "edgekit.runtime.onnxruntime.backend:OnnxRuntime",
+        "tensorrt": "edgekit.runtime.tensorrt.backend:TensorRT",
+    },
+    base=Backend,
+    classes=True,
+)

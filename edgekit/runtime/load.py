@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit.bundle.bundle import Bundle, open_bundle
 from edgekit.errors import EdgekitError
-from edgekit.runtime.backend import Backend, Options, backend_class
+from edgekit.runtime.backend import BACKENDS, Backend, Options
 from edgekit.runtime.predictor import Predictor
 
 DEFAULT = "onnxruntime"
@@ -56,7 +56,7 @@ def load(
 
 def runnable(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
     """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError where there is none."""
-    kind = backend_class(backend or DEFAULT)
+    kind = BACKENDS[backend or DEFAULT]
     # A bundle for one TensorRT may lack the lane that comes first.
     held = next((name for name in kind.lanes if bundle.artifacts(name)), kind.lanes[0])
     found, refusals = [], []
@@ -84,5 +84,5 @@ def open_backend(
 ) -> Backend:
     """The backend of a name with the artifact it chooses. EdgekitErrors as of ``load``."""
     options = options or Options()
-    kind = backend_class(name)
+    kind = BACKENDS[name]
     return kind(bundle, kind.choose(bundle, lane, precision, options), options)

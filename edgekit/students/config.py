@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgekit.part_schema import Name
 from edgekit.students.registry import STUDENTS
 
 
@@ -13,7 +14,7 @@ class StudentConfig(BaseModel):
     """A registered student and the changes to its shape."""
 
     model_config = ConfigDict(extra="forbid")
-    name: Literal[tuple(STUDENTS)] = "repseg"  # type: ignore[valid-type]
+    name: Annotated[str, Name(STUDENTS)] = "repseg"
     width: int | None = Field(
         None, ge=1, le=256, description="channels of its widest resolution; none: the student's own"
     )

@@ -1,24 +1,34 @@
-"""The students by name: a network family and its shape, one row each."""
+"""The students by name: a network family and its shape, one row each.
+
+Another package offers a row as an entry point of the group ``edgekit.students``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgekit.parts import Parts
+
 PARAMETER_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """A row of the registry: ``family`` of edgekit.networks, its keyword arguments, and what the student is for."""
+    """A row of the registry: ``family`` of edgekit.networks, its keyword arguments, and what the student is for.
+
+    ``shape`` has a ``width``, which a recipe may change.
+    """
 
     family: str
     shape: dict[str, Any] = field(default_factory=dict)
     about: str = ""
 
 
-STUDENTS: dict[str, StudentSpec] = {
+_OWN = {
     "repseg": StudentSpec("repseg", {"width": 32}, "quarter-resolution, re-parameterised, made for INT8; the default"),
     "safeuav-150k": StudentSpec("safeuav", {"width": 6}, "the smallest student of the PHG-MAE paper, full resolution"),
     "safeuav-430k": StudentSpec("safeuav", {"width": 10}, "the paper's larger student, full resolution"),
 }
+
+STUDENTS: Parts[StudentSpec] = Parts("edgekit.students", "student", _OWN, base=StudentSpec)

@@ -6,11 +6,12 @@ kind of averaging open; each is a field here, and its default is written beside 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekit.networks import FAMILIES
+from edgekit.part_schema import Name
 from edgekit.teachers.external.config import ExternalConfig
 from edgekit.training.config import TrainConfig
 
@@ -19,7 +20,7 @@ class MemberConfig(BaseModel):
     """One network of the ensemble."""
 
     model_config = ConfigDict(extra="forbid")
-    family: Literal[tuple(FAMILIES)] = "safeuav"  # type: ignore[valid-type]
+    family: Annotated[str, Name(FAMILIES)] = "safeuav"
     width: int = Field(10, ge=1, le=256)
     seed: int = Field(0, ge=0)
 

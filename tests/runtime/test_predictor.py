@@ -252,7 +252,7 @@ def test_what_runs_is_said(tiny_bundle):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"backend": "tpu"}, "no backend 'tpu'"),
+        ({"backend": "tpu"}, "unknown backend 'tpu'"),
         ({"lane": "warp"}, "does not read the lane 'warp'"),
         ({"lane": "strong"}, "no fp32 artifact in the strong lane"),
         ({"precision": "fp16"}, "no fp16 artifact"),
