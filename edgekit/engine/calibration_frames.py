@@ -9,21 +9,19 @@ import numpy as np
 
 from edgekit.bundle.manifest import Preprocessing, Tensor
 from edgekit.errors import EdgekitError
-from edgekit.frames.images import read_rgb
+from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def find_frames(source: Path) -> list[Path]:
     """The images of a folder, by name. EdgekitError where there are none."""
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES) if source.is_dir() else []
+    found = sorted(p for p in source.rglob("*") if is_photograph(p)) if source.is_dir() else []
     if not found:
         raise EdgekitError(
             "there are no frames to calibrate on",
             where=str(source),
-            fix=f"give a folder of a hundred or more typical frames as images ({', '.join(SUFFIXES)})",
+            fix=f"give a folder of a hundred or more typical frames as images ({', '.join(PHOTO_SUFFIXES)})",
         )
     return found
 

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.images import read_rgb
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Photographs:
         self.unreadable: list[EdgekitError] = []
         self.folder = path if path.is_dir() else None
         if path.is_dir():
-            self.files = sorted(f for f in path.iterdir() if _is_photograph(f))
+            self.files = sorted(f for f in path.iterdir() if is_photograph(f))
             if not self.files:
                 raise EdgekitError(
                     "the folder has no photographs",
@@ -75,8 +73,3 @@ class Photographs:
 
     def close(self) -> None:
         """Nothing is open in between."""
-
-
-def _is_photograph(file: Path) -> bool:
-    """By its name; hidden files are other systems' notes about their neighbours."""
-    return file.suffix.lower() in PHOTO_SUFFIXES and not file.name.startswith(".") and file.is_file()

@@ -12,14 +12,12 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
-from edgekit.frames.images import read_rgb
+from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import ExportSection, Recipe
 from edgekit.students.student import Student, load_student
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -117,10 +115,10 @@ def folder_shots(folder: Path) -> list[Shot]:
     """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
     if not folder.is_dir():
         raise EdgekitError("there is no such folder of frames", where=str(folder), fix="name a folder of photographs")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+    files = sorted(p for p in folder.iterdir() if is_photograph(p))
     if not files:
         raise EdgekitError(
-            "the folder has no photographs", where=str(folder), fix=f"put files of {', '.join(PICTURES)} into it"
+            "the folder has no photographs", where=str(folder), fix=f"put files of {', '.join(PHOTO_SUFFIXES)} into it"
         )
     return [Shot(path.name, folder.name, lambda path=path: read_rgb(path)) for path in files]
 

@@ -30,6 +30,8 @@ class ImageFolderConfig(BaseModel):
     labelled     how much of ``train`` counts as labelled: ``all``, a fraction evenly spaced over the sorted frames, or
                  a text file of frame names. Labels of the others are never read
     scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene (default: the split)
+    labels_upright  whether labels are drawn on the photographs as their EXIF orientation turns them (true) or as their
+                 pixels are stored (false); default: as the label's size says, and an error where both sizes are one
     size         (height, width) to resize every frame to (default: as it is)
     film         the sorted frames of a scene are consecutive moments, so that temporal consistency can be measured
     """
@@ -45,6 +47,7 @@ class ImageFolderConfig(BaseModel):
     colours: dict[str, tuple[Level, Level, Level]] = {}
     labelled: Fraction | Literal["all"] | Path = "all"
     scene_regex: str | None = None
+    labels_upright: bool | None = None
     size: tuple[Side, Side] | None = None
     film: bool = False
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from edgekit.data.image_folder.class_table import ClassTable, OldClass, read_class_dict
 from edgekit.data.image_folder.config import ImageFolderConfig
@@ -23,9 +22,10 @@ from edgekit.data.image_folder.listing import (
 )
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.frames.images import read_label, read_rgb
+from edgekit.frames.images import read_label, read_photo, stored_size, turn
 from edgekit.tasks import Task
 
+_READING = 2  # raised when other maps come of the same files
 LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the others exist to be measured on
 
 
@@ -41,6 +41,7 @@ class ImageFolder:
         self._root = Path(base, config.root.expanduser())
         self._base = Path(base)
         self._size = config.size
+        self._labels_upright = config.labels_upright
         self.sequential = config.film
         if not self._root.is_dir():
             raise EdgekitError(
@@ -66,14 +67,15 @@ class ImageFolder:
     def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
         """The native maps ``rgb`` and ``semantic``, whichever is asked for; no ``semantic`` of an unlabelled frame.
 
-        Raises EdgekitError naming the file: missing, damaged, a label outside the classes, or (when both are asked
-        for) image and label of different size.
+        Raises EdgekitError naming the file: missing, damaged, a label outside the classes, a label that may or may not
+        be turned as its photograph is, or (when both are asked for) image and label of different size.
         """
         files = self._files[frame.name]
         names = set(names)
         maps: dict[str, np.ndarray] = {}
+        orientation = None
         if "rgb" in names:
-            maps["rgb"] = read_rgb(files.image)
+            maps["rgb"], orientation = read_photo(files.image)
         if "semantic" in names and frame.labelled:
             if files.label is None:
                 raise EdgekitError(
@@ -81,7 +83,10 @@ class ImageFolder:
                     where=str(files.image),
                     fix=f"add labels/{files.image.stem}.png, or leave the frame out of data.labelled",
                 )
-            maps["semantic"] = self._table.decode(self._read_label(files.label), str(files.label))
+            label = read_label(files.label, palette_colours=self._table.has_colours)
+            if orientation != 1:
+                label = self._turned(label, files)
+            maps["semantic"] = self._table.decode(label, str(files.label))
         sizes = {name: array.shape[:2] for name, array in maps.items()}
         if len(set(sizes.values())) > 1:
             shown = " and ".join(f"{'image' if n == 'rgb' else 'label'} {w}x{h}" for n, (h, w) in sizes.items())
@@ -94,7 +99,8 @@ class ImageFolder:
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
-        digest = hashlib.sha256(repr((self._old_classes, self._frames)).encode())
+        facts = (_READING, self._old_classes, self._frames, self._labels_upright)
+        digest = hashlib.sha256(repr(facts).encode())
         for name, files in sorted(self._files.items()):
             for path in (files.image, files.label):
                 if path is not None:
@@ -106,14 +112,21 @@ class ImageFolder:
         """None: photographs come without exact flow."""
         return None
 
-    def _read_label(self, path: Path) -> np.ndarray:
-        label = read_label(path)
-        if label.ndim == 2 and self._table.has_colours:
-            with Image.open(path) as image:
-                palette = image.mode == "P"
-            if palette:  # the order of a palette is the encoder's choice; its colours are the labeller's
-                return read_rgb(path)
-        return label
+    def _turned(self, label: np.ndarray, files: Files) -> np.ndarray:
+        """The label as the photograph is turned by its EXIF orientation, be it drawn before or after that turn."""
+        stored, orientation = stored_size(files.image)
+        if orientation == 1 or stored_size(files.label)[1] != 1:  # a label with an orientation of its own is upright
+            return label
+        upright, size = stored[::-1] if orientation >= 5 else stored, label.shape[:2]
+        if upright == stored and self._labels_upright is None:
+            raise EdgekitError(
+                f"the photograph is turned by its EXIF orientation {orientation}, and nothing says whether its label "
+                "is drawn on the turned photograph or on the pixels as they are stored",
+                where=str(files.label),
+                fix="say data.labels_upright: true (turned) or false (as stored)",
+            )
+        drawn_upright = size != stored if self._labels_upright is None else self._labels_upright
+        return label if drawn_upright else turn(label, orientation)
 
     def _resized(self, name: str, array: np.ndarray) -> np.ndarray:
         if self._size is None or array.shape[:2] == self._size:

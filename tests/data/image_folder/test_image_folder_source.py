@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import ValidationError
 
 from edgekit.data.image_folder.config import ImageFolderConfig
@@ -183,6 +183,41 @@ def test_files_that_do_not_fit_are_named(open_folder, root):
     ):
         error = refusal(source.read, source.frames("train")[i], ["rgb", "semantic"])
         assert error.where.endswith(f"train/{where}") and what in error.what
+
+
+def photograph(path: Path, pixels: np.ndarray, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize("side", [6, 8])
+def test_labels_lie_on_their_photographs_however_these_are_turned(root, open_folder, orientation, upright, side):
+    """The photograph is painted in the label's colours, so that each pixel says which class it should have."""
+    stored = label_of(0, side)
+    image, label = (root / "train" / folder / "t0.png" for folder in ("images", "labels"))
+    photograph(image, COLOURS[stored], orientation)
+    drawn = np.asarray(ImageOps.exif_transpose(Image.open(image))) if upright else COLOURS[stored]
+    Image.fromarray(drawn).save(label)
+    told = orientation == 1 or (side == 6 and orientation >= 5)  # else the size does not say it
+    source = open_folder(labels_upright=None if told else upright)
+    frame = source.frames("train")[0]
+    maps = source.read(frame, ["rgb", "semantic"])
+    assert (COLOURS[maps["semantic"]] == maps["rgb"]).all()
+    assert (source.read(frame, ["semantic"])["semantic"] == maps["semantic"]).all()
+    if not told:
+        error = refusal(open_folder().read, frame, ["semantic"])
+        assert f"EXIF orientation {orientation}" in error.what and "data.labels_upright" in error.fix
+
+
+def test_a_label_with_the_orientation_of_its_photograph_is_turned_with_it(root, open_folder):
+    stored = label_of(0, 8)
+    photograph(root / "train" / "images" / "t0.png", COLOURS[stored], 3)
+    photograph(root / "train" / "labels" / "t0.png", COLOURS[stored], 3)
+    maps = open_folder().read(open_folder().frames("train")[0], ["rgb", "semantic"])
+    assert (maps["semantic"] == stored[::-1, ::-1]).all() and (COLOURS[maps["semantic"]] == maps["rgb"]).all()
 
 
 def test_a_missing_root_names_it(tmp_path):
