@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from edgekit.recipe.problems import Problem, quoted
 from edgekit.recipe.shape import Shape, fields, unwrap
 
 EXTENDS = "extends"
+
+# What YAML would not read as one value, although it starts neither a list nor a mapping nor a quoted text.
+_VERBATIM = re.compile(r"[-?](\s|$)|[#!&*|>%@`]|[^\[{\"'].*(\s#|:(\s|$)|\n)", re.DOTALL)
 
 
 def read_chain(path: Path, model: type[BaseModel], below: Sequence[Path] = ()) -> Document:
@@ -76,7 +81,10 @@ def _merge(base: Document, over: Document, root: Shape) -> Document:
 
 
 def apply_overrides(document: Document, overrides: Sequence[str], model: type[BaseModel]) -> None:
-    """Write each ``key.path=value`` into ``document``; the value is YAML, list entries are addressed by number.
+    """Write each ``key.path=value`` into ``document``; list entries are addressed by number.
+
+    The value is a list, a mapping or a quoted text as in YAML, or else one number, true, false, null or text to its
+    end: ``/x/run #3`` holds no comment, and ``a: b`` no mapping.
 
     A path that cannot be followed becomes one of the document's problems. Keys nobody wrote are filled in from the
     model's defaults on the way, so that one key of a default can be changed.
@@ -89,7 +97,8 @@ def apply_overrides(document: Document, overrides: Sequence[str], model: type[Ba
             fix = "write --set key=value, e.g. --set student.width=32"
             document.problems.append(Problem(f"an override is key=value, but here it is '{text}'", str(origin), fix))
             continue
-        parsed = parse(written, str(origin), lines=False)
+        text = written.strip()
+        parsed = parse(json.dumps(text) if _VERBATIM.match(text) else text, str(origin), lines=False)
         document.problems += parsed.problems
         problem = _write(document, parts, parsed, origin, unwrap(model))
         if problem:

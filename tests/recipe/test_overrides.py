@@ -84,6 +84,25 @@ def test_later_overrides_win_and_values_may_hold_equal_signs(load):
     assert load("student.width=1", "student.width=2", "student.name=a=b").student == Member(name="a=b", width=2)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/x/run #3", "#3", "C: the disk", "a: b", "ends with:", "- a", "-", "? a", "!a", "&a", "*.png", "| a", "> a"),
+        *("50%", "%a", "@home", "`ls`", "a\nb", "x\t#y", "a [1], b: 2", "it's #1: it's"),
+    ],
+)
+def test_a_text_is_taken_to_its_end(load, text):
+    assert load(f"student.name={text}").student.name == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("'run #3'", "run #3"), ('"a: b"', "a: b"), ("a#b", "a#b"), ("http://x:80/y", "http://x:80/y")]
+)
+def test_a_quoted_text_is_what_stands_in_the_quotes(load, text, value):
+    assert load(f"student.name={text}").student.name == value
+    assert load(f"student={{name: {text}}}").student.name == value
+
+
 def test_null_is_a_value(load):
     assert load("extra=null", text="extra: {name: a}").extra is None
 
