@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from edgekit.boards.table import Board, JetPack, OldJetPack, numbers, table
+from edgekit.boards.table import Board, JetPack, OldJetPack, numbers, table, within
 from edgekit.errors import EdgekitError
 
 
@@ -79,13 +79,8 @@ def newest_opset(tensorrt: str) -> int:
 def jetpack_of_l4t(release: str) -> JetPack | OldJetPack | None:
     """The JetPack that carries L4T ``release`` (as "36.4.3"); of several the oldest; None for a release not known."""
     known = table()
-    asked = numbers(release)
-    for row in [*known.old_jetpacks.values(), *known.jetpacks.values()]:
-        first, last = (numbers(end) for end in row.l4t)
-        # "35.6" as the last release covers 35.6.1: compared to as many parts as it has.
-        if len(asked) >= 2 and first <= asked and asked[: len(last)] <= last:
-            return row
-    return None
+    rows = [*known.old_jetpacks.values(), *known.jetpacks.values()]
+    return next((row for row in rows if len(numbers(release)) >= 2 and within(release, *row.l4t)), None)
 
 
 def _plain(name: str) -> str:

@@ -144,5 +144,15 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(found)
 
 
+def within(version: str, oldest: str, newest: str | None) -> bool:
+    """Whether a version lies between two that may be shorter: "10" at the upper end covers every 10.x, None all.
+
+    >>> within("10.3.0", "8.5", "10"), within("11.4.0.106", "8.5", "10"), within("8.4.1", "8.5", None)
+    (True, False, False)
+    """
+    parts = numbers(version)
+    return numbers(oldest) <= parts and (newest is None or parts[: len(numbers(newest))] <= numbers(newest))
+
+
 def _frozen(row: dict) -> dict:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}

@@ -10,11 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+import numpy as np
+
 from edgekit.bundle.manifest import Manifest
 from edgekit.errors import EdgekitError
 
 ALGORITHMS = {"entropy": "EntropyCalibration2", "minmax": "MinMaxCalibration"}
-LEVELS = 127  # of symmetric int8
+INT8_MOST = 127  # of symmetric int8; −128 is not used, as either side needs as many steps
 
 
 def version_number(version: str) -> int:
@@ -32,12 +34,23 @@ def header(version: str, algorithm: str) -> str:
 
 
 def write_cache(ranges: Mapping[str, tuple[float, float]], version: str, algorithm: str = "entropy") -> bytes:
-    """``ranges``: tensor → (least, most) value; symmetric int8 covers the larger of the two magnitudes."""
-    lines = [header(version, algorithm)]
-    for name, (least, most) in ranges.items():
-        scale = max(abs(least), abs(most)) / LEVELS
-        lines.append(f"{name}: {struct.pack('>f', scale).hex()}")
-    return ("\n".join(lines) + "\n").encode()
+    """``ranges``: tensor → (least, most) value."""
+    return f"{header(version, algorithm)}\n{scale_table(ranges)}".encode()
+
+
+def scale_table(ranges: Mapping[str, tuple[float, float]]) -> str:
+    """A cache without its header: the part that every TensorRT reads alike."""
+    return "".join(f"{name}: {struct.pack('>f', symmetric_scale(*ends)).hex()}\n" for name, ends in ranges.items())
+
+
+def symmetric_scale(least: float, most: float) -> np.float32:
+    """What one step of int8 is worth: the larger magnitude / 127.
+
+    1 for a tensor that is always zero, as in Q/DQ: every scale holds zero, but TensorRT's builder ends with "Assertion
+    getter(i) != 0 failed" where a scale is zero (reported of 8.5). So too where float32 has no normal number for it.
+    """
+    scale = np.float32(max(abs(least), abs(most))) / np.float32(INT8_MOST)
+    return scale if scale >= np.finfo(np.float32).tiny else np.float32(1.0)
 
 
 def read_cache(content: bytes, where: str = "the calibration cache") -> tuple[str, dict[str, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from edgekit.boards.table import within
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.engine.capabilities import Capabilities
 from edgekit.errors import EdgekitError
@@ -114,23 +115,7 @@ def _artifact(manifest: Manifest, can: Capabilities, wish: Wish, lane: str, prec
     if lane == "cache" and precision == "int8" and not (manifest.ranges or wish.calibrate):
         return "the bundle has no calibrated ranges, and --calibrate was not given"
     for artifact in found:
-        if artifact.tensorrt is None or _within(can.tensorrt, *artifact.tensorrt):
+        if artifact.tensorrt is None or within(can.tensorrt, *artifact.tensorrt):
             return artifact
     oldest, newest = found[0].tensorrt
     return f"the {lane}/{precision} artifact is for TensorRT {oldest} to {newest or 'the newest'}"
-
-
-def _within(version: str, oldest: str, newest: str | None) -> bool:
-    """Whether a version lies between two that may be shorter: "10" at the upper end covers every 10.x.
-
-    >>> _within("10.3.0", "8.5", "10"), _within("11.4.0.106", "8.5", "10"), _within("8.4.1", "8.5", None)
-    (True, False, False)
-    """
-    parts = _numbers(version)
-    if parts < _numbers(oldest):
-        return False
-    return newest is None or parts[: len(_numbers(newest))] <= _numbers(newest)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 
-from edgekit.bundle.manifest import Artifact, Ranges
+from edgekit.bundle.manifest import Artifact
 
 SCRIPT, TABLE = "build.sh", "ranges.txt"
 
@@ -110,19 +109,6 @@ def build_script(artifacts: Sequence[Artifact]) -> str:
     names = " ".join(f"{a.lane}/{a.precision}" for a in rows)
     head = _HEAD.replace("{names}", names) + (_CACHE if calibrated else "")
     return head + "\n" + "\n".join(lines) + "\n" + _TAIL
-
-
-def range_table(ranges: Ranges) -> str:
-    """A calibration cache without its first line: ``<tensor>: <scale as big-endian float32 in 8 hex digits>``.
-
-    TensorRT's scale is symmetric, the larger end of the range / 127. A tensor that is always zero gets a scale all the
-    same: zero would be no scale.
-    """
-    lines = []
-    for name, (least, most) in ranges.tensors.items():
-        scale = max(abs(least), abs(most)) / 127 or 1.0
-        lines.append(f"{name}: {struct.pack('>f', scale).hex()}\n")
-    return "".join(lines)
 
 
 def _line(artifact: Artifact) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from edgekit.boards import board as board_of
 from edgekit.boards import check_pair
 from edgekit.boards import jetpack as jetpack_of
+from edgekit.boards.table import within
 from edgekit.bundle.manifest import Lane
 from edgekit.errors import EdgekitError
 
@@ -95,21 +96,4 @@ def _tensorrt_versions(board: str | None, jetpack: str | None) -> list[str] | No
 
 
 def _builds(row: Row, versions: Sequence[str] | None) -> bool:
-    if versions is None:
-        return True
-    least, most = row.tensorrt
-    return any(_at_least(v, least) and (most is None or _at_most(v, most)) for v in versions)
-
-
-def _at_least(version: str, bound: str) -> bool:
-    return _numbers(version) >= _numbers(bound)
-
-
-def _at_most(version: str, bound: str) -> bool:
-    """10.16 is at most 10: compared to as many parts as the bound has."""
-    limit = _numbers(bound)
-    return _numbers(version)[: len(limit)] <= limit
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return versions is None or any(within(version, *row.tensorrt) for version in versions)

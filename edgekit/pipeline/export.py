@@ -16,9 +16,10 @@ from edgekit import __version__
 from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Preprocessing, Tensor
 from edgekit.bundle.manifest import Student as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
+from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
 from edgekit.export.body import bodies, check_size
-from edgekit.export.build_script import SCRIPT, TABLE, build_script, range_table
+from edgekit.export.build_script import SCRIPT, TABLE, build_script
 from edgekit.export.card import CARD, model_card
 from edgekit.export.compare import HALF, OPEN
 from edgekit.export.contract import contract, forms_of, network_size
@@ -135,7 +136,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     if any(a.tensorrt for a in artifacts):
         contents[SCRIPT] = build_script(artifacts).encode()
         if manifest.ranges:
-            contents[TABLE] = range_table(manifest.ranges).encode()
+            contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
     write_bundle(manifest, contents, request.out)
     return {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import onnx
 
-from edgekit.boards.table import JetPack, numbers
+from edgekit.boards.table import JetPack, within
 from edgekit.bundle.bundle import FORMS, open_bundle
-from edgekit.bundle.manifest import MANIFEST, Artifact, Preprocessing
+from edgekit.bundle.manifest import MANIFEST, Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.export.deploy import deploy, plain
@@ -102,7 +102,11 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:
     bundle = open_bundle(path)
     wanted = ("cache",) if dla else ("weak", "strong", "cache")
-    fitting = [a for a in bundle.manifest.artifacts if a.lane in wanted and _reads(jetpack, a)]
+    fitting = [
+        a
+        for a in bundle.manifest.artifacts
+        if a.lane in wanted and a.tensorrt and within(jetpack.tensorrt, *a.tensorrt)
+    ]
     if not fitting:
         lanes = sorted({a.lane for a in bundle.manifest.artifacts})
         raise EdgekitError(
@@ -124,12 +128,3 @@ def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) 
 def _size_of(shape: tuple[int, ...]) -> Size:
     """(H, W) of an input, NHWC frames or NCHW."""
     return (shape[1], shape[2]) if shape[-1] == 3 else (shape[2], shape[3])
-
-
-def _reads(jetpack: JetPack, artifact: Artifact) -> bool:
-    """Whether this JetPack's TensorRT is among those that can build the artifact."""
-    if artifact.tensorrt is None:
-        return False
-    least, most = (None if end is None else numbers(end) for end in artifact.tensorrt)
-    here = numbers(jetpack.tensorrt)
-    return here >= least and (most is None or here[: len(most)] <= most)

@@ -14,10 +14,11 @@ from onnx import NodeProto
 from edgekit.boards import Board
 from edgekit.errors import EdgekitError
 from edgekit.graphs.read import attribute
+from edgekit.graphs.thin import why_not_int8
 from edgekit.preflight.kernels import Kernel, elements, kernels, multiply_adds
 from edgekit.preflight.network import Network
 from edgekit.preflight.subgraphs import CONTROL_FLOW
-from edgekit.preflight.thin import convolution, why_not_int8
+from edgekit.preflight.thin import convolution_of
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -177,7 +178,7 @@ def _precision(network: Network, node: NodeProto, asked: Precision) -> Precision
         return asked
     if network.has_qdq:
         return "int8" if node.op_type in _LAYERS and network.is_quantized(node.input[0]) else "fp16"
-    conv = convolution(network, node)
+    conv = convolution_of(network, node)
     return "int8" if conv is not None and why_not_int8(conv) is None else "fp16"
 
 
@@ -208,7 +209,7 @@ def _compute_seconds(network: Network, node: NodeProto, board: Board, precision:
     rates = {"fp32": board.fp32_tflops, "fp16": board.fp16_tflops, "int8": board.int8_tops}
     if attribute(node, "group", 1) > 1:
         return 2 * macs / (1e12 * board.fp32_tflops)
-    conv = convolution(network, node)
+    conv = convolution_of(network, node)
     if conv is not None:
         macs = macs * _padded(conv.c_in, precision) * _padded(conv.c_out, precision) / (conv.c_in * conv.c_out)
     return 2 * macs / (1e12 * rates[precision])

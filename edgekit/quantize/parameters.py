@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.engine.calibration_cache import INT8_MOST, symmetric_scale
+
 Range = tuple[float, float]
 
-INT8_MOST = 127  # −128 is not used: a symmetric range needs as many steps on either side
 REDUCED_MOST = 64  # 255 · 64 · 2 fits 16 bits
 _BIAS_MOST = np.iinfo(np.int32).max
 
@@ -26,7 +27,7 @@ def unsigned(lo_hi: Range) -> tuple[np.float32, np.uint8]:
 
 def signed(lo_hi: Range) -> np.float32:
     """The scale of −127..127, zero-point 0: max(|lo|, |hi|) / 127. A range of zero width has the scale 1."""
-    return _positive(np.float32(max(abs(lo_hi[0]), abs(lo_hi[1]))) / np.float32(INT8_MOST))
+    return symmetric_scale(*lo_hi)
 
 
 def per_channel(weight: np.ndarray, axis: int, most: int = INT8_MOST) -> np.ndarray:

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping
 
 from onnx import NodeProto
 
-from edgekit.graphs.read import attribute
+from edgekit.graphs.thin import convolution, why_not_int8
 from edgekit.quantize.placement import Placement, is_layer
 from edgekit.quantize.topology import LAYERS, Topology, is_passing
-
-_THIN = 16
 
 
 def place(topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]) -> Placement:
@@ -70,20 +68,5 @@ def _is_fresh(topology: Topology, tensor: str) -> bool:
 
 def is_thin(topology: Topology, node: NodeProto) -> bool:
     """Whether a convolution has so few channels that TensorRT runs it slower in INT8 than in FP16."""
-    if node.op_type not in ("Conv", "ConvTranspose"):
-        return False
-    shape, groups = topology.value(node.input[1]).shape, attribute(node, "group", 1)
-    kernel = shape[2:]
-    c_out, c_in = shape[0], shape[1] * groups
-    if node.op_type == "ConvTranspose":
-        c_in, c_out = shape[0], shape[1] * groups
-    depthwise = groups == c_in == c_out
-    if groups > 1 and not depthwise and (c_in // groups % 4 or c_out // groups % 4):
-        return True
-    if min(c_in, c_out) >= _THIN:
-        return False
-    if groups > 1:
-        return bool(c_out % 8) or min(kernel) < 3
-    is_first = node.input[0] in topology.inputs
-    square = len(set(kernel)) == 1
-    return not (square and (c_in % 8 == 0 or c_out % 8 == 0) and (max(c_in, c_out) >= _THIN or is_first))
+    conv = convolution(node, topology.value(node.input[1]).shape, node.input[0] in topology.inputs)
+    return conv is not None and why_not_int8(conv) is not None

@@ -13,14 +13,23 @@ from hypothesis import strategies as st
 from edgekit.bundle.bundle import open_bundle
 from edgekit.engine.calibration_cache import cache_of, header, read_cache, write_cache
 from edgekit.errors import EdgekitError
+from edgekit.quantize.parameters import signed
 
 
 def test_by_hand():
-    # 127/127 = 1.0 = 0x3f800000; 63.5/127 = 0.5 = 0x3f000000; 0 is padded to eight digits
+    # 127/127 = 1.0 = 0x3f800000; 63.5/127 = 0.5 = 0x3f000000
     ranges = {"input": (-127.0, 3.0), "/conv/Conv:0": (0.0, 63.5), "dead": (0.0, 0.0)}
     assert write_cache(ranges, "8.6.1").decode() == (
-        "TRT-8601-EntropyCalibration2\ninput: 3f800000\n/conv/Conv:0: 3f000000\ndead: 00000000\n"
+        "TRT-8601-EntropyCalibration2\ninput: 3f800000\n/conv/Conv:0: 3f000000\ndead: 3f800000\n"
     )
+
+
+@pytest.mark.parametrize(("most", "scale"), [(0.0, 1.0), (-0.0, 1.0), (1e-43, 1.0), (1e-37, 1.0), (127e-37, 1e-37)])
+def test_what_is_always_zero_has_a_scale(most, scale):
+    """Zero, or what float32 keeps with a few bits or none, is no scale; TensorRT's builder fails on zero."""
+    for ends in ((0.0, most), (-most, 0.0)):
+        _, scales = read_cache(write_cache({"dead": ends}, "8.6.1"))
+        assert scales["dead"] == np.float32(scale) == signed(ends)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.boards.table import table, within
 from edgekit.bundle.manifest import Artifact, Profile, Ranges, Tensor
-from edgekit.export.build_script import build_script, range_table
+from edgekit.engine.calibration_cache import scale_table, write_cache
+from edgekit.export.build_script import build_script
 from edgekit.export.lanes import ROWS
 
 SHELL = shutil.which("dash") or "/bin/sh"
@@ -44,7 +46,7 @@ def bundle(tmp_path):
     folder = tmp_path / "a bundle"
     folder.mkdir()
     (folder / "build.sh").write_text(build_script(artifacts()))
-    (folder / "ranges.txt").write_text(range_table(RANGES))
+    (folder / "ranges.txt").write_text(scale_table(RANGES.tensors))
     return folder
 
 
@@ -105,6 +107,24 @@ def test_the_cache_carries_the_version_that_is_installed(bundle):
     assert all(len(line.rsplit(": ", 1)[1]) == 8 for line in lines)
 
 
+def test_the_cache_is_the_one_that_edgekit_build_gives_tensorrt(bundle):
+    build(bundle, "cache/int8", version="8601")
+    assert (bundle / "engines" / "calibration-8601.cache").read_bytes() == write_cache(RANGES.tensors, "8.6.1")
+
+
+@pytest.mark.parametrize(
+    "version",
+    sorted({j.tensorrt for j in table().jetpacks.values()} | {"8.4.1", "8.5.0", "9.3.0", "10.16.1", "11.0.0"}),
+)
+def test_the_script_and_edgekit_agree_on_what_a_version_builds(bundle, version):
+    """The shell compares versions by arithmetic of its own."""
+    major, minor, patch = (int(part) for part in version.split(".")[:3])
+    number = 10000 * major + 100 * minor + patch if major >= 10 else 1000 * major + 100 * minor + patch
+    build(bundle, version=str(number))
+    expected = [a for a in artifacts() if a.tensorrt and within(version, *a.tensorrt)]
+    assert engines(bundle) == {f"{a.lane}-{a.precision}-{number}.engine" for a in expected}
+
+
 def test_a_lane_that_is_named_is_built_alone_or_refused(bundle):
     done, calls = build(bundle, "weak/int8", version="100300")
     assert done.returncode == 0 and len(calls) == 1
@@ -131,7 +151,7 @@ def test_without_trtexec_it_says_how_to_name_it(bundle):
 
 def test_open_dimensions_go_in_as_shapes(tmp_path):
     (tmp_path / "build.sh").write_text(build_script(artifacts(dynamic=True)))
-    (tmp_path / "ranges.txt").write_text(range_table(RANGES))
+    (tmp_path / "ranges.txt").write_text(scale_table(RANGES.tensors))
     _, calls = build(tmp_path, "weak/fp16", version="100300")
     shapes = "--minShapes=frames:1x32x48x3 --optShapes=frames:1x64x96x3 --maxShapes=frames:8x128x192x3"
     assert shapes in calls[0]

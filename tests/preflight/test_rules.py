@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekit.graphs.thin import Convolution, why_not_int8
 from edgekit.preflight import operators
 from edgekit.preflight.lint import RULES
-from edgekit.preflight.thin import Convolution, convolution, thin, why_not_int8
+from edgekit.preflight.thin import convolution_of, thin
 
 X = "(float[1,16,8,8] x) => (float[N,C,H,W] y)"
 SCALE = {"s": np.float32(0.1), "z": np.int8(0)}
@@ -269,6 +270,8 @@ def test_concat_shares_a_scale(said):
     [
         (16, 16, 1, (3, 3), False, True),
         (32, 17, 1, (3, 1), False, True),  # nothing is thin
+        (16, 16, 1, (3, 1), False, True),  # 16 is enough
+        (16, 15, 1, (3, 1), False, False),
         (16, 16, 1, (3, 1), False, True),  # 16 is enough, whatever the shape
         (16, 17, 1, (3, 3), False, True),
         (17, 16, 1, (1, 1), False, True),
@@ -308,11 +311,11 @@ def test_thin_layers_of_a_float_graph_and_of_one_with_qdq(network, target, float
 def test_the_first_layer_is_found_behind_the_preprocessing(network, floats):
     body = "f = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(f) m = Sub(t, c) y = Conv(m, w)"
     net = network(f"(uint8[1,8,8,3] x) => (float[N,C,H,W] y) {{ {body} }}", c=np.float32(127), w=floats(8, 3, 3, 3))
-    assert convolution(net, net.nodes[-1]).is_first
+    assert convolution_of(net, net.nodes[-1]).is_first
     deeper = network(
         f"(uint8[1,8,8,3] x) => (float[N,C,H,W] y) {{ {body.replace('Sub(t, c)', 'Relu(t)')} }}", w=floats(8, 3, 3, 3)
     )
-    assert not convolution(deeper, deeper.nodes[-1]).is_first
+    assert not convolution_of(deeper, deeper.nodes[-1]).is_first
 
 
 def test_the_rule_is_the_one_that_quantizing_goes_by(network, floats):
@@ -333,7 +336,7 @@ def test_the_rule_is_the_one_that_quantizing_goes_by(network, floats):
         layer = f"{start} y = {op}<group={groups}>({'x' if first else 'r'}, w)"
         text = f"(float[1,{c_in},8,8] x) => (float[N,C,H,W] y) {{ {layer} }}"
         net = network(text, w=floats(*shape, *kernel))
-        ours = why_not_int8(convolution(net, net.nodes[-1])) is not None
+        ours = why_not_int8(convolution_of(net, net.nodes[-1])) is not None
         assert is_thin(Topology(net.model), net.nodes[-1]) == ours
 
     check()
