@@ -27,8 +27,8 @@ from edgekit.cli.output import json_option, print_json
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    metavar="DIR|VIDEO",
-    help="Where overlays go; without it none are made.",
+    metavar="DIR|VIDEO|PICTURE",
+    help="Where overlays go: a folder, a video, or for one photograph a picture; without it none are made.",
 )
 @click.option(
     "--task", "tasks", multiple=True, metavar="NAME", help="What to paint; repeatable. Default: the first task."

@@ -49,15 +49,17 @@ class Newest:
             return shot
 
     def _grab(self) -> None:
+        first: float | None = None
         try:
             while not self._stop:
                 image = self._read()
                 now = time.perf_counter()
                 if image is None:
                     break
+                first = now if first is None else first
                 with self._changed:
                     self.dropped += self._newest is not None
-                    self._newest = Shot(image, self._colour, f"{self.captured:06d}", now)
+                    self._newest = Shot(image, self._colour, f"{self.captured:06d}", now, now - first)
                     self.captured += 1
                     self._changed.notify()
         except BaseException as error:  # handed to the thread that asks for frames

@@ -15,12 +15,16 @@ from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 
 @dataclass(frozen=True)
 class Shot:
-    """``image`` (H, W, 3) uint8 in the order ``colour``; ``captured`` on the clock of ``time.perf_counter``."""
+    """``image`` (H, W, 3) uint8 in the order ``colour``; ``captured`` on the clock of ``time.perf_counter``.
+
+    ``at``: seconds from a film's or a camera's first frame; None for photographs.
+    """
 
     image: np.ndarray
     colour: str
     name: str
     captured: float
+    at: float | None = None
 
     def rgb(self) -> np.ndarray:
         """The image as rgb, a view where it is not."""
@@ -50,6 +54,7 @@ class Photographs:
                 )
         self.count: int | None = len(self.files)
         self.rate: float | None = None
+        self.seconds: float | None = None
         self.dropped = 0
 
     def __iter__(self) -> Iterator[Shot]:

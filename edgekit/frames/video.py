@@ -22,6 +22,7 @@ from edgekit.frames.shot import PHOTO_SUFFIXES, Photographs, Shot
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 _START = 4096  # bytes of a file; those of a video hold zeros
+_LOOKED_AT = 50  # frames at a film's beginning, to know how far apart they are
 _STREAMS = ("rtsp", "rtmp", "http", "https", "udp", "tcp")
 
 
@@ -32,18 +33,28 @@ def open_input(text: str) -> Photographs | Video | Camera:
     (``rtsp://…``), a Jetson's camera (``csi://0?width=1280&height=720&fps=30``), or a GStreamer pipeline that ends in
     an appsink. EdgekitError where it does not exist or cannot be opened.
     """
-    scheme = urlsplit(text).scheme
-    if text.isdecimal() or text.startswith("/dev/video") or scheme in _STREAMS:
-        return Camera(text)
-    if scheme == "csi" or " ! " in text:
-        return Camera(text)
     path = Path(text)
+    is_index = re.fullmatch("0|[1-9][0-9]?", text, re.ASCII) is not None  # 00 is no index, and may be a folder
+    if is_index and _exists(path):
+        what = f"'{text}' is a camera's index, and there is a file or folder of that name"
+        raise EdgekitError(what, where="--input", fix=f"write /dev/video{text} for the camera, ./{text} for the other")
+    if is_index or text.startswith("/dev/video"):
+        return Camera(text)
+    if not _exists(path) and (urlsplit(text).scheme in (*_STREAMS, "csi") or " ! " in text):
+        return Camera(text)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PHOTO_SUFFIXES):
         return Photographs(path)
     if path.is_file():
         return _video(path)
     fix = "give a photograph, a folder of them, a video, a camera's index such as 0, or a stream's URL"
     raise EdgekitError(f"there is no '{text}'", where="--input", fix=fix)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than a name can be, as pipelines are
+        return False
 
 
 def _video(path: Path) -> Video:
@@ -69,13 +80,16 @@ def _video(path: Path) -> Video:
 
 
 class EndsEarly(EdgekitError):
-    """A video has fewer frames than it states. Those before the end were good."""
+    """A video ends before the time it states. The frames before the end were good."""
 
 
 class Video:
-    """The frames of a video file. ``count`` and ``rate`` (frames per second) as the file states them, or None.
+    """The frames of a video file. ``count`` and ``seconds`` as the file states them, or None.
 
-    EdgekitError where it cannot be opened; EndsEarly from the iteration where it ends long before its stated count.
+    Many containers state how long a film is and how many frames a second there may be, from which OpenCV makes a count;
+    a film of irregular frames has fewer. So a film is whole where the time of its last frame says so, too.
+
+    EdgekitError where it cannot be opened; EndsEarly from the iteration where it ends long before its stated end.
     """
 
     live = False
@@ -85,28 +99,51 @@ class Video:
         self.files = [path]
         self.folder, self.unreadable = None, ()
         self._capture = _open(_cv2(), str(path))
-        cv2 = _cv2()
         if self._capture is None:
             raise EdgekitError(
                 "the video cannot be opened",
                 where=str(path),
                 fix="it may be truncated, damaged, or of a codec that OpenCV has not; try `ffmpeg -i FILE fixed.mp4`",
             )
+        cv2 = _cv2()
         count, rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
         self.count: int | None = int(count) if count > 0 else None
-        self.rate: float | None = rate if 0 < rate < 1000 else None
+        self.seconds: float | None = count / rate if count > 0 and rate > 0 else None
+        self._stated_rate: float | None = rate if 0 < rate < 1000 else None
         self.dropped = 0
 
+    @property
+    def rate(self) -> float | None:
+        """Frames per second: as stated, or where the first frames are nearer to each other, or farther, as they are."""
+        cv2, times = _cv2(), []
+        capture = _open(cv2, str(self._path))
+        while capture is not None and len(times) < _LOOKED_AT and capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+        steps = np.diff(times)
+        # A quarter of the frames or more are as near as this: gaps do not count, nor does a single pair.
+        near = float(np.sort(steps)[len(steps) // 4]) if len(steps) else 0.0
+        if not 1 / 240 < near < 10 or (self._stated_rate and abs(near * self._stated_rate - 1) < 0.1):
+            return self._stated_rate
+        return 1 / float(steps[(steps > 0.8 * near) & (steps < 1.2 * near)].mean())  # times are rounded, often to 1 ms
+
     def __iter__(self) -> Iterator[Shot]:
-        done = 0
+        cv2 = _cv2()
+        first, at, gap, done = 0.0, 0.0, 0.0, 0
         while True:
             good, image = self._capture.read()
             if not good:
                 break
-            yield Shot(image, "bgr", f"{done:06d}", time.perf_counter())
+            now = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            first = first if done else now
+            step, at = now - first - at, now - first
+            gap = max(gap, step)
+            # Without times, as in a bare stream of H.264, OpenCV gives the same one for every frame.
+            yield Shot(image, "bgr", f"{done:06d}", time.perf_counter(), at if step > 0 or not done else None)
             done += 1
-        # Containers state counts that are off by a few.
-        if done == 0 or (self.count and done < 0.98 * self.count - 2):
+        # Containers state counts and lengths that are a little off; how long the last frame is shown, none states.
+        counted = not self.count or done >= 0.98 * self.count - 2
+        timed = self.seconds and at + gap >= 0.98 * self.seconds - self.seconds / self.count
+        if done == 0 or not (counted or timed):
             raise EndsEarly(
                 f"the video ends after {done} of {self.count or 'unknown'} frames",
                 where=str(self._path),
@@ -127,6 +164,7 @@ class Camera:
     files = unreadable = ()
     folder = None
     count: int | None = None
+    seconds: float | None = None
 
     def __init__(self, text: str):
         cv2 = _cv2()
@@ -138,12 +176,7 @@ class Camera:
         else:
             self._capture = _open(cv2, int(text) if text.isdecimal() else text)
         if self._capture is None:
-            raise EdgekitError(
-                f"the camera '{text}' cannot be opened",
-                where="--input",
-                fix="check that it is connected (`ls /dev/video*`), that no other program uses it, "
-                "and that you may read it (group video)",
-            )
+            raise EdgekitError(f"the {_called(text)} cannot be opened", where="--input", fix=_check(text))
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # where the driver allows: less to be stale
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate: float | None = rate if 0 < rate < 1000 else None
@@ -161,9 +194,7 @@ class Camera:
         yield from self._newest
         if not self._newest.captured:
             raise EdgekitError(
-                f"the camera '{self._text}' opens and gives no frame",
-                where="--input",
-                fix="check that no other program uses it; see what it can do with `v4l2-ctl --list-formats-ext`",
+                f"the {_called(self._text)} opens and gives no frame", where="--input", fix=_check(self._text)
             )
 
     def close(self) -> None:
@@ -171,11 +202,33 @@ class Camera:
         self._capture.release()
 
 
+def _called(text: str) -> str:
+    kind = "stream" if urlsplit(text).scheme in _STREAMS else "pipeline" if " ! " in text else "camera"
+    return f"{kind} '{text}'"
+
+
+def _check(text: str) -> str:
+    """What to look at where a live source gives nothing."""
+    if urlsplit(text).scheme in _STREAMS:
+        return f"check the address, its user and password, and that this machine reaches it: `ffprobe '{text}'`"
+    if " ! " in text:
+        return "try it outside edgekit, with fakesink for the appsink: `gst-launch-1.0 PIPELINE`"
+    if text.startswith("csi:"):
+        return (
+            "check the cable and the sensor's number, or restart its service: `sudo systemctl restart nvargus-daemon`"
+        )
+    return (
+        "check that it is connected (`ls /dev/video*`), that no other program uses it, and that you may read it "
+        "(group video); see what it can do with `v4l2-ctl --list-formats-ext`"
+    )
+
+
 class VideoWriter:
     """Writes (H, W, 3) uint8 rgb pictures to a video file, which is there once the block ends.
 
     With an exception it is not, except where the frames ended early. EdgekitError at the end of the block where the
-    file is not whole: encoders say nothing of a full disk.
+    file is not whole: encoders say nothing of a full disk. OpenCV writes even sides alone: an odd one becomes one pixel
+    longer, with the last row or column twice.
     """
 
     def __init__(self, path: Path, rate: float):
@@ -194,13 +247,32 @@ class VideoWriter:
         self._file = self._part.__enter__()
         return self
 
-    def write(self, picture: np.ndarray) -> None:
-        """EdgekitError where the encoder is missing, or the pictures' size changes."""
+    def write(self, picture: np.ndarray, name: str = "", at: float | None = None) -> None:
+        """A picture that is shown from ``at`` seconds on, default right behind the one before; ``name`` is not needed.
+
+        The film has a constant rate: the picture before is shown until then, and of two at one time the first alone.
+        EdgekitError where the encoder is missing, or the pictures' size changes.
+        """
+        place = self._written if at is None else round(at * self._rate)
+        if place < self._written:
+            return
+        self.hold(place / self._rate)
+        self._last = picture
+        self._encode(picture)
+
+    def hold(self, until: float | None) -> None:
+        """Show the last picture until so many seconds from the beginning."""
+        while until is not None and self._written and self._written < round(until * self._rate):
+            self._encode(self._last)
+
+    def _encode(self, picture: np.ndarray) -> None:
         size = (picture.shape[1], picture.shape[0])
+        odd = (size[1] % 2, size[0] % 2)
         if self._writer is None:
             self._size = size
+            even = (size[0] + odd[1], size[1] + odd[0])
             self._writer = self._cv2.VideoWriter(
-                str(self._file), self._cv2.VideoWriter_fourcc(*self._codec), self._rate, size
+                str(self._file), self._cv2.VideoWriter_fourcc(*self._codec), self._rate, even
             )
             if not self._writer.isOpened():
                 raise EdgekitError(
@@ -214,6 +286,8 @@ class VideoWriter:
                 where=str(self._path),
                 fix="frames of different sizes make no video: write to a folder",
             )
+        if any(odd):
+            picture = np.pad(picture, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
         self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
         self._written += 1
 

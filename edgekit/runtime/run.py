@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -13,13 +14,14 @@ from PIL import Image
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, writing
-from edgekit.frames.shot import Shot
+from edgekit.frames.shot import PHOTO_SUFFIXES, Shot
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
 from edgekit.runtime.overlay import overlay, side_by_side
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
 
-_PICTURE, _JPEG_QUALITY = ".jpg", 92
+_PICTURE, _JPEG, _JPEG_QUALITY = ".jpg", (".jpg", ".jpeg"), 92
+_TYPES = mimetypes.MimeTypes(())  # the ones Python knows; a machine's own list says other things elsewhere
 _RATE_FRAMES = 30  # the rate that is shown is that of the last so many frames
 _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
 
@@ -28,7 +30,7 @@ class FrameSource(Protocol):
     """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known.
 
     ``files`` are what they are read from; none for a camera. ``folder``: whose photographs they are, or None.
-    ``unreadable``: those passed over, and why.
+    ``unreadable``: those passed over, and why. ``seconds``: how long a film is, where that is known.
     """
 
     live: bool
@@ -37,6 +39,7 @@ class FrameSource(Protocol):
     unreadable: Sequence[EdgekitError]
     count: int | None
     rate: float | None
+    seconds: float | None
     dropped: int
 
     def __iter__(self) -> Iterable[Shot]: ...
@@ -44,35 +47,33 @@ class FrameSource(Protocol):
     def close(self) -> None: ...
 
 
-class FolderWriter:
-    """Pictures as JPEG files of their frames' names."""
+class PictureWriter:
+    """Pictures as files: of their frames' names, JPEG, in the folder ``path``; or the one picture at ``path``."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
+    def __init__(self, path: Path, *, single: bool = False):
+        self._path, self._single = path, single
 
-    def __enter__(self) -> FolderWriter:
+    def __enter__(self) -> PictureWriter:
         return self
 
-    def write(self, picture: np.ndarray, name: str) -> None:
-        with atomic_write(self._folder / f"{name}{_PICTURE}") as part:
-            Image.fromarray(picture).save(part, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    def write(self, picture: np.ndarray, name: str, at: float | None = None) -> None:
+        with atomic_write(self._path if self._single else self._path / f"{name}{_PICTURE}") as part:
+            how = {"quality": _JPEG_QUALITY, "subsampling": 0} if part.suffix.lower() in _JPEG else {}
+            Image.fromarray(picture).save(part, **how)
+
+    def hold(self, until: float | None) -> None:
+        """A picture is shown for ever."""
 
     def __exit__(self, *_: object) -> None:
         """Every picture is whole already."""
 
 
-class VideoFile(VideoWriter):
-    """Pictures as the frames of a video; names are not needed."""
+def open_output(path: Path, source: FrameSource) -> PictureWriter | VideoWriter:
+    """Where overlays go: a video where ``path`` ends like one, a picture where it does and there is one, else a folder.
 
-    def write(self, picture: np.ndarray, name: str = "") -> None:
-        super().write(picture)
-
-
-def open_output(path: Path, source: FrameSource) -> FolderWriter | VideoFile:
-    """Where overlays go: a video where ``path`` ends like one, else a folder.
-
-    EdgekitError where it is impossible, where a file that ``source`` reads would be overwritten, and where overlays
-    would be among the photographs of a folder that is read: the next run would take them for its input.
+    EdgekitError where it is impossible, where ``path`` is named like another kind of file, where a file that ``source``
+    reads would be overwritten, and where overlays would be among the photographs of a folder that is read: the next run
+    would take them for its input.
     """
     with writing(path):
         if _is_same(path, source.folder):
@@ -81,15 +82,24 @@ def open_output(path: Path, source: FrameSource) -> FolderWriter | VideoFile:
         if any(_is_same(place, file) for file in source.files for place in (path, path / f"{file.stem}{_PICTURE}")):
             what = "the overlay would overwrite the input"
             raise EdgekitError(what, where=str(path), fix="give --output another name or folder")
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            return VideoFile(path, source.rate or _USUAL_RATE)
-        if path.exists() and not path.is_dir():
+        if path.is_dir():
+            return PictureWriter(path)
+        suffix = path.suffix.lower()
+        if suffix in VIDEO_SUFFIXES:
+            return VideoWriter(path, source.rate or _USUAL_RATE)
+        if suffix in PHOTO_SUFFIXES and source.folder is None and source.count == 1:
+            return PictureWriter(path, single=True)
+        if suffix in PHOTO_SUFFIXES:
+            what = f"'{path.name}' is one picture, and the input has more frames than that"
+            raise EdgekitError(what, where="--output", fix=f"give a folder, or a video: {', '.join(VIDEO_SUFFIXES)}")
+        if path.exists() or _TYPES.guess_type(path.name) != (None, None):
             raise EdgekitError(
-                "the output exists and is no folder",
-                where=str(path),
-                fix=f"give a folder, or a name that ends in {', '.join(VIDEO_SUFFIXES)}",
+                f"'{path.name}' is no folder" if path.exists() else f"overlays cannot be written as '{suffix}'",
+                where="--output",
+                fix=f"give a folder, a video ({', '.join(VIDEO_SUFFIXES)}), or for one photograph a picture "
+                f"({', '.join(PHOTO_SUFFIXES)})",
             )
-        return FolderWriter(path)
+        return PictureWriter(path)
 
 
 def _is_same(path: Path, other: Path | None) -> bool:
@@ -100,7 +110,7 @@ def run(
     predictor: Predictor,
     source: FrameSource,
     tasks: Sequence[Task],
-    output: FolderWriter | VideoFile | None = None,
+    output: PictureWriter | VideoWriter | None = None,
     *,
     limit: int | None = None,
     progress: Callable[[int, str], None] = lambda done, note: None,
@@ -127,10 +137,14 @@ def run(
             note = _note(finished, predicting[-1], latency[-1] if source.live else None)
             if output is not None:
                 rgb = shot.rgb()
-                output.write(side_by_side([overlay(rgb, task, maps[task.name], note) for task in tasks]), shot.name)
+                picture = side_by_side([overlay(rgb, task, maps[task.name], note) for task in tasks])
+                output.write(picture, shot.name, shot.at)
             progress(len(predicting), note)
             if limit and len(predicting) >= limit:
                 break
+        else:
+            if output is not None:
+                output.hold(source.seconds)  # a film's last frame is shown until its end
     except KeyboardInterrupt:
         if not source.live:
             raise

@@ -170,8 +170,52 @@ def test_a_damaged_photograph_is_named(tmp_path):
 
 
 def test_a_camera_that_is_not_there():
-    with pytest.raises(EdgekitError, match="camera '87' cannot be opened"):
+    with pytest.raises(EdgekitError, match="camera '87' cannot be opened") as caught:
         open_input("87")
+    assert "/dev/video*" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "called", "advice", "silent"),
+    [
+        ("rtsp://127.0.0.1:9/x", "stream", "ffprobe 'rtsp://127.0.0.1:9/x'", "/dev/video"),
+        ("http://127.0.0.1:9/x.m3u8", "stream", "address", "/dev/video"),
+        ("tcp://127.0.0.1:9", "stream", "address", "v4l2"),
+        ("/dev/video87", "camera", "v4l2-ctl", "ffprobe"),
+        ("csi://3", "camera", "nvargus-daemon", "/dev/video"),
+        ("videotestsrc ! appsink", "pipeline", "gst-launch-1.0", "/dev/video"),
+    ],
+)
+@pytest.mark.parametrize("frames", [None, 0])
+def test_advice_is_about_what_was_named(monkeypatch, text, called, advice, silent, frames):
+    """Whether it does not open, or opens and gives no frame."""
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.20.3)\n")
+    monkeypatch.setattr(video, "_open", lambda *_: None if frames is None else FakeCapture(frames))
+    with pytest.raises(EdgekitError, match="cannot be opened" if frames is None else "gives no frame") as caught:
+        list(open_input(text))
+    assert called in caught.value.what and advice in caught.value.fix and silent not in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["00", "007", "2024", "100", "٣", "a ! b", "http:"])
+def test_a_folder_is_what_it_is_whatever_it_is_called(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EdgekitError):
+        open_input(name)
+    write_png(tmp_path / name / "a.png", picture(1))
+    source = open_input(name)
+    assert isinstance(source, Photographs) and [shot.name for shot in source] == ["a"]
+
+
+def test_a_folder_that_is_called_like_a_camera_is_asked_about(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video, "_open", lambda *_: FakeCapture(1))
+    for index in ("0", "7", "12"):
+        assert isinstance(open_input(index), Camera)
+        write_png(tmp_path / index / "a.png", picture(1))
+        with pytest.raises(EdgekitError, match="camera's index") as caught:
+            open_input(index)
+        assert f"/dev/video{index}" in caught.value.fix and f"./{index}" in caught.value.fix
+        assert isinstance(open_input(f"./{index}"), Photographs)
 
 
 class FakeCapture:

@@ -14,7 +14,7 @@ import edgekit
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.frames.live import Newest
-from edgekit.frames.shot import Photographs
+from edgekit.frames.shot import Photographs, Shot
 from edgekit.frames.video import Video, VideoWriter
 from edgekit.runtime.run import open_output, run
 
@@ -51,10 +51,74 @@ def test_a_limit(tiny_bundle, photographs):
 def test_an_output_in_the_way(photographs, tmp_path, tiny_bundle):
     (tmp_path / "file").write_text("")
     source = Photographs(photographs)
-    with pytest.raises(EdgekitError, match="is no folder"):
+    with pytest.raises(EdgekitError, match="'file' is no folder"):
         open_output(tmp_path / "file", source)
     with edgekit.load(tiny_bundle) as predictor, pytest.raises(EdgekitError, match="cannot write"):
         run(predictor, source, predictor.tasks[:1], open_output(tmp_path / "file" / "x", source))
+
+
+@pytest.mark.parametrize(
+    "name", ["overlay.png", "overlay.jpg", "OVERLAY.JPEG", "overlay.webp", "overlay.bmp", "o.tiff"]
+)
+def test_an_overlay_of_one_photograph_is_the_picture_that_it_is_named(tiny_bundle, photographs, tmp_path, name):
+    source = Photographs(photographs / "p0.png")
+    with edgekit.load(tiny_bundle) as predictor, open_output(tmp_path / "out" / name, source) as output:
+        run(predictor, source, predictor.tasks[:1], output)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [name]
+    kind = {"jpg": "JPEG", "jpeg": "JPEG"}.get(name.lower().rpartition(".")[2], name.rpartition(".")[2].upper())
+    with Image.open(tmp_path / "out" / name) as image:
+        assert image.format == kind and image.size == (250, 200)
+
+
+@pytest.mark.parametrize(
+    "name", ["o.png", "o.jpg", "o.gif", "o.GIF", "o.mpg", "o.wav", "o.txt", "o.zip", "o.html", "o.tgz"]
+)
+def test_several_overlays_never_become_a_folder_that_is_named_like_a_file(photographs, tmp_path, name):
+    with pytest.raises(EdgekitError, match=r"is one picture|cannot be written as") as caught:
+        open_output(tmp_path / name, Photographs(photographs))
+    assert ".mp4" in caught.value.fix and "folder" in caught.value.fix and not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out.v2", "2024.05.01", "run-1.5"])
+def test_a_folder_may_have_a_dot_in_its_name(tiny_bundle, photographs, tmp_path, name):
+    (tmp_path / "there.png").mkdir()
+    for folder in (tmp_path / name, tmp_path / "there.png"):
+        source = Photographs(photographs)
+        with edgekit.load(tiny_bundle) as predictor, open_output(folder, source) as output:
+            run(predictor, source, predictor.tasks[:1], output)
+        assert sorted(p.name for p in folder.iterdir()) == ["p0.jpg", "p1.jpg", "p2.jpg"]
+
+
+class Film:
+    """Frames of 64×48 at given times; ``seconds`` long."""
+
+    live, files, folder, unreadable, count, rate, dropped = False, (), None, (), None, 10.0, 0
+
+    def __init__(self, times: list[float], seconds: float | None):
+        self.times, self.seconds = times, seconds
+
+    def __iter__(self):
+        for i, at in enumerate(self.times):
+            yield Shot(np.full((48, 64, 3), i, np.uint8), "rgb", f"{i:06d}", time.perf_counter(), at)
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds", "limit", "frames"),
+    [
+        ([0, 0.1, 0.2, 0.3], 0.4, None, 4),
+        ([0, 0.1, 0.5, 0.6], 0.7, None, 7),  # what is lost is filled
+        ([0, 0.4], 1.0, None, 10),  # the last is shown to the end
+        ([0, 0.4, 0.8], 1.0, 2, 5),  # not where the run is limited
+        ([0, 0.01, 0.02, 0.1], 0.2, None, 2),  # faster than the film's rate
+        ([None, None, None], None, None, 3),
+    ],
+)
+def test_an_overlay_film_is_as_long_as_its_source(tiny_bundle, tmp_path, times, seconds, limit, frames):
+    pytest.importorskip("cv2")
+    source = Film(times, seconds)
+    with edgekit.load(tiny_bundle) as predictor, open_output(tmp_path / "overlay.avi", source) as output:
+        run(predictor, source, predictor.tasks[:1], output, limit=limit)
+    assert len(list(Video(tmp_path / "overlay.avi"))) == frames
 
 
 def test_overlays_are_not_laid_among_the_photographs_that_are_read(photographs):
@@ -128,7 +192,7 @@ class SlowPredictor:
 class FastCamera:
     """100 frames, one each millisecond or slower."""
 
-    live, files, unreadable, count, rate = True, (), (), None, None
+    live, files, unreadable, count, rate, seconds = True, (), (), None, None, None
 
     def __init__(self):
         self.given, self.ended = 0, False
