@@ -49,6 +49,7 @@ EXTRAS = {
     "onnxscript": "train",
     "onnxslim": "train",
     "pydantic": "train",
+    "ruamel": "train",
     "torch": "train",
     "pycuda": "tensorrt",
     "tensorrt": "tensorrt",

@@ -1,19 +1,30 @@
-"""Reading YAML into plain values, remembering which file and line wrote each key."""
+"""Reading YAML 1.2 into plain values that remember which file and line wrote each key."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import SafeRepresenter
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe.problems import Problem
 
 KeyPath = tuple[str | int, ...]
+
+MOST_BYTES, MOST_VALUES, MOST_LEVELS = 1 << 18, 50_000, 32
+"""Of a recipe: bytes of the file, values with all aliases followed, levels of nesting."""
+
+_PREFIX = "tag:yaml.org,2002:"
+_NUMBERS = ("null", "bool", "int", "float")
+_TEXTS = ("str", "timestamp", "value", "merge")  # a date, `=` and `<<` as values are text
 
 
 @dataclass(frozen=True)
@@ -27,63 +38,64 @@ class Origin:
         return self.source if self.line is None else f"{self.source}, line {self.line}"
 
 
+class Branch(dict):
+    """A mapping with text keys, and the origin of each key."""
+
+    def __init__(self, *values: Any):
+        super().__init__(*values)
+        self.origins: dict[str, Origin] = {}
+
+
+class Entries(list):
+    """A list, and the origin of each entry."""
+
+    def __init__(self) -> None:
+        self.origins: dict[int, Origin] = {}
+
+
 @dataclass
 class Document:
-    """A tree of mappings (text keys), lists and scalars; the origin of each key; what was wrong with the text."""
+    """A tree of `Branch`, `Entries` and scalars; where it is from; what was wrong with the text."""
 
     value: Any
-    origins: dict[KeyPath, Origin]
+    source: str
     problems: list[Problem] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> Origin:
         """The origin of ``path`` or, if no one wrote it, of its nearest written ancestor."""
-        while path and path not in self.origins:
-            path = path[:-1]
-        return self.origins[path]
+        found, holder = Origin(self.source), self.value
+        for part in path:
+            if not isinstance(holder, (Branch, Entries)) or part not in holder.origins:
+                break
+            found, holder = holder.origins[part], holder[part]
+        return found
 
     def locate(self, path: KeyPath) -> str:
         origin = self.origin(path)
         return f"{origin}: {dotted(path)}" if path else str(origin)
 
 
-class Loader(yaml.SafeLoader):
-    """Safe YAML 1.1 with two changes: 1e-3 is a number (YAML 1.1 asks for 1.0e-3), and a date stays text."""
-
-
-class Dumper(yaml.SafeDumper):
-    """Writes what `Loader` reads back as the same value; a list of scalars stands on one line."""
+class _Representer(SafeRepresenter):
+    """Every value written out, and a list of scalars on one line."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-
-_SCIENTIFIC = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
-for _side in (Loader, Dumper):
-    _side.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
-        for first, rows in _side.yaml_implicit_resolvers.items()
-    }
-    _side.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
+    def represent_list(self, items: list) -> Node:
+        flat = not any(isinstance(item, (list, dict)) for item in items)
+        return self.represent_sequence(f"{_PREFIX}seq", items, flow_style=flat)
 
 
-def _represent_list(dumper: Dumper, items: list) -> yaml.Node:
-    flat = not any(isinstance(item, (list, dict)) for item in items)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flat)
-
-
-def _represent_str(dumper: Dumper, text: str) -> yaml.Node:
-    # YAML 1.1 takes these for line breaks, and folds them unless they are escaped
-    breaks = any(char in text for char in "\x85\u2028\u2029")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if breaks else None)
-
-
-Dumper.add_representer(list, _represent_list)
-Dumper.add_representer(str, _represent_str)
+_Representer.add_representer(list, _Representer.represent_list)
 
 
 def to_yaml(value: Any) -> str:
     """``value`` as YAML text, keys in the order given."""
-    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.Representer = _Representer
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = False, False, 120
+    yaml.dump(value, text)
+    return text.getvalue()
 
 
 def dotted(path: KeyPath) -> str:
@@ -93,13 +105,19 @@ def dotted(path: KeyPath) -> str:
 def read_document(path: Path) -> Document:
     """Read the YAML file ``path``.
 
-    Raises EdgekitError if it is missing, a directory, not UTF-8 text, not YAML (with line and column) or empty, or
-    if its top level is not a mapping. A key written twice becomes one of the document's problems.
+    Raises EdgekitError if it is missing, a directory, far too large for a recipe, not UTF-8 text, not YAML (with line
+    and column) or empty, or if its top level is not a mapping. A key written twice becomes one of the document's
+    problems.
     """
     if path.is_dir():
         raise EdgekitError("the recipe is a directory, not a YAML file", where=str(path), fix=_nearby(path / "x.yaml"))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            what = f"the file is larger than {MOST_BYTES >> 10} KiB, which no recipe is"
+            raise EdgekitError(what, where=str(path), fix="give a YAML recipe")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise EdgekitError("there is no such recipe file", where=str(path), fix=_nearby(path)) from None
     except UnicodeDecodeError as error:
@@ -123,89 +141,99 @@ def read_document(path: Path) -> Document:
 
 def parse(text: str, source: str, *, lines: bool = True) -> Document:
     """Parse one YAML document. Raises EdgekitError naming ``source``, line and column."""
+    builder = _Builder(source, lines)
     try:
-        loader = Loader(text)
-        node = loader.get_single_node()
-        builder = _Builder(loader, source, lines)
-        value = None if node is None else builder.build(node, (), ())
-    except yaml.reader.ReaderError as error:
+        node = builder.yaml.compose(text)
+        return Document(None if node is None else builder.build(node, ()), source, builder.problems)
+    except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"not YAML text: the control character #x{error.character:02x}"
         raise EdgekitError(what, where=f"{source}, line {line}" if lines else source) from None
-    except yaml.MarkedYAMLError as error:
+    except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         spot = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if lines and mark else source
         what = "; ".join(part for part in (error.context, error.problem) if part)
-        raise EdgekitError(f"not valid YAML: {what}", where=spot, fix=error.note) from None
-    except (ValueError, RecursionError) as error:
+        raise EdgekitError(f"not valid YAML: {what}", where=spot) from None
+    except (YAMLError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise EdgekitError(f"not valid YAML: {reason}", where=source) from None
-    builder.origins.setdefault((), Origin(source))
-    return Document(value, builder.origins, builder.problems)
 
 
 class _Builder:
     """Turns YAML nodes into values and notes the line of each key and list entry."""
 
-    def __init__(self, loader: Loader, source: str, lines: bool):
-        self.loader, self.source, self.lines = loader, source, lines
-        self.origins: dict[KeyPath, Origin] = {}
+    def __init__(self, source: str, lines: bool):
+        self.yaml = YAML(typ="safe", pure=True)
+        self.source, self.lines = source, lines
         self.problems: list[Problem] = []
-        self.flattened: set[int] = set()
+        self.left = MOST_VALUES
 
-    def build(self, node: yaml.Node, path: KeyPath, inside: tuple[int, ...]) -> Any:
-        if id(node) in inside:
-            raise _refuse(node, "an anchor contains itself")
-        inside += (id(node),)
-        if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
-            return self._mapping(node, path, inside)
-        if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-            return [self._entry(child, (*path, i), child, inside) for i, child in enumerate(node.value)]
-        value = self.loader.construct_object(node, deep=True)
-        if not isinstance(value, (str, int, float, bool, type(None))):
+    def build(self, node: Node, path: KeyPath) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise _refuse(node, f"with its aliases followed, the recipe has more than {MOST_VALUES:,} values")
+        if len(path) > MOST_LEVELS:
+            raise _refuse(node, f"more than {MOST_LEVELS} levels of nesting (or an anchor that contains itself)")
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        if isinstance(node, MappingNode) and node.tag == f"{_PREFIX}map":
+            return self._mapping(node, path)
+        if node.tag != f"{_PREFIX}seq":
             raise _refuse(node, f"the tag {node.tag} is not used in recipes")
-        return value
+        entries = Entries()
+        for i, child in enumerate(node.value):
+            entries.append(self.build(child, (*path, i)))
+            entries.origins[i] = self._origin(child)
+        return entries
 
-    def _entry(self, child: yaml.Node, path: KeyPath, marked: yaml.Node, inside: tuple[int, ...]) -> Any:
-        self.origins[path] = self._origin(marked)
-        return self.build(child, path, inside)
-
-    def _origin(self, node: yaml.Node) -> Origin:
-        return Origin(self.source, node.start_mark.line + 1 if self.lines else None)
-
-    def _mapping(self, node: yaml.MappingNode, path: KeyPath, inside: tuple[int, ...]) -> dict[str, Any]:
-        if id(node) not in self.flattened:  # an alias leads here again, and then merged keys would look repeated
-            self.flattened.add(id(node))
-            self._refuse_repeated(node, path)
-            self.loader.flatten_mapping(node)  # `<<: *anchor`: the merged pairs come first, so that own keys win
-        value = {}
+    def _mapping(self, node: MappingNode, path: KeyPath) -> Branch:
+        branch, written = Branch(), {}
         for key_node, child in node.value:
-            key = self._key(key_node)
-            value[key] = self._entry(child, (*path, key), key_node, inside)
-        return value
-
-    def _refuse_repeated(self, node: yaml.MappingNode, path: KeyPath) -> None:
-        first: dict[str, Origin] = {}
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == f"{_PREFIX}merge":  # `<<: *anchor`: merged pairs come first, so that own keys win
+                for base in reversed(child.value if isinstance(child, SequenceNode) else [child]):
+                    merged = self.build(base, (*path, "<<"))
+                    if not isinstance(merged, Branch):
+                        raise _refuse(base, "only mappings can be merged with <<")
+                    branch.update(merged)
+                    branch.origins |= merged.origins
+        for key_node, child in node.value:
+            if key_node.tag == f"{_PREFIX}merge":
                 continue
             key, origin = self._key(key_node), self._origin(key_node)
-            if key in first:
+            if key in written:
                 where = f"{origin}: {dotted((*path, key))}"
-                what = f"the key '{key}' is written twice, first at {first[key]}"
+                what = f"the key '{key}' is written twice, first at {written[key]}"
                 self.problems.append(Problem(what, where, "keep one of the two"))
-            first.setdefault(key, origin)
+            branch[key] = self.build(child, (*path, key))
+            branch.origins[key] = origin
+            written.setdefault(key, origin)
+        return branch
 
-    def _key(self, node: yaml.Node) -> str:
-        key = self.loader.construct_object(node, deep=True) if isinstance(node, yaml.ScalarNode) else None
+    def _scalar(self, node: ScalarNode) -> Any:
+        meant = self.yaml.resolver.resolve(ScalarNode, node.value, (True, False)) if not node.style else f"{_PREFIX}str"
+        kind = str(node.tag).removeprefix(_PREFIX)
+        if node.tag != meant or kind not in _NUMBERS + _TEXTS:
+            raise _refuse(node, f"the tag {node.tag} is not used in recipes")
+        try:
+            value = self.yaml.constructor.construct_object(node) if kind in _NUMBERS else node.value
+            str(value).encode()  # neither half a character nor a number of thousands of digits
+        except ValueError as error:
+            raise _refuse(node, str(error)) from None
+        return value
+
+    def _key(self, node: Node) -> str:
+        key = self._scalar(node) if isinstance(node, ScalarNode) else None
         if isinstance(key, bool) or not isinstance(key, (str, int)):
-            written = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+            written = f"'{node.value}'" if isinstance(node, ScalarNode) else "a list or mapping"
             raise _refuse(node, f"{written} as a key means {key!r} in YAML, not a name; write it in quotes")
-        return str(key)
+        return node.value
+
+    def _origin(self, node: Node) -> Origin:
+        return Origin(self.source, node.start_mark.line + 1 if self.lines else None)
 
 
-def _refuse(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+def _refuse(node: Node, problem: str) -> MarkedYAMLError:
+    return MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def _nearby(path: Path) -> str:

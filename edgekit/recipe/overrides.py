@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe.document import Document, KeyPath, Origin, dotted, parse, read_document
+from edgekit.recipe.document import Branch, Document, Origin, dotted, parse, read_document
 from edgekit.recipe.problems import Problem, quoted
-from edgekit.recipe.shape import Shape, fields, unwrap
+from edgekit.recipe.shape import Shape, shape_of
 
 EXTENDS = "extends"
 
@@ -49,35 +49,24 @@ def read_chain(path: Path, model: type[BaseModel], below: Sequence[Path] = ()) -
             where=where,
             fix="the path is relative to the recipe that extends",
         )
-    return _merge(read_chain(base, model, chain), document, unwrap(model))
+    return _merge(read_chain(base, model, chain), document, shape_of(model))
 
 
 def _merge(base: Document, over: Document, root: Shape) -> Document:
-    origins = dict(base.origins)
-
-    def replace(path: KeyPath, value: Any) -> Any:
-        for old in [key for key in origins if key[: len(path)] == path]:
-            del origins[old]
-        origins.update({key: origin for key, origin in over.origins.items() if key[: len(path)] == path})
-        return value
-
-    def merge(path: KeyPath, below: Any, above: Any, shape: Shape | None) -> Any:
-        if not isinstance(below, dict) or not isinstance(above, dict):
-            return replace(path, above)
+    def merge(below: Any, above: Any, shape: Shape | None) -> Any:
+        if not isinstance(below, Branch) or not isinstance(above, Branch):
+            return above
         tag = shape.discriminator if shape else None
         if tag and tag in below and tag in above and below[tag] != above[tag]:
-            return replace(path, above)
-        origins[path] = over.origins[path]
-        merged = dict(below)
+            return above
+        merged = Branch(below)
+        merged.origins = below.origins | above.origins
         chosen = shape.choose({**below, **above}) if shape else None
         for key, value in above.items():
-            inner = chosen.child(key) if chosen else None
-            here = (*path, key)
-            merged[key] = merge(here, below[key], value, inner) if key in below else replace(here, value)
+            merged[key] = merge(below[key], value, chosen and chosen.child(key)) if key in below else value
         return merged
 
-    value = merge((), base.value, over.value, root)
-    return Document(value, origins, base.problems + over.problems)
+    return Document(merge(base.value, over.value, root), over.source, base.problems + over.problems)
 
 
 def apply_overrides(document: Document, overrides: Sequence[str], model: type[BaseModel]) -> None:
@@ -100,7 +89,7 @@ def apply_overrides(document: Document, overrides: Sequence[str], model: type[Ba
         text = written.strip()
         parsed = parse(json.dumps(text) if _VERBATIM.match(text) else text, str(origin), lines=False)
         document.problems += parsed.problems
-        problem = _write(document, parts, parsed, origin, unwrap(model))
+        problem = _write(document, parts, parsed, origin, shape_of(model))
         if problem:
             document.problems.append(problem)
 
@@ -117,29 +106,19 @@ def _write(document: Document, parts: list[str], parsed: Document, origin: Origi
         if depth == len(parts) - 1:
             break
         if isinstance(holder, dict) and holder.get(key) is None:
-            holder[key] = _default(chosen, key)
-            document.origins[(*path, key)] = origin
+            default = chosen.default(key) if chosen else None
+            # JSON is YAML: parsed, the default's own keys have the override as their origin
+            holder[key] = parse(json.dumps(default or {}), str(origin), lines=False).value
+            holder.origins[key] = origin
         path = (*path, key)
-        holder, shape = holder[key], chosen.child(key) if chosen else None
+        holder, shape = holder[key], chosen and chosen.child(key)
         if not isinstance(holder, (dict, list)):
             what = f"{dotted(path)} is {quoted(holder)}, so it has no key '{parts[depth + 1]}'"
             return Problem(what, f"{origin}: {dotted(path)}", f"set {dotted(path)} itself")
-    here = (*path, key)
-    for old in [written for written in document.origins if written[: len(here)] == here]:
-        del document.origins[old]
     holder[key] = parsed.value
-    document.origins.update({here + inner: origin for inner in parsed.origins})
+    holder.origins[key] = origin
     return None
 
 
 def _index(entries: list, part: str) -> int | None:
     return int(part) if part.isascii() and part.isdigit() and int(part) < len(entries) else None
-
-
-def _default(shape: Shape | None, key: str) -> Any:
-    """What the model puts where a recipe writes nothing; an empty mapping where it has no default."""
-    info = fields(shape.type).get(key) if shape and shape.is_model else None
-    default = None if info is None or info.is_required() else info.get_default(call_default_factory=True)
-    if default is None:
-        return {}
-    return TypeAdapter(Any).dump_python(default, mode="json", by_alias=True, exclude_unset=True)

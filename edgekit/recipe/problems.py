@@ -10,6 +10,7 @@ from typing import Any
 from edgekit.errors import EdgekitError
 
 _LONGEST_VALUE = 80
+_MOST_TOLD = 50
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
     if len(problems) == 1:
         raise EdgekitError(problems[0].what, where=problems[0].where, fix=problems[0].fix)
     lines = [f"the recipe has {len(problems)} problems"]
-    for number, problem in enumerate(problems, 1):
+    for number, problem in enumerate(problems[:_MOST_TOLD], 1):
         lines.append(f"{number}. {problem.what}")
         lines.append(f"     where: {problem.where}")
         if problem.fix:
             lines.append(f"     fix:   {problem.fix}")
+    if len(problems) > _MOST_TOLD:
+        lines.append(f"… and {len(problems) - _MOST_TOLD} more")
     raise EdgekitError("\n".join(lines), where=recipe)
 
 

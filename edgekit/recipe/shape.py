@@ -1,197 +1,159 @@
-"""What a pydantic model allows at a key path, for messages in plain words and for overrides of defaults."""
+"""What a model's JSON schema allows at a key path, for messages in plain words and for overrides of defaults."""
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import BaseModel, Discriminator, Tag
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
-_LISTS = (list, set, frozenset, Sequence, typing.Iterable)
-_BOUNDS = (
-    ("ge", "at least {}"),
-    ("gt", "more than {}"),
-    ("le", "at most {}"),
-    ("lt", "less than {}"),
-    ("multiple_of", "a multiple of {}"),
-    ("pattern", "matching {}"),
-)
+from edgekit.recipe.document import KeyPath
+
+_WORDS = {"boolean": "true or false", "integer": "a whole number", "number": "a number", "string": "text"}
+_LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "pattern": "matching {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} entries",
+    "maxItems": "at most {} entries",
+    "minProperties": "at least {} entries",
+    "maxProperties": "at most {} entries",
+}
+
+
+def shape_of(model: type[BaseModel]) -> Shape:
+    """The shape of a whole document that ``model`` validates."""
+    schema = model.model_json_schema()
+    return Shape(schema, schema.get("$defs", {}))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An annotation without its wrapping: the bare type, its constraints, and the key that tells a union apart."""
+    """A place of a JSON schema (2020-12), as pydantic writes it."""
 
-    type: Any
-    constraints: tuple[Any, ...] = ()
-    discriminator: str | None = None
+    node: dict[str, Any]
+    definitions: dict[str, Any] = field(repr=False)
 
-    @property
-    def origin(self) -> Any:
-        return typing.get_origin(self.type)
+    def __post_init__(self) -> None:
+        while "$ref" in self.node:
+            beside = {key: value for key, value in self.node.items() if key != "$ref"}
+            named = self.definitions[self.node["$ref"].rpartition("/")[2]]
+            object.__setattr__(self, "node", {**named, **beside})
 
-    @property
-    def args(self) -> tuple[Any, ...]:
-        return typing.get_args(self.type)
-
-    @property
-    def is_model(self) -> bool:
-        return isinstance(self.type, type) and issubclass(self.type, BaseModel)
+    def _at(self, node: Any) -> Shape:
+        return Shape(node if isinstance(node, dict) else {}, self.definitions)
 
     @property
-    def is_mapping(self) -> bool:
-        return self.is_model or self.type is dict or self.origin in (dict, Mapping)
+    def keys(self) -> list[str]:
+        """The keys a recipe may write here, in the schema's order; none where any may be written."""
+        return list(self.node.get("properties", ()))
 
     @property
-    def is_list(self) -> bool:
-        return self.type in (*_LISTS, tuple) or self.origin in (*_LISTS, tuple)
+    def key_names(self) -> Shape:
+        """What the keys of a mapping may be."""
+        return self._at(self.node.get("propertyNames", {"type": "string"}))
 
+    def wants(self, *types: str) -> bool:
+        """Whether a value of one of these JSON types is allowed."""
+        return any(option.node.get("type") in types for option in self.options)
+
+    @property
+    def _members(self) -> list[Shape]:
+        return [self._at(node) for node in self.node.get("anyOf") or self.node.get("oneOf") or ()]
+
+    @property
     def options(self) -> list[Shape]:
-        """The members of a union, None left out; of anything else the shape itself."""
-        if self.origin not in (typing.Union, types.UnionType):
-            return [self]
-        flat = [option for arg in self.args for option in unwrap(arg).options()]
-        return [option for option in flat if option.type is not type(None)]
+        """The members of a union, null left out; of anything else the shape itself."""
+        return [member for member in self._members if member.node.get("type") != "null"] or [self]
+
+    @property
+    def discriminator(self) -> str | None:
+        """The key that tells the members of a union apart."""
+        return self.node.get("discriminator", {}).get("propertyName")
+
+    def tagged(self) -> dict[str, Shape]:
+        """Value of the discriminator → the member of the union that it selects."""
+        mapping = self.node.get("discriminator", {}).get("mapping", {})
+        written = [member.get("$ref") for member in self.node.get("oneOf", ())]
+        return {
+            tag: self._at({"$ref": mapping[tag]}) for tag in sorted(mapping, key=lambda t: written.index(mapping[t]))
+        }
 
     def choose(self, value: Any) -> Shape | None:
         """The member of the union that ``value`` is meant for; None if that cannot be told."""
-        options = self.options()
         if self.discriminator and isinstance(value, dict):
-            options = [o for o in options if value.get(self.discriminator) in tags(o, self.discriminator)]
-        elif isinstance(value, dict):
-            options = [o for o in options if o.is_mapping]
-            if len(options) > 1:
-                known = [sum(key in fields(o.type) for key in value) if o.is_model else 0 for o in options]
-                options = [o for o, count in zip(options, known, strict=True) if count == max(known)]
-        elif isinstance(value, list):
-            options = [o for o in options if o.is_list]
-        return options[0] if len(options) == 1 else None
+            return self.tagged().get(value.get(self.discriminator))
+        options = self.options
+        if len(options) > 1 and isinstance(value, (dict, list)):
+            wanted = "object" if isinstance(value, dict) else "array"
+            options = [option for option in options if option.node.get("type", wanted) == wanted]
+        if len(options) != 1:
+            return None
+        return self if options[0] is self else options[0].choose(value)
 
     def child(self, part: str | int) -> Shape | None:
         """The shape behind one key of a mapping or one index of a list; None if there is none or any."""
-        if self.is_model:
-            info = fields(self.type).get(str(part))
-            return None if info is None else of_field(info)
-        if self.is_mapping:
-            return unwrap(self.args[1]) if self.args else None
-        if not self.is_list or not self.args or not isinstance(part, int):
-            return None
-        if self.origin is tuple and self.args[-1] is not Ellipsis:
-            return unwrap(self.args[part]) if part < len(self.args) else None
-        return unwrap(self.args[0])
-
-
-def unwrap(annotation: Any, constraints: Sequence[Any] = (), discriminator: Any = None) -> Shape:
-    """The shape of an annotation: Annotated[...] and type aliases removed, their constraints collected."""
-    constraints = tuple(constraints)
-    while True:
-        if typing.get_origin(annotation) is Annotated:
-            annotation, *extra = typing.get_args(annotation)
-            for item in extra:
-                if isinstance(item, FieldInfo):
-                    constraints += tuple(item.metadata)
-                    discriminator = item.discriminator or discriminator
-                else:
-                    constraints += (item,)
-        elif hasattr(annotation, "__value__"):
-            annotation = annotation.__value__
+        if isinstance(part, int):
+            ordered = self.node.get("prefixItems", [])
+            found = ordered[part] if part < len(ordered) else self.node.get("items")
         else:
-            break
-    for item in constraints:
-        if isinstance(item, Discriminator):
-            discriminator = item
-    if isinstance(discriminator, Discriminator):
-        discriminator = discriminator.discriminator
-    return Shape(annotation, constraints, discriminator if isinstance(discriminator, str) else None)
+            found = self.node.get("properties", {}).get(part, self.node.get("additionalProperties"))
+        return self._at(found) if isinstance(found, dict) else None
 
+    def default(self, part: str) -> Any:
+        """What the model puts where a recipe does not write the key ``part``; None where it has no default."""
+        return self.node.get("properties", {}).get(part, {}).get("default")
 
-def of_field(info: FieldInfo) -> Shape:
-    return unwrap(info.annotation, info.metadata, info.discriminator)
+    def places(self, path: KeyPath = ()) -> Iterator[KeyPath]:
+        """Every key path that runs through mappings with known keys."""
+        for option in self.options:
+            for key in option.keys if len(path) < 8 else ():
+                yield (*path, key)
+                yield from option.child(key).places((*path, key))
 
-
-def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The keys a recipe may write for ``model``, in schema order."""
-    named = {}
-    for name, info in model.model_fields.items():
-        alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
-        named[alias or name] = info
-    return named
-
-
-def tags(option: Shape, discriminator: str) -> tuple[Any, ...]:
-    """The values of the key ``discriminator`` that select ``option`` in its union."""
-    given = tuple(item.tag for item in option.constraints if isinstance(item, Tag))
-    if given or not option.is_model or discriminator not in fields(option.type):
-        return given
-    return literals(of_field(fields(option.type)[discriminator]))
-
-
-def literals(shape: Shape) -> tuple[Any, ...]:
-    """Every fixed value (Literal or Enum) among the members of ``shape``."""
-    values: tuple[Any, ...] = ()
-    for option in shape.options():
-        if option.origin is Literal:
-            values += option.args
-        elif isinstance(option.type, type) and issubclass(option.type, Enum):
-            values += tuple(member.value for member in option.type)
-    return values
-
-
-def describe(shape: Shape) -> str:
-    """What ``shape`` allows, in plain words: "a whole number, at least 1 and at most 64"."""
-    options = shape.options()
-    allowed = [_describe_one(option) for option in options if not literals(option)]
-    fixed = literals(shape)
-    if fixed:
-        allowed.append(("one of " if len(fixed) > 1 else "") + ", ".join(str(value) for value in fixed))
-    if _allows_none(shape):
-        allowed.append("null")
-    outer = _limits(shape.constraints) if options != [shape] else ""
-    return " or ".join(allowed) + outer
-
-
-def _allows_none(shape: Shape) -> bool:
-    if shape.origin in (typing.Union, types.UnionType):
-        return any(_allows_none(unwrap(arg)) for arg in shape.args)
-    return shape.type is type(None)
-
-
-def _describe_one(shape: Shape) -> str:
-    return _noun(shape) + _limits(shape.constraints, items=shape.is_list or shape.is_mapping)
-
-
-def _noun(shape: Shape) -> str:
-    if shape.is_model:
-        return f"a mapping with the keys {', '.join(fields(shape.type))}"
-    if shape.is_mapping:
-        return f"a mapping to {describe(unwrap(shape.args[1]))}" if shape.args else "a mapping"
-    if shape.origin is tuple and shape.args[-1] is not Ellipsis:
-        return f"a list of {len(shape.args)} ({'; '.join(describe(unwrap(arg)) for arg in shape.args)})"
-    if shape.is_list:
-        return f"a list, each entry {describe(unwrap(shape.args[0]))}" if shape.args else "a list"
-    if isinstance(shape.type, type) and issubclass(shape.type, PurePath):
-        return "a path"
-    return _WORDS.get(shape.type, getattr(shape.type, "__name__", str(shape.type)))
-
-
-def _limits(constraints: Sequence[Any], *, items: bool = False) -> str:
-    limits = []
-    for constraint in constraints:
-        limits += [
-            words.format(f"{value:g}" if isinstance(value, float) else value)
-            for name, words in _BOUNDS
-            if (value := getattr(constraint, name, None)) is not None
+    def literals(self) -> list[Any]:
+        """Every fixed value among the members."""
+        return [
+            value
+            for option in self.options
+            for value in option.node.get("enum", [option.node["const"]] if "const" in option.node else [])
         ]
-        unit = "entries" if items else "characters"
-        if (least := getattr(constraint, "min_length", None)) is not None:
-            limits.append(f"at least {least} {unit}")
-        if (most := getattr(constraint, "max_length", None)) is not None:
-            limits.append(f"at most {most} {unit}")
-    return f", {' and '.join(limits)}" if limits else ""
+
+    def describe(self) -> str:
+        """What is allowed, in plain words: "a whole number, at least 1 and at most 64"."""
+        fixed = self.literals()
+        allowed = [
+            option._noun() + option._limits() if option.options == [option] else option.describe()
+            for option in self.options
+            if not option.literals()
+        ]
+        if fixed:
+            allowed.append(("one of " if len(fixed) > 1 else "") + ", ".join(str(value) for value in fixed))
+        if len(self._members) > len(self.options):
+            allowed.append("null")
+        return " or ".join(allowed)
+
+    def _noun(self) -> str:
+        node, kind = self.node, self.node.get("type")
+        if kind == "object":
+            values = node.get("additionalProperties")
+            if self.keys:
+                return f"a mapping with the keys {', '.join(self.keys)}"
+            return f"a mapping to {self._at(values).describe()}" if isinstance(values, dict) else "a mapping"
+        if kind == "array":
+            if "prefixItems" in node:
+                inside = "; ".join(self._at(item).describe() for item in node["prefixItems"])
+                return f"a list of {len(node['prefixItems'])} ({inside})"
+            return f"a list, each entry {self._at(node['items']).describe()}" if node.get("items") else "a list"
+        return "a path" if node.get("format") == "path" else _WORDS.get(kind, "anything")
+
+    def _limits(self) -> str:
+        bounds = {} if "prefixItems" in self.node else {key: self.node[key] for key in _LIMITS if key in self.node}
+        limits = [_LIMITS[key].format(f"{v:g}" if isinstance(v, float) else v) for key, v in bounds.items()]
+        return f", {' and '.join(limits)}" if limits else ""

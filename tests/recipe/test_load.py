@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -223,7 +224,15 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         ("title: !python/name:os.system x\n", "line 1, column 8"),
         ("title: a\n---\ntitle: b\n", "line 2, column 1"),
         ("student: &a {note: *a}\n", "line 1, column 10"),
-        ("title: a\non: 3\n", "line 2, column 1"),
+        ("title: a\ntrue: 3\n", "line 2, column 1"),
+        ("title: a\nseed: 0x" + "f" * 5000, "line 2, column 7"),
+        ("title: a\nseed: " + "9" * 5000, "line 2, column 7"),
+        ('title: "\\ud800"', "line 1, column 8"),
+        ("title: !!str 3\n", "line 1, column 8"),
+        ("student: {width: !!int '3'}\n", "line 1, column 18"),
+        ("student: !!set {a, b}\n", "line 1, column 10"),
+        ("student: !!omap [a: 1]\n", "line 1, column 10"),
+        ("by_task: {<<: [1]}\n", "line 1, column 16"),
     ],
 )
 def test_invalid_yaml_names_line_and_column(write, text, spot):
@@ -232,7 +241,44 @@ def test_invalid_yaml_names_line_and_column(write, text, spot):
 
 
 def test_a_boolean_key_asks_for_quotes(write):
-    assert "'on' as a key means True in YAML" in refusal(write("on: 3")).what
+    assert "'true' as a key means True in YAML" in refusal(write("true: 3")).what
+
+
+def test_yaml_is_1_2_where_1_1_reads_something_else(write):
+    text = "title: on\nstudent: {size: [0100, 0144]}\ndata: {kind: folder, root: 1:30, classes: {no: [yes, off]}}\n"
+    recipe = load_model(Toy, write(text))
+    assert (recipe.title, recipe.student.size) == ("on", (100, 144))
+    assert recipe.data == Folder(kind="folder", root=Path("1:30"), classes={"no": ["yes", "off"]})
+    error = refusal(write("student: {ema: Yes}"))
+    assert error.what == 'student.ema is "Yes", but must be true or false' and error.fix == "write true"
+    assert refusal(write("student: {ema: off}")).fix == "write false"
+
+
+def test_aliases_that_multiply_are_refused_in_time(write):
+    rows = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    began = time.process_time()
+    error = refusal(write("\n".join(["a0: &a0 [x]", *rows])))
+    assert "values" in error.what and "aliases" in error.what and ", line " in error.where
+    assert time.process_time() - began < 5
+    few = load_model(Toy, write("data: {kind: folder, root: a, classes: {a: &a [x], b: *a, c: *a}}"))
+    assert few.data.classes == {"a": ["x"], "b": ["x"], "c": ["x"]}
+
+
+@pytest.mark.parametrize("levels", [33, 300, 3000])
+@pytest.mark.parametrize("bracket", ["[", "{a: "])
+def test_deep_nesting_is_refused(write, levels, bracket):
+    close = "]" if bracket == "[" else "}"
+    error = refusal(write("title: " + bracket * levels + close * levels))
+    assert "not valid YAML" in error.what and "nest" in error.what
+
+
+def test_many_unknown_keys_are_told_in_time(write):
+    began = time.process_time()
+    error = refusal(write("titel: x\n" + "".join(f"key_number_{i}: {i}\n" for i in range(10_000))))
+    assert "the recipe has 10001 problems" in error.what and "did you mean 'title'?" in error.what
+    assert "more" in error.what and error.what.count("\n") < 200
+    assert "larger than 256 KiB" in refusal(write("a: 3\n" * 200_000)).what
+    assert time.process_time() - began < 20
 
 
 def test_a_repeated_key_is_refused_at_any_depth(write):
