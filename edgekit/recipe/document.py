@@ -85,8 +85,14 @@ class _Representer(SafeRepresenter):
         flat = not any(isinstance(item, (list, dict)) for item in items)
         return self.represent_sequence(f"{_PREFIX}seq", items, flow_style=flat)
 
+    def represent_str(self, text: str) -> Node:
+        # The emitter folds these as line breaks unless they are escaped, and the reader takes [?a] for a mapping.
+        escape = text.startswith("?") or any(char in text for char in "\x85\u2028\u2029")
+        return self.represent_scalar(f"{_PREFIX}str", text, style='"' if escape else None)
+
 
 _Representer.add_representer(list, _Representer.represent_list)
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def to_yaml(value: Any) -> str:
