@@ -47,6 +47,7 @@ class Report:
     ``ignored``  semantic task -> split -> share of the pixels of labelled frames without a label
     ``missing``  task -> number of readable frames that lack it
     ``bad``      frames to leave out
+    ``notes``    what a reader of the table should know of how the files were read
     """
 
     splits: dict[str, SplitCount] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Report:
     ignored: dict[str, dict[str, float | None]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     bad: list[BadFile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def excluded(self) -> set[str]:
         """The names of the frames to leave out."""
@@ -71,6 +73,7 @@ class Report:
             ignored=document["ignored"],
             missing=document["missing"],
             bad=[BadFile(**bad) for bad in document["bad"]],
+            notes=document["notes"],
         )
 
     def table(self) -> Any:
@@ -84,6 +87,8 @@ class Report:
         if self.bad:
             rows = [(bad.split, bad.where, bad.reason) for bad in self.bad]
             parts.append(_table(f"Bad files, skipped ({len(self.bad)})", ["split", "file", "reason"], rows))
+        if self.notes:
+            parts.append(_table("Notes", [""], [(note,) for note in self.notes]))
         return Group(*parts)
 
     def _count_table(self) -> Any:
@@ -196,6 +201,7 @@ def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Fram
 
 def _summary(source: Source, sums: _Sums, names: Sequence[str]) -> Report:
     report = Report(bad=sums.bad, splits={split: sums.counts[split] for split in source.splits()})
+    report.notes = list(getattr(source, "notes", ()))
     readable = sum(count.frames for count in sums.counts.values())
     report.missing = {name: readable - sums.having[name] for name in names}
     for name, task in ((name, source.tasks[name]) for name in names):

@@ -14,7 +14,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class ImageFolderConfig(BaseModel):
-    """Images with label images of the same name: ``images/<name>.jpg`` and ``labels/<name>.png``.
+    """Images with label images of the same name: ``images/<name>.jpg`` and ``labels/<name>.png``, in sub-folders too.
+
+    Where the names of all labels differ from their images' by one ending or beginning (``<name>_mask.png``), it is
+    passed over.
 
     root         the folder; relative to the recipe's own folder, ``~`` is the home folder. Every other path here is
                  looked up in ``root`` first and then in the recipe's folder
@@ -28,8 +31,10 @@ class ImageFolderConfig(BaseModel):
     ignore       old names whose pixels count as not labelled
     colours      colours of the new classes (default: that of the first old one)
     labelled     how much of ``train`` counts as labelled: ``all``, a fraction evenly spaced over the sorted frames, or
-                 a text file of frame names. Labels of the others are never read
-    scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene (default: the split)
+                 a text file of frame names; labels of the others are never read. ``present``: in every split, the
+                 frames that have a label image
+    scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene (default: the split, and
+                 the sub-folder)
     labels_upright  whether labels are drawn on the photographs as their EXIF orientation turns them (true) or as their
                  pixels are stored (false); default: as the label's size says, and an error where both sizes are one
     size         (height, width) to resize every frame to (default: as it is)
@@ -45,11 +50,20 @@ class ImageFolderConfig(BaseModel):
     classes: dict[str, list[str]] | None = Field(None, min_length=1, max_length=254)
     ignore: list[str] = []
     colours: dict[str, tuple[Level, Level, Level]] = {}
-    labelled: Fraction | Literal["all"] | Path = "all"
+    labelled: Fraction | Literal["all", "present"] | Path = "all"
     scene_regex: str | None = None
     labels_upright: bool | None = None
     size: tuple[Side, Side] | None = None
     film: bool = False
+
+    @field_validator("labelled", mode="before")
+    @classmethod
+    def _is_no_percentage(cls, labelled: object) -> object:
+        number = re.fullmatch(r"([0-9]+(?:[.,][0-9]+)?) *(%?)", labelled) if isinstance(labelled, str) else None
+        if number:
+            share = float(number[1].replace(",", ".")) / (100 if number[2] else 1)
+            raise ValueError(f"a share is a number from 0 to 1: write {share:g}, without quotes")
+        return labelled
 
     @field_validator("scene_regex")
     @classmethod

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import takewhile
 from math import floor
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
+from edgekit.frames.images import PHOTO_SUFFIXES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-LABEL_SUFFIXES = (".png",)
 SPLITS = ("train", "val", "test")
 
 
@@ -25,24 +28,33 @@ class Files:
     label: Path | None
 
 
-def list_folder_splits(root: Path) -> dict[str, dict[str, Files]]:
-    """Split -> frame name -> files, for a root with folders ``train``, ``val``, ``test`` (those that exist)."""
-    found = {split: pair_files(root / split) for split in SPLITS if (root / split / "images").is_dir()}
+Frames = dict[str, Files]
+"""Frame name -> files, in natural order. A name is the image's path below ``images`` without its ending, as NFC."""
+
+
+def list_folder_splits(root: Path, notes: list[str]) -> dict[str, Frames]:
+    """The frames of the splits of a root with folders ``train``, ``val``, ``test`` (those that exist).
+
+    ``notes`` gets what was left out, or not taken by its name alone.
+    """
+    found = {split: pair_files(root / split, notes) for split in SPLITS if (root / split / "images").is_dir()}
     if not found:
         raise EdgekitError(
             "none of the folders train/images, val/images, test/images is there",
             where=str(root),
             fix="make them, or name frames per split with data.splits: {train: train.txt, val: val.txt}",
         )
+    others = sorted(path.parent.name for path in root.glob("*/images") if path.parent.name not in found)
+    notes += [f"the folder {name} is no split and is not read: splits are {', '.join(SPLITS)}" for name in others]
     return found
 
 
-def list_file_splits(root: Path, lists: Mapping[str, Path]) -> dict[str, dict[str, Files]]:
+def list_file_splits(root: Path, lists: Mapping[str, Path], notes: list[str]) -> dict[str, Frames]:
     """The same for a root with ``images`` and ``labels`` and a text file of frame names per split."""
     if not (root / "images").is_dir():
         raise EdgekitError("there is no folder images", where=str(root), fix="with data.splits the root is flat")
-    files = pair_files(root)
-    splits: dict[str, dict[str, Files]] = {}
+    files = pair_files(root, notes)
+    splits: dict[str, Frames] = {}
     owner: dict[str, str] = {}
     for split, path in lists.items():
         names = sorted(read_names(path, files), key=natural)
@@ -51,18 +63,39 @@ def list_file_splits(root: Path, lists: Mapping[str, Path]) -> dict[str, dict[st
                 raise EdgekitError(f"the frame '{name}' is in the splits {owner[name]} and {split}", where=str(path))
             owner[name] = split
         splits[split] = {name: files[name] for name in names}
+    left = [name for name in files if name not in owner]
+    if left:
+        notes.append(f"{len(left)} of {len(files)} images are in no split, the first is {left[0]}")
     return splits
 
 
-def pair_files(folder: Path) -> dict[str, Files]:
-    """Frame name -> files of ``folder/images`` and ``folder/labels``, in natural order of the names."""
-    images = _by_name(folder / "images", IMAGE_SUFFIXES)
-    labels = _by_name(folder / "labels", LABEL_SUFFIXES) if (folder / "labels").is_dir() else {}
+def pair_files(folder: Path, notes: list[str]) -> Frames:
+    """The frames of ``folder/images``, with the labels of the same names in ``folder/labels``; sub-folders too.
+
+    Where all labels' names differ from their images' by one ending or beginning (x.jpg, x_mask.png), it is passed over.
+    EdgekitError where two files claim one frame, or no label belongs to an image.
+    """
+    images = _by_name(folder / "images", notes)
+    labels = _by_name(folder / "labels", notes) if (folder / "labels").is_dir() else {}
+    if labels and images and not labels.keys() & images.keys():
+        first = next(iter(labels.values()))
+        labels = _renamed(labels, images)
+        if labels is None:
+            raise EdgekitError(
+                "no label has the name of an image",
+                where=str(first),
+                fix=f"name each label like its image, e.g. {Path('labels', min(images, key=natural) + first.suffix)}",
+            )
+        name = next(name for name, path in labels.items() if path == first)
+        notes.append(f"{folder.name}: labels pair by a part of their names, {first.name} with {images[name].name}")
+    alone = [path.name for name, path in labels.items() if name not in images]
+    if alone:
+        notes.append(f"{folder.name}: {len(alone)} of {len(labels)} labels belong to no image, the first is {alone[0]}")
     return {name: Files(images[name], labels.get(name)) for name in sorted(images, key=natural)}
 
 
 def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
-    """The frame names in a text file, one per line; an image suffix and folders before it are allowed, # comments.
+    """The frame names in a text file, one per line; an image's ending and folders before it are allowed, # comments.
 
     Raises EdgekitError naming file and line for a name that is no frame or stands twice.
     """
@@ -77,12 +110,10 @@ def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        name = entry.replace("\\", "/").rpartition("/")[2]
-        if name not in known and name.lower().endswith(IMAGE_SUFFIXES):
-            name = name.rpartition(".")[0]
+        name = _frame_of(entry, known)
         where = f"{path}, line {number}"
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name is None:
+            near = difflib.get_close_matches(entry, known, n=1)
             fix = f"did you mean '{near[0]}'?" if near else "write names of files in images, without the suffix"
             raise EdgekitError(f"there is no frame '{entry}'", where=where, fix=fix)
         if name in names:
@@ -106,16 +137,76 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def plain(name: str) -> str:
+    """A name in Unicode's form NFC: the ü of one system is u and two dots on another."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _frame_of(entry: str, known: Mapping[str, Files]) -> str | None:
+    """The frame that a line of a list means: by its path in images, or that of a file whose folders it names too."""
+    parts = plain(entry).replace("\\", "/").split("/")
+    for name in ("/".join(parts[i:]) for i in range(len(parts))):
+        stem = name.rpartition(".")[0] if name.lower().endswith(PHOTO_SUFFIXES) else name
+        if name in known or stem in known:
+            return name if name in known else stem
+    return None
+
+
+def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
+    """Name -> file of all images below a folder; what else lies there is noted."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
-            continue
-        if path.stem in files:
-            raise EdgekitError(
-                f"two files for the frame '{path.stem}': {files[path.stem].name} and {path.name}",
-                where=str(folder),
-                fix="keep one of them",
-            )
-        files[path.stem] = path
+    others: Counter[str] = Counter()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            if path.suffix.lower() not in PHOTO_SUFFIXES:
+                others[path.suffix.lower() or path.name] += 1
+                continue
+            name = plain(path.relative_to(folder).with_suffix("").as_posix())
+            if name in files:
+                both = " and ".join(str(file.relative_to(folder)) for file in (files[name], path))
+                raise EdgekitError(
+                    f"two files for the frame '{name}': {both}", where=str(folder), fix="keep one of them"
+                )
+            files[name] = path
+    if others:
+        told = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
+        note = f"{folder.parent.name}/{folder.name}: files that are not read: {told}"
+        if not files:
+            raise EdgekitError(note, where=str(folder), fix=f"convert them to one of {', '.join(PHOTO_SUFFIXES)}")
+        notes.append(note)
     return files
+
+
+def _renamed(labels: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path] | None:
+    """Labels by their images' names, where one ending (or beginning) of each side hides that they are the same."""
+    for cut in (_without_end, _without_start):
+        for i in range(_shared(images, cut) + 1):
+            cores = {core: name for name in images if (core := cut(name, i))}
+            for j in range(_shared(labels, cut) + 1):
+                if all(cut(name, j) in cores for name in labels):
+                    return {cores[cut(name, j)]: path for name, path in labels.items()}
+    return None
+
+
+_Cut = Callable[[str, int], str]
+
+
+def _without_end(name: str, count: int) -> str:
+    """A name without its last characters; empty where that would cut a word or a number in two."""
+    kept, cut = name[: len(name) - count], name[len(name) - count :]
+    pair = kept[-1:] + cut[:1]
+    return "" if len(pair) == 2 and (pair.isalpha() or pair.isdigit()) else kept
+
+
+def _without_start(name: str, count: int) -> str:
+    folder, slash, base = name.rpartition("/")
+    kept = _without_end(base[::-1], count)[::-1]
+    return kept and folder + slash + kept
+
+
+def _shared(names: Mapping[str, Path], cut: _Cut) -> int:
+    """How many last (or first) characters all names have in common, fewer than the shortest has."""
+    ends = [name[::-1] if cut is _without_end else name.rpartition("/")[2] for name in names]
+    same = takewhile(lambda characters: len(set(characters)) == 1, zip(*ends, strict=False))
+    return min(len(list(same)), min(map(len, ends)) - 1)

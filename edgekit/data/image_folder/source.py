@@ -15,6 +15,7 @@ from edgekit.data.image_folder.class_table import ClassTable, OldClass, read_cla
 from edgekit.data.image_folder.config import ImageFolderConfig
 from edgekit.data.image_folder.listing import (
     Files,
+    Frames,
     evenly_labelled,
     list_file_splits,
     list_folder_splits,
@@ -51,6 +52,7 @@ class ImageFolder:
             )
         self._table = self._class_table(config)
         self._files: dict[str, Files] = {}
+        self.notes: list[str] = []
         self._frames = self._infos(config, self._list(config))
         self.tasks: dict[str, Task] = {
             "rgb": Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
@@ -81,7 +83,8 @@ class ImageFolder:
                 raise EdgekitError(
                     "the frame counts as labelled but has no label image",
                     where=str(files.image),
-                    fix=f"add labels/{files.image.stem}.png, or leave the frame out of data.labelled",
+                    fix=f"add {files.image.stem}.png to the labels, or leave the frame out of data.labelled "
+                    "(present: only frames with a label image count as labelled)",
                 )
             label = read_label(files.label, palette_colours=self._table.has_colours)
             if orientation != 1:
@@ -144,12 +147,13 @@ class ImageFolder:
         self._old_classes = old
         return ClassTable(old, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
 
-    def _list(self, config: ImageFolderConfig) -> dict[str, dict[str, Files]]:
+    def _list(self, config: ImageFolderConfig) -> dict[str, Frames]:
         if config.splits is None:
-            return list_folder_splits(self._root)
-        return list_file_splits(self._root, {split: self._find(path) for split, path in config.splits.items()})
+            return list_folder_splits(self._root, self.notes)
+        lists = {split: self._find(path) for split, path in config.splits.items()}
+        return list_file_splits(self._root, lists, self.notes)
 
-    def _infos(self, config: ImageFolderConfig, listed: dict[str, dict[str, Files]]) -> dict[str, list[FrameInfo]]:
+    def _infos(self, config: ImageFolderConfig, listed: dict[str, Frames]) -> dict[str, list[FrameInfo]]:
         stems = [stem for files in listed.values() for stem in files]
         repeated = len(set(stems)) < len(stems)  # train/images/000.jpg beside val/images/000.jpg
         infos: dict[str, list[FrameInfo]] = {}
@@ -159,13 +163,17 @@ class ImageFolder:
             infos[split] = []
             for (stem, paths), is_labelled in zip(files.items(), labelled, strict=True):
                 name = f"{split}-{stem}" if repeated else stem
-                scene = split if config.scene_regex is None else _scene(config.scene_regex, stem)
+                scene = f"{split}/{stem}".rpartition("/")[0]
+                if config.scene_regex is not None:
+                    scene = _scene(config.scene_regex, stem)
                 infos[split].append(FrameInfo(name, scene, counts[scene], split, is_labelled))
                 counts[scene] += 1
                 self._files[name] = paths
         return infos
 
-    def _labelled(self, split: str, files: dict[str, Files], config: ImageFolderConfig) -> list[bool]:
+    def _labelled(self, split: str, files: Frames, config: ImageFolderConfig) -> list[bool]:
+        if config.labelled == "present":
+            return [paths.label is not None for paths in files.values()]
         if split != LABELLED_SPLIT:
             # a split without any label image is there to be predicted; one missing among many is a mistake
             return [any(f.label for f in files.values())] * len(files)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 from pydantic import ValidationError
 
+from edgekit.data.check import check_source
 from edgekit.data.image_folder.config import ImageFolderConfig
 from edgekit.data.image_folder.source import ImageFolder
 from edgekit.errors import EdgekitError
@@ -97,6 +98,43 @@ def test_a_list_says_which_frames_are_labelled(open_folder, root):
     assert [f.name for f in open_folder(labelled=Path("some.txt")).frames("train") if f.labelled] == ["t2"]
     (root / "some.txt").write_text("t22\n")
     assert "t22" in refusal(open_folder, labelled=Path("some.txt")).what
+
+
+def test_present_labels_are_those_that_have_a_file_in_every_split(open_folder, root):
+    for name in ("train/labels/t0", "train/labels/t5", "val/labels/v1"):
+        (root / f"{name}.png").unlink()
+    source = open_folder(labelled="present")
+    assert [f.name for f in source.frames("train") if not f.labelled] == ["t0", "t5"]
+    assert [f.name for f in source.frames("val") if f.labelled] == ["v0"]
+    assert set(source.read(source.frames("train")[0], ["rgb", "semantic"])) == {"rgb"}
+    assert (source.read(source.frames("train")[1], ["semantic"])["semantic"] == label_of(1)).all()
+    missing = refusal(open_folder().read, open_folder().frames("train")[0], ["semantic"])
+    assert "present" in missing.fix
+
+
+def test_sub_folders_are_scenes(open_folder, root):
+    for folder in ("images", "labels"):
+        for split, name in (("train", "t2"), ("train", "t3")):
+            target = root / split / folder / "flight"
+            target.mkdir(exist_ok=True)
+            (root / split / folder / f"{name}.png").rename(target / f"{name}.png")
+    source = open_folder()
+    flight = [f for f in source.frames("train") if f.scene == "train/flight"]
+    assert [(f.name, f.index) for f in flight] == [("flight/t2", 0), ("flight/t3", 1)]
+    assert (source.read(flight[1], ["semantic"])["semantic"] == label_of(3)).all()
+    assert {f.scene for f in source.frames("train")} == {"train", "train/flight"}
+
+
+def test_what_the_listing_notes_is_in_the_report(open_folder, root):
+    (root / "train" / "labels" / "stray.png").write_bytes((root / "train" / "labels" / "t0.png").read_bytes())
+    assert "1 of 9 labels belong to no image, the first is stray.png" in check_source(open_folder()).notes[0]
+
+
+@pytest.mark.parametrize(("text", "share"), [("50%", "0.5"), ("12,5 %", "0.125"), ("0.25", "0.25"), ("3%", "0.03")])
+def test_a_share_that_is_written_as_text_is_no_file(text, share):
+    with pytest.raises(ValidationError, match=f"write {share}, without quotes"):
+        ImageFolderConfig.model_validate({"root": "x", "labelled": text})
+    assert ImageFolderConfig.model_validate({"root": "x", "labelled": "50.txt"}).labelled == Path("50.txt")
 
 
 def test_a_split_without_any_label_is_unlabelled(open_folder, root):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgekit.data.image_folder.listing import (
     list_file_splits,
     list_folder_splits,
     natural,
+    pair_files,
     read_names,
 )
 from edgekit.errors import EdgekitError
@@ -53,7 +55,7 @@ def test_a_decimal_fraction_is_taken_exactly(percent, count):
 def test_folder_splits_pair_images_with_labels_in_natural_order(tmp_path):
     touch(tmp_path, "train/images/f10.jpg", "train/images/f9.JPG", "train/images/._f9.jpg", "train/images/notes.txt")
     touch(tmp_path, "train/labels/f9.png", "train/labels/f11.png", "val/images/a.b.png")
-    found = list_folder_splits(tmp_path)
+    found = list_folder_splits(tmp_path, notes := [])
     train, val = tmp_path / "train", tmp_path / "val"
     assert list(found) == ["train", "val"] and list(found["train"]) == ["f9", "f10"]
     assert found["train"] == {
@@ -61,37 +63,145 @@ def test_folder_splits_pair_images_with_labels_in_natural_order(tmp_path):
         "f10": Files(train / "images/f10.jpg", None),
     }
     assert found["val"] == {"a.b": Files(val / "images/a.b.png", None)}
+    assert notes == [
+        "train/images: files that are not read: 1 .txt",
+        "train: 1 of 2 labels belong to no image, the first is f11.png",
+    ]
+
+
+def pairs(folder: Path) -> dict[str, str | None]:
+    """Frame -> its label, below the folder labels."""
+    labels = folder / "labels"
+    return {n: f.label and f.label.relative_to(labels).as_posix() for n, f in pair_files(folder, []).items()}
+
+
+@pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "bmp", "tif", "TIFF", "webp"])
+def test_every_ending_of_a_photograph_is_an_image_and_a_label(tmp_path, ending):
+    touch(tmp_path, "images/a.png", f"images/b.{ending}", f"labels/b.{ending}", "labels/a.tif")
+    assert pairs(tmp_path) == {"a": "a.tif", "b": f"b.{ending}"}
+
+
+def test_sub_folders_are_part_of_a_frames_name(tmp_path):
+    touch(tmp_path, "images/x/1.jpg", "images/y/1.jpg", "images/2.jpg", "labels/x/1.png", "labels/2.png")
+    assert pairs(tmp_path) == {"2": "2.png", "x/1": "x/1.png", "y/1": None}
+    known = pair_files(tmp_path, [])
+    (tmp_path / "list.txt").write_text("images/x/1.jpg\ny/1\n/data/images/2.jpg\n")
+    assert read_names(tmp_path / "list.txt", known) == ["x/1", "y/1", "2"]
+    (tmp_path / "list.txt").write_text("1.jpg\n")
+    assert "no frame '1.jpg'" in refusal(read_names, tmp_path / "list.txt", known).what
+
+
+def test_linked_folders_are_read(tmp_path):
+    touch(tmp_path, "elsewhere/1.jpg", "set/labels/x/1.png")
+    (tmp_path / "set/images").mkdir()
+    (tmp_path / "set/images/x").symlink_to(tmp_path / "elsewhere")
+    assert pairs(tmp_path / "set") == {"x/1": "x/1.png"}
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("{}", "{}_mask"),
+        ("{}", "{}_L"),
+        ("{}", "mask_{}"),
+        ("img_{}", "lab_{}"),
+        ("{}_leftImg8bit", "{}_gtFine_labelIds"),
+        ("city/{}_rgb", "city/{}-gt"),
+        ("city/rgb-{}", "city/gt-{}"),
+    ],
+)
+@pytest.mark.parametrize("names", [["1", "10", "11", "20"], ["a7_20", "a7_30"], ["s1", "s11", "t"]])
+@pytest.mark.parametrize("labelled", [1, 2])
+def test_what_all_labels_names_have_more_is_passed_over(tmp_path, image, label, names, labelled):
+    touch(tmp_path, *(f"images/{image.format(n)}.jpg" for n in names))
+    touch(tmp_path, *(f"labels/{label.format(n)}.png" for n in names[:labelled]))
+    expected = {image.format(n): f"{label.format(n)}.png" if i < labelled else None for i, n in enumerate(names)}
+    assert pairs(tmp_path) == expected
+    pair_files(tmp_path, notes := [])
+    assert any("labels pair by a part of their names" in note for note in notes)
+
+
+def test_a_word_before_a_number_is_passed_over(tmp_path):
+    touch(tmp_path, "images/img07.jpg", "images/img08.jpg", "labels/lab07.png")
+    assert pairs(tmp_path) == {"img07": "lab07.png", "img08": None}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (["1", "2", "12"], ["3", "4"]),
+        (["1", "2"], ["11", "12"]),  # 1 is no ending of 11, nor its beginning: it is another number
+        (["m", "n"], ["notes"]),
+        (["a", "b"], ["a_mask", "b_gt"]),
+        (["a", "b"], ["a_mask", "c_mask"]),
+    ],
+)
+def test_labels_of_no_image_are_refused(tmp_path, images, labels):
+    touch(tmp_path, *(f"images/{n}.jpg" for n in images), *(f"labels/{n}.png" for n in labels))
+    error = refusal(pair_files, tmp_path, [])
+    assert "no label has the name of an image" in error.what
+    assert error.fix.endswith(f"labels/{images[0]}.png")
+
+
+@pytest.mark.parametrize("of_image", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_label", ["NFC", "NFD"])
+def test_one_name_in_two_forms_of_unicode_is_one_name(tmp_path, of_image, of_label):
+    image, label = (unicodedata.normalize(form, "Müller Å") for form in (of_image, of_label))
+    touch(tmp_path, f"images/{image}.jpg", "images/other.jpg", f"labels/{label}.png")
+    found = pair_files(tmp_path, [])
+    frame = unicodedata.normalize("NFC", "Müller Å")
+    assert found[frame] == Files(tmp_path / f"images/{image}.jpg", tmp_path / f"labels/{label}.png")
+    (tmp_path / "list.txt").write_text(label, encoding="utf-8")
+    assert read_names(tmp_path / "list.txt", found) == [frame]
+
+
+def test_a_folder_of_other_files_alone_is_refused(tmp_path):
+    touch(tmp_path, "images/a.heic", "images/b.heic")
+    error = refusal(pair_files, tmp_path, [])
+    assert "2 .heic" in error.what and ".tif" in error.fix
+    touch(tmp_path, "images/a.jpg", "labels/a.json")
+    assert "1 .json" in refusal(pair_files, tmp_path, []).what
+
+
+def test_a_folder_that_looks_like_a_split_is_noted(tmp_path):
+    touch(tmp_path, "train/images/a.jpg", "validation/images/b.jpg")
+    assert list(list_folder_splits(tmp_path, notes := [])) == ["train"]
+    assert len(notes) == 1 and "validation" in notes[0]
 
 
 def test_a_root_without_splits_says_what_to_make(tmp_path):
     touch(tmp_path, "images/a.jpg")
-    error = refusal(list_folder_splits, tmp_path)
+    error = refusal(list_folder_splits, tmp_path, [])
     assert "train/images" in error.what and "data.splits" in error.fix
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):
     touch(tmp_path, "train/images/a.jpg", "train/images/a.png")
-    assert "two files for the frame 'a': a.jpg and a.png" in refusal(list_folder_splits, tmp_path).what
+    assert "two files for the frame 'a': a.jpg and a.png" in refusal(list_folder_splits, tmp_path, []).what
 
 
 def test_file_splits_take_names_suffixes_folders_and_comments(tmp_path):
     touch(tmp_path, *(f"images/{n}.jpg" for n in ("1", "2", "3.x", "10")), "labels/2.png")
     (tmp_path / "t.txt").write_text("# mine\n10\n\n images/2.jpg \n")
     (tmp_path / "v.txt").write_text("3.x\n1.jpg\n")
-    found = list_file_splits(tmp_path, {"train": tmp_path / "t.txt", "val": tmp_path / "v.txt"})
+    found = list_file_splits(tmp_path, {"train": tmp_path / "t.txt", "val": tmp_path / "v.txt"}, notes := [])
     assert {split: list(files) for split, files in found.items()} == {"train": ["2", "10"], "val": ["1", "3.x"]}
     assert found["train"]["2"].label == tmp_path / "labels/2.png"
+    assert notes == []
+    (tmp_path / "v.txt").write_text("1\n")
+    list_file_splits(tmp_path, {"train": tmp_path / "t.txt", "val": tmp_path / "v.txt"}, notes)
+    assert notes == ["1 of 4 images are in no split, the first is 3.x"]
 
 
 def test_a_frame_in_two_splits_is_refused(tmp_path):
     touch(tmp_path, "images/a.jpg")
     (tmp_path / "t.txt").write_text("a\n")
     lists = {"train": tmp_path / "t.txt", "val": tmp_path / "t.txt"}
-    assert "'a' is in the splits train and val" in refusal(list_file_splits, tmp_path, lists).what
+    assert "'a' is in the splits train and val" in refusal(list_file_splits, tmp_path, lists, []).what
 
 
 def test_a_root_without_images_is_refused(tmp_path):
-    assert "no folder images" in refusal(list_file_splits, tmp_path, {}).what
+    assert "no folder images" in refusal(list_file_splits, tmp_path, {}, []).what
 
 
 @pytest.mark.parametrize(
