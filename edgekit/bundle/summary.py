@@ -69,6 +69,7 @@ def _ranges(manifest: Manifest) -> dict[str, Any] | None:
 
 def _about(bundle: Bundle) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     m, pre, ranges = bundle.manifest, bundle.manifest.preprocessing, _ranges(bundle.manifest)
     where = ", ".join(filter(None, (m.board, m.jetpack and f"JetPack {m.jetpack}")))
@@ -82,6 +83,8 @@ def _about(bundle: Bundle) -> Any:
         "tasks": "; ".join(f"{t.name} ({_what(t)})" for t in m.tasks),
         "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}{room}, rgb{scale}",
         "golden": f"{m.golden.count} frames, {m.golden.source}",
+        "licence of the data": str(m.provenance.get("licence", "not stated")),
+        **({"attribution": str(m.provenance["attribution"])} if "attribution" in m.provenance else {}),
         "calibration": "none"
         if ranges is None
         else f"{ranges['tensors']} tensors by {ranges['observer']} over {ranges['frames']} frames"
@@ -90,7 +93,7 @@ def _about(bundle: Bundle) -> Any:
     }
     table = Table(title=f"bundle {m.name}", title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, fact in facts.items():
-        table.add_row(name, fact)
+        table.add_row(name, Text(fact))
     return table
 
 

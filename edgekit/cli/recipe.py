@@ -71,8 +71,12 @@ def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from edgekit.pipeline.workbench import check_data
     from edgekit.recipe.find import find_recipe
 
-    report = check_data(*find_recipe(recipe, overrides))
+    model, base = find_recipe(recipe, overrides)
+    report, data = check_data(model, base), model.data
     if as_json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "licence": data.licence, "attribution": data.attribution})
     else:
         print_rich(report.table())
+        click.echo(f"Licence of the data: {data.licence or 'not stated (data.licence)'}")
+        if data.attribution:
+            click.echo(f"Attribution: {data.attribution}")

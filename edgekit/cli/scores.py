@@ -17,6 +17,7 @@ def score_tables(title: str, result: dict[str, Any]) -> list[Any]:
         for row in rows:
             table.add_row(*row)
         out.append(table)
-    if result["retention"] is not None:
-        out.append(f"retention (student / ensemble, mIoU): {result['retention']:.1%}\n")
+    if result["retention"]:
+        said = ", ".join(f"{name} {share:.1%}" for name, share in result["retention"].items())
+        out.append(f"the student keeps of the ensemble: {said}\n")
     return out

@@ -19,13 +19,19 @@ EXTERNAL_ROW = "external "
 """Before the name of a teacher from elsewhere: the key of its row. It need not speak of every task."""
 
 
-def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> float | None:
-    """Student's mIoU / ensemble's mIoU, of the first semantic task; None where there is none."""
+def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> dict[str, float]:
+    """Task → what the student kept of the ensemble's primary metric: 1 is all of it, more is better than the ensemble.
+
+    Student / ensemble, or for an error ensemble / student. Only the tasks for which both are known and above 0.
+    """
+    if "student" not in results or "ensemble" not in results:
+        return {}
+    kept = {}
     for task in tasks:
-        if task.kind == "semantic" and "student" in results and "ensemble" in results:
-            student, ensemble = headline(task, results["student"]), headline(task, results["ensemble"])
-            return student / ensemble if student is not None and ensemble else None
-    return None
+        student, ensemble = headline(task, results["student"]), headline(task, results["ensemble"])
+        if student is not None and ensemble and (student or kind_of(task).higher_is_better):
+            kept[task.name] = student / ensemble if kind_of(task).higher_is_better else ensemble / student
+    return kept
 
 
 Cells = tuple[list[str], list[list[str]]]

@@ -22,7 +22,7 @@ _MEANING = {
 }
 
 
-def model_card(manifest: Manifest, *, pictures: Sequence[str] = (), licence: str = "") -> str:
+def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
     """The card as Markdown, from the manifest alone; ``pictures`` are names of files in the bundle."""
     student, pre = manifest.student, manifest.preprocessing
     parts = [
@@ -51,7 +51,7 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = (), licence: str
         "## Limits",
         _limits_text(manifest),
         "## Data and licence",
-        _data_text(manifest, licence),
+        _data_text(manifest),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -151,7 +151,7 @@ def _limits_text(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _data_text(manifest: Manifest, licence: str) -> str:
+def _data_text(manifest: Manifest) -> str:
     facts = manifest.provenance
     trained = f"Trained by the recipe `{facts['recipe']}` ({facts['recipe_hash']})" if "recipe" in facts else "Trained"
     text = (
@@ -163,11 +163,16 @@ def _data_text(manifest: Manifest, licence: str) -> str:
         else f"The bundle holds {manifest.golden.count} frames of that data in `{manifest.golden.file}`, and more in "
         "its pictures: its licence applies to them, and to handing them on (`--golden synthetic` leaves them out)."
     )
-    licence = licence or (
-        "What the licence of the training data allows, also commercially, was not stated in the recipe: look it up "
-        "before you ship this network."
+    licence = (
+        f"Licence of the data: {facts['licence']}."
+        if "licence" in facts
+        else (
+            "What the licence of the training data allows, also commercially, was not stated in the recipe: look it up "
+            "before you ship this network."
+        )
     )
-    return f"{text} {golden} {licence}"
+    attribution = f" Attribution: {facts['attribution']}." if "attribution" in facts else ""
+    return f"{text} {golden} {licence}{attribution}"
 
 
 def _versions(artifact: Artifact) -> str:

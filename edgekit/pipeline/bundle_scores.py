@@ -80,7 +80,7 @@ def evaluate_bundle(
         "not_in_the_data": missing,
         "scores": results,
         "cells": {task.name: cells(task, results, {row: row for row in results}) for task in tasks},
-        "retention": None,
+        "retention": {},
         "ran": ran,
     }
 

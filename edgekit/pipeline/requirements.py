@@ -30,7 +30,7 @@ def check_requirements(require: Requirements, tasks: Sequence[Task], result: dic
     if require.student_beats_baseline:
         compare("distilled student beats the labels-only student", "student", "baseline", tasks)
     if require.retention is not None:
-        kept = result["retention"]
+        kept = result["retention"].get(first.name)
         holds = kept is not None and kept >= require.retention
         checked.append({"name": f"retention of at least {require.retention:.1%}", "holds": holds, "found": _say(kept)})
     if require.parameters is not None:

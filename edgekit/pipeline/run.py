@@ -219,8 +219,9 @@ def report(bench: Workbench, results: dict[str, Scores]) -> str:
     """The run's tables as Markdown."""
     parts = [f"**{task.name}**\n\n" + markdown(*cells(task, results)) for task in bench.tasks]
     kept = retention(bench.tasks, results)
-    if kept is not None:
-        parts.append(f"Retention (student / ensemble, mIoU): {kept:.1%}\n")
+    if kept:
+        said = ", ".join(f"{name} {share:.1%}" for name, share in kept.items())
+        parts.append(f"The student keeps of the ensemble: {said}\n")
     for task in bench.tasks:
         if task.kind == "semantic":
             parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))

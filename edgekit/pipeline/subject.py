@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,6 @@ class Subject:
     provenance: dict[str, Any]
     bench: Workbench | None = None
     log: Path | None = None
-    licence: str = ""
-    scores: dict[str, Any] = field(default_factory=dict)
 
     def frame_size(self) -> tuple[int, int]:
         """(H, W) of the frames that the student is for: that of the first one to check with."""
@@ -142,7 +140,7 @@ def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subj
         "data": recipe.data.source,
         "data_key": bench.data_key,
         "split": split,
-    }
+    } | {name: said for name in ("licence", "attribution") if (said := getattr(recipe.data, name))}
     if frames is not None:
         shots = folder_shots(frames)
         calibration = check = shots

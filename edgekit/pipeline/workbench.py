@@ -18,7 +18,7 @@ from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.fit import check_answers, check_fit, no_label
 from edgekit.pipeline.stage import Stage
 from edgekit.recipe.load import recipe_hash
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.schema import LEGAL, Recipe
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.external import External
 from edgekit.training.distributed import world
@@ -121,7 +121,7 @@ class Workbench:
         """Open the data; check it and compute its statistics, unless that was done and the data is the same."""
         source = open_data(recipe, base, log=log)
         external = open_members(recipe, base, FrameSet(source).tasks)
-        described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file"})
+        described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file", *LEGAL})
         checked = Stage(
             root / "stages",
             "check",

@@ -28,12 +28,18 @@ class Fold(BaseModel):
         return self
 
 
+LEGAL = {"licence", "attribution"}
+"""Of the data's section: what is handed on with it and changes nothing that is computed."""
+
+
 class DataCommon(BaseModel):
     """What every data source's section may say beside its own keys."""
 
     on_bad_file: Literal["error", "skip"] = Field("error", description="skip: leave bad files out, count and list them")
     memory_gb: float = Field(4.0, ge=0, description="how much of the decoded data stays in memory")
     fold: Fold | None = None
+    licence: str | None = Field(None, min_length=1, description="of the data: its name, and what it allows")
+    attribution: str | None = Field(None, min_length=1, description="whom the licence asks to name, and how")
 
 
 def _section(name: str, config: type[BaseModel]) -> type[BaseModel]:
@@ -77,7 +83,9 @@ class Requirements(BaseModel):
     ensemble_beats_single: bool = Field(False, description="the ensemble's headline task is better than one pass")
     ensemble_beats_baseline: bool = Field(False, description="… and than the labels-only student")
     student_beats_baseline: bool = Field(False, description="on every task's headline metric")
-    retention: float | None = Field(None, gt=0, le=2, description="least mIoU of the student / mIoU of the ensemble")
+    retention: float | None = Field(
+        None, gt=0, le=2, description="of the first semantic task: least mIoU of the student / mIoU of the ensemble"
+    )
     parameters: int | None = Field(None, gt=0, description="most parameters of the student")
 
 
@@ -135,8 +143,8 @@ class Recipe(BaseModel):
         return self
 
     def trained(self) -> dict[str, Any]:
-        """All that training and its table depend on, in the schema's order: what is exported of it changes no run."""
-        return self.model_dump(exclude={"export"})
+        """All that training and its table depend on, in the schema's order: export and licence change no run."""
+        return self.model_dump(exclude={"export": True, "data": LEGAL})
 
     def weights(self) -> dict[str, float]:
         return {name: task.weight for name, task in self.tasks.items()}

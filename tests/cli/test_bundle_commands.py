@@ -46,6 +46,17 @@ def test_inspect(bundle, capsys):
     assert said["preprocessing"]["size"] == [64, 96] and said["tasks"][0]["classes"] == ["red", "green", "blue"]
 
 
+def test_inspect_shows_the_licence_of_the_data(bundle, capsys):
+    assert main(["bundle", "inspect", str(bundle)]) == 0
+    assert "not stated" in next(x for x in capsys.readouterr().out.splitlines() if "licence" in x)
+    whole = json.loads((bundle / "manifest.json").read_text())
+    whole["provenance"] |= {"licence": "CC BY 4.0 [/x]", "attribution": "The surveyors"}
+    (bundle / "manifest.json").write_text(json.dumps(whole))
+    assert main(["bundle", "inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert "CC BY 4.0 [/x]" in out and "The surveyors" in out
+
+
 def test_inspect_shows_what_it_can_of_unusual_metrics(bundle, capsys):
     whole = json.loads((bundle / "manifest.json").read_text())
     whole["metrics"] = {"a": 3, "b": {"semantic": None, "depth": {"absrel": 0.25}}, "c": {}}

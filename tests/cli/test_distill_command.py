@@ -17,7 +17,7 @@ def result_of(holds: bool = True) -> dict:
         "run": "runs/short-1",
         "split": "val",
         "cells": {"depth": (["model", "AbsRel"], [["ensemble", "0.1000"], ["student, distilled", "0.1200"]])},
-        "retention": 0.987,
+        "retention": {"semantic": 0.987, "depth": 1.2},
         "requirements": [{"name": "at most 9 parameters", "holds": holds, "found": "7"}],
         "student": "runs/short-1/student.pt",
         "parameters": 123456,
@@ -65,7 +65,7 @@ def test_the_text_tells_where_everything_is(recipe, asked, capsys):
     for part in (
         "AbsRel",
         "0.1200",
-        "98.7%",
+        "semantic 98.7%, depth 120.0%",
         "holds: at most 9 parameters (7)",
         "123,456 parameters",
         "3.png: truncated",

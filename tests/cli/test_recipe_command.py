@@ -58,6 +58,13 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
     assert main(["recipe", "check", str(recipe)]) == 0
     out = capsys.readouterr().out
     assert "train" in out and "frames without it" in out
+    assert "Licence of the data: not stated" in out and "Attribution" not in out
+    stated = ["--set", "data.licence=CC BY 4.0 [/x]", "--set", "data.attribution=The surveyors"]
+    assert main(["recipe", "check", str(recipe), *stated]) == 0
+    assert "Licence of the data: CC BY 4.0 [/x]\nAttribution: The surveyors\n" in capsys.readouterr().out
+    assert main(["recipe", "check", str(recipe), *stated, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["licence"], said["attribution"]) == ("CC BY 4.0 [/x]", "The surveyors")
 
 
 def test_the_recipes_that_come_with_edgekit(tmp_path, monkeypatch, capsys):

@@ -58,14 +58,26 @@ def test_class_cells():
     )
 
 
-def test_retention_is_of_the_first_semantic_task():
-    other = Task("other", "semantic", classes=("a",))
-    assert retention([DEPTH, SEMANTIC, other], RESULTS) == pytest.approx(0.8)
-    assert retention([DEPTH], RESULTS) is None
-    assert retention([SEMANTIC], {"ensemble": RESULTS["ensemble"]}) is None
-    for student, ensemble in ((None, 0.5), (0.5, None), (0.5, 0.0)):
-        rows = {"student": {"classes": semantic(student)}, "ensemble": {"classes": semantic(ensemble)}}
-        assert retention([SEMANTIC], rows) is None
+def test_retention_is_of_every_task_in_its_own_direction():
+    results = {
+        "student": {"classes": semantic(0.4), "depth": {"absrel": 0.2}},
+        "ensemble": {"classes": semantic(0.5), "depth": {"absrel": 0.15}},
+    }
+    assert retention([DEPTH, SEMANTIC], results) == pytest.approx({"depth": 0.75, "classes": 0.8})
+    results["student"]["depth"] = {"absrel": 0.1}
+    assert retention([DEPTH], results) == pytest.approx({"depth": 1.5})  # a smaller error keeps more than all
+    assert retention([SEMANTIC], {"ensemble": RESULTS["ensemble"]}) == {}
+
+
+@pytest.mark.parametrize(("student", "ensemble"), [(None, 0.5), (0.5, None), (0.5, 0.0)])
+def test_what_is_unknown_is_kept_out_of_the_retention(student, ensemble):
+    rows = {
+        "student": {"classes": semantic(student), "depth": {"absrel": student}},
+        "ensemble": {"classes": semantic(ensemble), "depth": {"absrel": ensemble}},
+    }
+    assert retention([SEMANTIC, DEPTH], rows) == {}
+    rows["student"]["depth"], rows["ensemble"]["depth"] = {"absrel": 0.0}, {"absrel": 0.1}
+    assert retention([SEMANTIC, DEPTH], rows) == {}  # no ratio says what an error of nothing keeps
 
 
 def test_markdown():

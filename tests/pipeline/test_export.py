@@ -47,7 +47,7 @@ def run(base: Path) -> Path:
 
     The labels are what that student says, so that its metrics are perfect and INT8's show what INT8 costs.
     """
-    recipe = load_model(Recipe, base / "tiny.yaml")
+    recipe = load_model(Recipe, base / "tiny.yaml", ["data.licence=CC BY 4.0", "data.attribution=The surveyors"])
     made = Run.of(recipe, base, base.parent / "runs")
     made.begin()
     torch.manual_seed(0)
@@ -222,6 +222,7 @@ def test_the_card_says_what_it_is(made):
     card = made[1].read("MODEL_CARD.md").decode()
     for words in ("sky, roof, grass", "semantic_confidence", "| semantic | miou |", "int8-weak.onnx", "licence"):
         assert words in card
+    assert "Licence of the data: CC BY 4.0. Attribution: The surveyors." in card
     assert "](semantic.png)" in card and str(Path.home()) not in card
 
 

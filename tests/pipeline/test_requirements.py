@@ -18,7 +18,7 @@ def result_of(**changes) -> dict:
     rows = {"single_all": (0.1, 0.60), "ensemble": (0.2, 0.70), "baseline": (0.3, 0.50), "student": (0.15, 0.69)}
     rows.update({k: v for k, v in changes.items() if k in rows})
     scores = {row: {"depth": {"absrel": a}, "semantic": {"miou": m}} for row, (a, m) in rows.items()}
-    told = {"retention": 0.985, "parameters": 400_000}
+    told = {"retention": {"semantic": 0.985, "depth": 0.9}, "parameters": 400_000}
     return {"scores": scores, **told, **{k: v for k, v in changes.items() if k in told}}
 
 
@@ -39,8 +39,8 @@ def test_nothing_demanded_nothing_checked():
         ({"ensemble_beats_baseline": True}, {"baseline": (0.3, 0.71)}),
         ({"student_beats_baseline": True}, {"baseline": (0.3, 0.70)}),
         ({"student_beats_baseline": True}, {"baseline": (0.14, 0.50)}),  # on every task: depth is worse
-        ({"retention": 0.98}, {"retention": 0.9799}),
-        ({"retention": 0.98}, {"retention": None}),
+        ({"retention": 0.98}, {"retention": {"semantic": 0.9799, "depth": 1.0}}),
+        ({"retention": 0.98}, {"retention": {"depth": 1.0}}),
         ({"parameters": 400_000}, {"parameters": 400_001}),
     ],
 )

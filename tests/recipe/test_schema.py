@@ -24,6 +24,13 @@ def refusal(**changes) -> str:
     return str(caught.value)
 
 
+def test_the_licence_of_the_data_makes_no_other_run():
+    plain, stated = made(), made(data={"source": "scenes", "licence": "CC BY 4.0", "attribution": "The surveyors"})
+    assert recipe_hash(plain.trained()) == recipe_hash(stated.trained())
+    assert recipe_hash(plain.trained()) != recipe_hash(made(data={"source": "scenes", "spacing": 2}).trained())
+    assert "at least 1" in refusal(data={"source": "scenes", "licence": ""})
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_the_shipped_recipes_load_and_survive_being_written(path, tmp_path):
     recipe = load_model(Recipe, path)
