@@ -128,7 +128,7 @@ def test_run_without_an_output_measures(bundle, tmp_path, capsys):
         (["--input", "nowhere.mp4"], "there is no"),
         (["--input", ".", "--task", "sky"], "no output 'sky'"),
         (["--input", ".", "--precision", "fp16"], "no fp16 artifact"),
-        (["--input", ".", "--backend", "tpu"], "no backend"),
+        (["--input", ".", "--backend", "tpu"], "unknown backend 'tpu'"),
         (["--input", "."], "no photographs"),
         ([], "--input"),
     ],
