@@ -18,7 +18,7 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Scores
 from edgekit.evaluate.table import cells, class_cells, markdown, retention
-from edgekit.frames.files import atomic_write
+from edgekit.frames.files import write_text
 from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
@@ -89,8 +89,7 @@ class Run:
         return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")
 
     def _write(self, name: str, text: str) -> None:
-        with atomic_write(self.folder / name) as part:
-            part.write_text(text)
+        write_text(self.folder / name, text)
 
 
 def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
