@@ -222,7 +222,7 @@ def report(bench: Workbench, results: dict[str, Scores]) -> str:
         said = ", ".join(f"{name} {share:.1%}" for name, share in kept.items())
         parts.append(f"The student keeps of the ensemble: {said}\n")
     for task in bench.tasks:
-        if task.kind == "semantic":
+        if task.classes:
             parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))
     return "\n".join(parts)
 
