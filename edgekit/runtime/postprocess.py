@@ -27,14 +27,14 @@ def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:
     """Result name → what it is, for all that an artifact allows.
 
     ``<task>`` is the native map, ``<task>_<form>`` any other. A form that the graph has is taken from it; some can also
-    be made of probabilities or logits.
+    be made of probabilities or logits, the native map always.
     """
     out: dict[str, Result] = {}
     for task in manifest.tasks:
         outputs = {o.form: o for o in artifact.outputs if o.task == task.name}
         soft = outputs.get("probabilities") or outputs.get("logits")
         for place, form in enumerate(kind_of(task).forms):
-            source = outputs.get(form.name, soft if form.derived else None)
+            source = outputs.get(form.name, soft if form.derived or not place else None)
             if source:
                 name = f"{task.name}_{form.name}" if place else task.name
                 out[name] = Result(name, task, form.name, source)

@@ -27,7 +27,7 @@ class Binary(Kind):
     primary = PrimaryMetric("iou", unit="points", limit=1.0)
     columns = MappingProxyType({"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)})
     forms = (
-        Form("mask", "0 or 1 per pixel, uint8", "index", lambda task, soft: _mask(soft), derived=True),
+        Form("mask", "0 or 1 per pixel, uint8", "index", lambda task, soft: _mask(soft)),
         CONFIDENCE,
         PROBABILITIES,
     )

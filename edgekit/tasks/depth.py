@@ -30,11 +30,7 @@ class Depth(Kind):
     name = "depth"
     fields = frozenset({"range", "unit"})
     primary = PrimaryMetric("absrel", unit="%", limit=2.0, higher_is_better=False)
-    forms = (
-        Form(
-            "depth", "distance along the camera's axis", "plane", lambda task, soft: _distance(task, soft), derived=True
-        ),
-    )
+    forms = (Form("depth", "distance along the camera's axis", "plane", lambda task, soft: _distance(task, soft)),)
     columns = MappingProxyType({"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)})
 
     def channels(self, task: Task) -> int:

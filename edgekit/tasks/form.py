@@ -34,7 +34,7 @@ class Form:
     content    how it is laid out
     of         (task, activated (C, h, w) float) → the form as a graph gives it, without N
     of_logits  the same comes of the logits themselves, which saves the activation
-    derived    made of probabilities or logits where the graph does not give it
+    derived    made of probabilities or logits where the graph does not give it, as the native map always is
     join       float planes (H, W), interpolated to the frame → the map that the Predictor gives
     """
 

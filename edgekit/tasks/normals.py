@@ -41,7 +41,6 @@ class Normals(Kind):
             "unit vectors in the camera's frame: x right, y down, z forward",
             "planes",
             lambda task, soft: soft,
-            derived=True,
             join=lambda planes: _unit_vectors(planes),
         ),
     )

@@ -35,7 +35,6 @@ class Semantic(Kind):
             "index",
             lambda task, soft: _winner(soft),
             of_logits=True,  # the largest logit is the largest probability
-            derived=True,
         ),
         CONFIDENCE,
         PROBABILITIES,
