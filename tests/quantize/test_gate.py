@@ -74,5 +74,5 @@ def test_limits_of_a_recipe_are_those_of_kinds():
     worse = judge([A], {"a": {"miou": 0.5}}, {"a": {"miou": 0.49}}, limits)
     assert not holds(worse) and violation(worse) > 1
     assert holds(judge([B], {"b": {"absrel": 0.2}}, {"b": {"absrel": 0.3}}, limits))
-    with pytest.raises(ValueError, match="no kind of task 'miou_points'"):
+    with pytest.raises(ValueError, match="should be semantic, depth, normals, binary"):
         QuantizeConfig(gate={"miou_points": 1})
