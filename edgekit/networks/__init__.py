@@ -8,10 +8,14 @@ as an entry point of the group ``edgekit.networks``.
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 from torch import nn
 
 from edgekit.networks.repseg import RepSeg
 from edgekit.networks.safeuav import SafeUAV
+from edgekit.networks.timm_encoder import TimmSegmenter
 from edgekit.parts import Parts
 
 FAMILIES: Parts[type[nn.Module]] = Parts(
@@ -20,10 +24,18 @@ FAMILIES: Parts[type[nn.Module]] = Parts(
     {
         "repseg": RepSeg,
         "safeuav": SafeUAV,
+        "timm": TimmSegmenter,
     },
     base=nn.Module,
     classes=True,
 )
+
+
+def resolved_shape(family: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of the family's shape: those that are given, and its own defaults for the others."""
+    parameters = inspect.signature(FAMILIES[family]).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {**own, **given}
 
 
 def parameter_count(module: nn.Module) -> int:

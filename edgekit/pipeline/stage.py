@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgekit.frames.files import sha256, write_text
+from edgekit.frames.files import atomic_write, sha256
 from edgekit.frames.locks import locked
 from edgekit.training.distributed import world
 from edgekit.training.progress import note
@@ -18,6 +18,13 @@ from edgekit.training.progress import note
 ELSEWHERE = "wait for it to end, or give this run another folder with --out"
 PATIENCE = 15.0
 """Seconds that a held stage is waited for: a worker whose parent was killed still writes its checkpoint."""
+
+
+FORMATS = {
+    **{"check": 2, "statistics": 2, "class-weights": 2, "scores": 2},
+    **{"teacher": 2, "trial": 1, "targets": 2, "baseline": 2, "student": 2},
+}
+"""Kind of stage → a number to raise when what it computes changes, so that what older code stored is not served."""
 
 
 class Stage:
@@ -55,7 +62,8 @@ class Stage:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         done["digest"] = _digest(done)
-        write_text(self._marker, json.dumps(done, indent=2))
+        with atomic_write(self._marker) as part:
+            part.write_text(json.dumps(done, indent=2))
 
     @contextmanager
     def unless_done(self) -> Iterator[bool]:

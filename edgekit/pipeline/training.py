@@ -10,6 +10,9 @@ from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
+from edgekit.networks.pretrained import IMAGENET, Weights, find_weights, load_encoder
+from edgekit.networks.timm_encoder import ENCODER
+from edgekit.pipeline.keys import heads_key, network_key, student_key, training_key
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
@@ -52,14 +55,30 @@ def _new_teacher(bench: Workbench, index: int) -> MultiModal:
     return MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
 
 
+def _weights(bench: Workbench, index: int) -> Weights | None:
+    """What the encoder of ensemble member ``index`` begins with."""
+    member = bench.recipe.teacher.members[index]
+    if member.family != "timm":
+        return None
+    return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, bench.base)
+
+
+def teacher_config(recipe: Recipe, index: int) -> TrainConfig:
+    """How ensemble member ``index`` is trained."""
+    return recipe.teacher.members[index].train or recipe.teacher.train
+
+
 def teacher_stage(bench: Workbench, index: int) -> Stage:
     """The stage of ensemble member ``index``; members that differ in nothing but their place share it."""
-    recipe = bench.recipe
-    settings = _result_settings(recipe.teacher.train)
+    recipe, member = bench.recipe, bench.recipe.teacher.members[index]
+    settings = training_key(teacher_config(recipe, index))
+    weights = _weights(bench, index)
     return bench.stage(
         "teacher",
         recipe.seed,
-        recipe.teacher.members[index],
+        network_key(member),
+        weights.key if weights else None,
+        heads_key(bench),
         recipe.teacher.modalities,
         recipe.teacher.masking,
         recipe.teacher.reconstruct,
@@ -75,13 +94,17 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     network = _new_teacher(bench, index)
     with stage.unless_done() as todo:
         if todo:
-            member = recipe.teacher.members[index]
+            member, config = recipe.teacher.members[index], teacher_config(recipe, index)
             seed = _seed(bench, member.seed)
+            weights = _weights(bench, index)
+            if weights:
+                load_encoder(network.network, weights, network.channels()["rgb"])
             names = list(recipe.teacher.modalities)
-            batches = Batches(bench.frames, _plan(bench, recipe.teacher.train, names, seed, None))
+            batches = Batches(bench.frames, _plan(bench, config, names, seed, None))
             objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
             title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
-            _train(bench, stage, network, objective, batches, recipe.teacher.train, "teacher.train", title, _save_state)
+            key = f"teacher.members.{index}.train" if member.train else "teacher.train"
+            _train(bench, stage, network, objective, batches, config, key, title, _save_state)
     network.load_state_dict(checkpoint.load(stage.folder / "network.pt")["state"])
     return network.to(device()).eval()
 
@@ -94,15 +117,15 @@ def _baseline_config(recipe: Recipe) -> TrainConfig:
 def baseline_stage(bench: Workbench) -> Stage:
     """The stage of the labels-only student."""
     recipe = bench.recipe
-    settings = _result_settings(_baseline_config(recipe))
-    return bench.stage("baseline", recipe.seed, recipe.student, settings, recipe.tasks)
+    settings = training_key(_baseline_config(recipe))
+    return bench.stage("baseline", recipe.seed, student_key(bench), settings, recipe.tasks)
 
 
 def student_stage(bench: Workbench, targets_key: str) -> Stage:
     """The stage of the student that is distilled from the targets of ``targets_key``."""
     recipe, distill = bench.recipe, bench.recipe.distill
-    settings = distill.model_dump(mode="json", exclude={"train"})
-    inputs = (recipe.seed, recipe.student, settings, _result_settings(distill.train), recipe.tasks, targets_key)
+    settings = distill.model_dump(mode="json", exclude={"train", "unless_better"})
+    inputs = (recipe.seed, student_key(bench), settings, training_key(distill.train), recipe.tasks, targets_key)
     return bench.stage("student", *inputs)
 
 
@@ -168,13 +191,3 @@ def _save_state(network: MultiModal, path) -> None:
 
 def _seed(bench: Workbench, member: int) -> int:
     return bench.recipe.seed * 1000 + member
-
-
-def _result_settings(config: TrainConfig) -> dict:
-    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written.
-
-    Of the number of processes it depends as far as each gets a micro-batch of its own.
-    """
-    exclude = {"workers", "checkpoint_every", "micro_batches"} | (set() if config.compile else {"compile"})
-    parts = config.parts(world().size)
-    return config.model_dump(mode="json", exclude=exclude) | ({"micro_batches": parts} if parts > 1 else {})

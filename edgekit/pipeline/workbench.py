@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.data.check import Report, check_source
@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
 from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.fit import check_answers, check_fit, no_label
-from edgekit.pipeline.stage import Stage
+from edgekit.pipeline.stage import FORMATS, Stage
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import LEGAL, Recipe
 from edgekit.tasks import Task, kind_of
@@ -104,9 +104,14 @@ def _fold(recipe: Recipe) -> tuple[int, int] | None:
 
 @dataclass
 class Workbench:
-    """The opened recipe. ``root`` is the folder of runs; ``data_key`` changes when the data or its reading does."""
+    """The opened recipe.
+
+    ``base`` is the folder that the recipe's paths start from, ``root`` that of runs; ``data_key`` changes when the data
+    or its reading does.
+    """
 
     recipe: Recipe
+    base: Path
     root: Path
     log: Path
     frames: FrameSet
@@ -125,7 +130,9 @@ class Workbench:
         checked = Stage(
             root / "stages",
             "check",
-            recipe_hash([described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]),
+            recipe_hash(
+                [FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]
+            ),
         )
         with checked.unless_done() as todo:
             if todo and world().first:
@@ -135,26 +142,36 @@ class Workbench:
         check_answers(frames, ("train", recipe.evaluate.split), external)
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()))
         world().agree("data", data_key)
-        bench = cls(recipe, root, log, frames, report, data_key, {}, external=external)
+        bench = cls(recipe, base, root, log, frames, report, data_key, {}, external=external)
+        return bench._measured()
+
+    def on(self, recipe: Recipe, frames: FrameSet, held: Sequence[str]) -> Workbench:
+        """The same data without the labels of the frames ``held``, for a recipe that differs in its training alone."""
+        key = recipe_hash([self.data_key, "without", list(held)])
+        return replace(self, recipe=recipe, frames=frames, data_key=key)._measured()
+
+    def _measured(self) -> Workbench:
+        """With the statistics of its train frames and the weights of their classes."""
+        frames, recipe = self.frames, self.recipe
         names = sorted({"rgb", *recipe.teacher.modalities})
-        stage = bench.stage("statistics", names)
+        stage = self.stage("statistics", names)
         with stage.unless_done() as todo:
             if todo and world().first:
                 stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
-        bench.statistics = stage.result()
-        labelled, _ = bench.train_frames()
-        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].classes}
+        self.statistics, self.class_weights = stage.result(), {}
+        labelled, _ = self.train_frames()
+        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].kind == "semantic"}
         for name, task in balanced.items():  # every labelled frame is read for these, so once is enough
-            stage = bench.stage("class-weights", name, task.class_balance)
+            stage = self.stage("class-weights", name, task.class_balance)
             with stage.unless_done() as todo:
                 if todo and world().first:
                     stage.finish({"weights": class_weights(frames, labelled, name, task.class_balance)}, [])
-            bench.class_weights[name] = stage.result()["weights"]
-        return bench
+            self.class_weights[name] = stage.result()["weights"]
+        return self
 
     def stage(self, name: str, *inputs: object) -> Stage:
         """The stage of this name that depends on the data and on ``inputs``."""
-        return Stage(self.root / "stages", name, recipe_hash([self.data_key, *inputs]))
+        return Stage(self.root / "stages", name, recipe_hash([FORMATS[name], self.data_key, *inputs]))
 
     @property
     def tasks(self) -> list[Task]:

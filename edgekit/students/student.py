@@ -19,6 +19,12 @@ from edgekit.tasks import Task, kind_of
 from edgekit.training import checkpoint
 
 
+def student_shape(name: str, width: int | None) -> tuple[str, dict[str, Any]]:
+    """(family, the arguments of its shape that are not its defaults) of a registered student."""
+    spec = STUDENTS[name]
+    return spec.family, {**spec.shape, **({"width": width} if width else {})}
+
+
 class Student(nn.Module):
     """rgb (N, 3, H, W) float 0-255 → per task the raw map (N, C, ⌈H/s⌉, ⌈W/s⌉), s the network's stride.
 
@@ -39,13 +45,12 @@ class Student(nn.Module):
         allow_over_limit: bool = False,
     ):
         super().__init__()
-        spec = STUDENTS[name]
-        shape = {**spec.shape, **({"width": width} if width else {})}
+        family, shape = student_shape(name, width)
         self.name, self.width = name, shape["width"]
         self.input_scale = input_scale
         self.tasks = list(tasks)
         self.sizes = {t.name: kind_of(t).channels(t) for t in tasks}
-        self.network = FAMILIES[spec.family](3, sum(self.sizes.values()), **shape)
+        self.network = FAMILIES[family](3, sum(self.sizes.values()), **shape)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None])
         if not allow_over_limit:
@@ -67,7 +72,7 @@ class Student(nn.Module):
             head = HEADS[task.kind]
             resized = F.interpolate(raw[task.name], size=size, mode="bilinear", align_corners=False)
             # a smaller frame looks farther away, in training as here
-            out[task.name] = head.reorient(task, head.activation(resized), (1.0, 1.0), 1.0 / self.input_scale)
+            out[task.name] = head.zoom(task, head.soften(resized), 1.0 / self.input_scale)
         return out
 
     def save(self, path: Path) -> str:

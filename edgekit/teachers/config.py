@@ -6,7 +6,7 @@ kind of averaging open; each is a field here, and its default is written beside 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,12 +17,34 @@ from edgekit.training.config import TrainConfig
 
 
 class MemberConfig(BaseModel):
-    """One network of the ensemble."""
+    """One network of the ensemble. The fields behind ``seed`` are for the family timm, but for ``train``."""
 
     model_config = ConfigDict(extra="forbid")
-    family: Annotated[str, Name(FAMILIES)] = "safeuav"
-    width: int = Field(10, ge=1, le=256)
+    family: Annotated[str, Name(FAMILIES)] = "repseg"
+    width: int | None = Field(None, ge=1, le=256, description="channels; none: the family's own")
     seed: int = Field(0, ge=0)
+    encoder: str | None = Field(None, description="a model of timm; none: tf_efficientnet_lite0")
+    weights: str | None = Field(
+        None, description="of the encoder: imagenet, none, or a file, relative to the recipe; imagenet by default"
+    )
+    drop_path: float | None = Field(None, ge=0, lt=1, description="largest share of skipped residual branches; 0.1")
+    encoder_rate: float | None = Field(None, gt=0, le=1, description="factor of the encoder's learning rate; 1")
+    freeze_norm: bool | None = Field(None, description="keep the encoder's batch-norm statistics; false")
+    train: TrainConfig | None = Field(None, description="of this network alone; none: teacher.train")
+
+    @model_validator(mode="after")
+    def _encoder_is_timm(self) -> MemberConfig:
+        names = ("encoder", "weights", "drop_path", "encoder_rate", "freeze_norm")
+        given = [name for name in names if getattr(self, name) is not None]
+        if given and self.family != "timm":
+            raise ValueError(f"{', '.join(given)} go with family: timm, not with {self.family}")
+        return self
+
+    def shape(self) -> dict[str, Any]:
+        """The arguments of the family's network that the recipe gives."""
+        names = ("width", "encoder", "drop_path", "encoder_rate", "freeze_norm")
+        usual = {"drop_path": 0.1} if self.family == "timm" else {}
+        return usual | {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class MaskingConfig(BaseModel):

@@ -17,8 +17,10 @@ class MultiModal(nn.Module):
     """One pass of PHG-MAE: visible modalities → every modality and every task.
 
     As in the published code, the input has the channels of the output: a slot per modality, and a slot per task that
-    stays zero. Hidden, missing and invalid values are zero *after* standardisation, so they read as the mean.
-    ``statistics``: per modality (mean, std), each (C,) in network units.
+    stays zero (left out for families with ``task_slots = False``). Hidden, missing and invalid values are zero *after*
+    standardisation, so they read as the mean.
+    ``statistics``: per modality (mean, std), each (C,) in network units; a family that was trained elsewhere brings its
+    own for rgb (``rgb_statistics``).
     """
 
     def __init__(
@@ -32,8 +34,13 @@ class MultiModal(nn.Module):
         self.modalities = list(modalities)
         self.tasks = list(tasks)
         self.sizes = {t.name: kind_of(t).channels(t) for t in [*modalities, *tasks]}
+        family = FAMILIES[member.family]
+        slots = sum(self.sizes[t.name] for t in self.tasks)
         channels = sum(self.sizes.values())
-        self.network = FAMILIES[member.family](channels, channels, width=member.width)
+        self._slots = slots if getattr(family, "task_slots", True) else 0
+        self.network = family(channels - slots + self._slots, channels, **member.shape())
+        if hasattr(self.network, "rgb_statistics"):
+            statistics = {**statistics, "rgb": self.network.rgb_statistics}
         means, deviations = [], []
         for task in self.modalities:
             mean, deviation = statistics[task.name]
@@ -62,6 +69,5 @@ class MultiModal(nn.Module):
         x = standardised.nan_to_num(nan=0.0) * seen[..., None, None]
         # The slots of the tasks are zero in the input. Padded pixel by pixel: the result lies channels-last whatever x
         # was, in a third of the time that concatenating maps of zeros takes.
-        slots = sum(self.sizes[t.name] for t in self.tasks)
-        x = F.pad(x.permute(0, 2, 3, 1), (0, slots)).permute(0, 3, 1, 2)
+        x = F.pad(x.permute(0, 2, 3, 1), (0, self._slots)).permute(0, 3, 1, 2)
         return dict(zip(self.sizes, self.network(x).split(list(self.sizes.values()), dim=1), strict=True))

@@ -88,7 +88,7 @@ def train(
             for step in range(start, config.steps):
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["rate_factor"]
                 optimiser.zero_grad(set_to_none=True)
                 problem = None
                 if statistics:
@@ -163,10 +163,17 @@ def _facts(total: Tensor, objective: Objective) -> dict[str, float]:
 
 
 def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
-    """Weight decay on convolution kernels alone: decaying a batch norm's scale or a bias only moves the output."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    """Weight decay on convolution kernels alone: decaying a batch norm's scale or a bias only moves the output.
+
+    A parameter's ``rate_factor``, where a network gave it one, multiplies its learning rate.
+    """
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        groups.setdefault((parameter.ndim > 1, getattr(parameter, "rate_factor", 1.0)), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay if kernels else 0.0, "rate_factor": factor}
+        for (kernels, factor), parameters in groups.items()
+    ]
 
 
 def _not_finite(

@@ -22,11 +22,6 @@ def frames(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_output_size_is_the_input_over_the_stride_rounded_up(family, size):
     network = build(family).eval()

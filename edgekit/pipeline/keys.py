@@ -1,0 +1,56 @@
+"""What a stage depends on, resolved: names of a registry stand for what they mean today, defaults are written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.heads import HEADS
+from edgekit.networks import resolved_shape
+from edgekit.pipeline.workbench import Workbench
+from edgekit.students.student import student_shape
+from edgekit.tasks import kind_of
+from edgekit.teachers.config import MemberConfig
+from edgekit.training.config import TrainConfig
+from edgekit.training.distributed import world
+
+
+def student_key(bench: Workbench) -> dict[str, Any]:
+    """The recipe's student: family, every argument of its shape, what it predicts."""
+    config = bench.recipe.student
+    family, shape = student_shape(config.name, config.width)
+    return {
+        "family": family,
+        "shape": resolved_shape(family, shape),
+        "input_scale": config.input_scale,
+        "seed": config.seed,
+        "heads": heads_key(bench),
+    }
+
+
+def network_key(member: MemberConfig) -> dict[str, Any]:
+    """A network of the ensemble: family and every argument of its shape."""
+    return {"family": member.family, "shape": resolved_shape(member.family, member.shape()), "seed": member.seed}
+
+
+def heads_key(bench: Workbench) -> list[Any]:
+    """What is predicted, and by which heads."""
+    return [
+        [
+            task.name,
+            task.kind,
+            kind_of(task).channels(task),
+            type(HEADS[task.kind]).__qualname__,
+            vars(HEADS[task.kind]),
+        ]
+        for task in bench.tasks
+    ]
+
+
+def training_key(config: TrainConfig) -> dict[str, Any]:
+    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written.
+
+    Of the number of processes it depends as far as each gets a micro-batch of its own.
+    """
+    exclude = {"workers", "checkpoint_every", "micro_batches"} | (set() if config.compile else {"compile"})
+    parts = config.parts(world().size)
+    return config.model_dump(mode="json", exclude=exclude) | ({"micro_batches": parts} if parts > 1 else {})
