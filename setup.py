@@ -5,10 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["edgekit", "edgekit.*"]), "edgekit.recipes"],
     package_dir={"edgekit.recipes": "recipes"},
-    package_data={
-        "edgekit": ["py.typed"],
-        "edgekit.boards": ["boards.yaml"],
-        "edgekit.recipes": ["*.yaml"],
-        "edgekit.report": ["templates/*"],
-    },
+    package_data={"edgekit": ["py.typed"], "edgekit.boards": ["boards.yaml"], "edgekit.recipes": ["*.yaml"]},
 )

@@ -62,10 +62,17 @@ def command(
 
 def _print(run, result: dict) -> None:
     from edgekit.cli.scores import score_tables
+    from edgekit.pipeline.trial import told
 
-    print_rich(*score_tables(run.recipe.name, result))
-    lines = [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
+    if "scores" in result:
+        print_rich(*score_tables(run.recipe.name, result))
+    lines = [f"trial: {told(result['trial'])}"]
+    lines += [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
     lines += [f"skipped   {bad['where']}: {bad['reason']}" for bad in result["bad_files"]]
+    if "scores" not in result:
+        lines += ["", "stopped before the targets; distill.unless_better: warn goes on all the same"]
+        click.echo("\n".join(lines))
+        return
     lines += [
         "",
         f"student   {result['student']}  ({result['parameters']:,} parameters)",

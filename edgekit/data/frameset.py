@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Collection, Iterable, Mapping
 
@@ -36,6 +37,12 @@ class FrameSet:
         self._cache: dict[tuple[str, str, str], np.ndarray] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
+
+    def without(self, names: Collection[str]) -> FrameSet:
+        """The same frames but for those named; what was read of the others stays in memory, once for both."""
+        other = copy.copy(self)
+        other._excluded = self._excluded | frozenset(names)
+        return other
 
     def splits(self) -> tuple[str, ...]:
         splits = self.source.splits()

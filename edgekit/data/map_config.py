@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgekit.part_schema import Name
 from edgekit.tasks import KINDS, Task
 
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -15,14 +14,14 @@ Level = Annotated[int, Field(ge=0, le=255)]
 class MapConfig(BaseModel):
     """A task that the data does not describe by itself.
 
-    kind      semantic (``classes`` in index order), depth (metres with ``unit: m``, else 0-1), normals, binary,
+    kind      semantic (``classes`` in index order), depth (metres with ``unit: m``, else 0-1), normals, binary or
               modality (``channels`` floats; uint8 with ``range: [0, 255]``; ``vector: true`` where the first two are a
-              displacement in the picture, such as optical flow), or one that another installed package offers
+              displacement in the picture, such as optical flow)
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Name(KINDS)]
+    kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     classes: list[str] = Field([], max_length=254)
     colours: list[tuple[Level, Level, Level]] = []
     weights: list[Annotated[float, Field(ge=0)]] = []
@@ -33,26 +32,30 @@ class MapConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> MapConfig:
-        for name in self.model_fields_set - {"kind"} - KINDS[self.kind].fields:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is not for the kind {self.kind}")
+        if (self.kind == "semantic") != bool(self.classes):
+            raise ValueError("classes are needed for the kind semantic, and for no other")
         for name in ("colours", "weights"):
             given = getattr(self, name)
             if given and len(given) != len(self.classes):
                 raise ValueError(f"{name} needs one entry per class: {len(self.classes)}, not {len(given)}")
-        KINDS[self.kind].check(self.task(""))
+        if self.range and self.range[0] >= self.range[1]:
+            raise ValueError(f"range must be [least, most], got {list(self.range)}")
+        if self.vector and (self.kind != "modality" or self.channels < 2):
+            raise ValueError("vector is for a modality of two channels or more: x and y of a displacement")
+        if self.unit and (self.kind != "depth" or not self.range or self.range[0] <= 0):
+            raise ValueError("unit: m is for depth with a range that starts above 0, e.g. [1, 300]")
         return self
 
     def task(self, name: str) -> Task:
-        kind = KINDS[self.kind]
+        usual = {"normals": (-1.0, 1.0)}.get(self.kind, (0.0, 1.0))
         return Task(
             name,
             self.kind,
             classes=tuple(self.classes),
             colours=tuple(self.colours),
             weights=tuple(self.weights),
-            channels=self.channels if "channels" in kind.fields else 0,
-            range=self.range or kind.usual_range,
+            channels=self.channels if self.kind == "modality" else 0,
+            range=self.range or usual,
             unit=self.unit,
             vector=self.vector,
         )

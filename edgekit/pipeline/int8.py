@@ -139,7 +139,6 @@ class Quantizer:
                 feed,
                 evaluate,
                 write,
-                self.plan.tasks,
                 config=self.config,
                 calibration=calibration,
                 reference=reference,

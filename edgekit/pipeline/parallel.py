@@ -21,10 +21,11 @@ from edgekit.training.interrupt import Interrupt
 from edgekit.training.views import FORWARD, View, forward, view_for
 
 Job = tuple[str, ...]
-"""A worker's arguments behind the run: ``("teacher", "0")``, or one of the two below."""
+"""A worker's arguments behind the run: ``("teacher", "0")``, one of the two below; a trial's begin with TRIAL."""
 BASELINE: Job = ("baseline",)
 STUDENT: Job = ("student",)
 """The ensemble's targets and the student that learns from them."""
+TRIAL = "trial"
 
 
 def train_at_once(

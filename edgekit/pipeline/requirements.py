@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgekit.evaluate.score import is_better, primary_metric
+from edgekit.evaluate.score import headline, is_better, main_task
 from edgekit.recipe.schema import Requirements
 from edgekit.tasks import Task
 
@@ -13,13 +13,12 @@ from edgekit.tasks import Task
 def check_requirements(require: Requirements, tasks: Sequence[Task], result: dict[str, Any]) -> list[dict[str, Any]]:
     """One entry per stated requirement: {name, holds, found}. A requirement about a row that was not made fails."""
     scores = result["scores"]
-    first = next((t for t in tasks if t.classes), tasks[0])
+    first = main_task(tasks)
     checked = []
 
     def compare(name: str, better: str, worse: str, over: Sequence[Task]) -> None:
         pairs = {
-            t.name: tuple(primary_metric(t, scores[row]) if row in scores else None for row in (better, worse))
-            for t in over
+            t.name: tuple(headline(t, scores[row]) if row in scores else None for row in (better, worse)) for t in over
         }
         found = ", ".join(f"{task} {_say(a)} against {_say(b)}" for task, (a, b) in pairs.items())
         checked.append({"name": name, "holds": all(is_better(t, *pairs[t.name]) for t in over), "found": found})

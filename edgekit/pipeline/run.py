@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -18,12 +19,12 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Scores
 from edgekit.evaluate.table import cells, class_cells, markdown, retention
-from edgekit.frames.files import write_text
+from edgekit.frames.files import atomic_write
 from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
-from edgekit.pipeline.parallel import BASELINE, STUDENT, Job, train_at_once
+from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import ELSEWHERE, Stage
 from edgekit.pipeline.targets import targets_stage
@@ -34,6 +35,7 @@ from edgekit.pipeline.training import (
     train_student,
     train_teacher,
 )
+from edgekit.pipeline.trial import BETTER, run_trial, told, too_few, trial_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -89,7 +91,8 @@ class Run:
         return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")
 
     def _write(self, name: str, text: str) -> None:
-        write_text(self.folder / name, text)
+        with atomic_write(self.folder / name) as part:
+            part.write_text(text)
 
 
 def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
@@ -119,6 +122,9 @@ def _begin(run: Run, held: ExitStack) -> None:
 def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | None:
     began = time.perf_counter()
     bench = run.bench()
+    trial = _trial(run, bench, jobs)
+    if not trial.get("better", True) and run.recipe.distill.unless_better == "stop":
+        return _stopped(run, bench, trial) if world().first else None
     _train_at_once(run, bench, baseline=baseline, jobs=jobs)
     distilled = distil_student(bench)
     networks, facts = distilled.networks, distilled.facts
@@ -137,6 +143,7 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     pictures = draw(bench, networks, students["student"], split, run.folder / "pictures")
     result = {
         "run": str(run.folder),
+        "trial": trial,
         "student": str(run.folder / "student.pt"),
         "parameters": parameter_count(students["student"]),
         "teachers": [parameter_count(n) for n in networks],
@@ -153,32 +160,67 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
     }
     result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
-    run._write("table.md", report(bench, results))
+    run._write("table.md", f"{report(bench, results)}\nTrial: {told(trial)}\n")
     run._write("result.json", json.dumps(result, indent=2))
     return result
 
 
+def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
+    """What is known of the ensemble before targets are computed; see edgekit.pipeline.trial."""
+    trial = trial_of(bench)
+    if trial is None:
+        return too_few(bench)
+    if trial.stage().result() is None:
+        baseline = (baseline_stage(trial.bench), (TRIAL, *BASELINE))
+        _at_once(run, [*_teachers(trial.bench, TRIAL), baseline], jobs)
+    return run_trial(trial)
+
+
+def _stopped(run: Run, bench: Workbench, trial: dict[str, Any]) -> dict[str, Any]:
+    """The result of a run that ends before its targets, since its ensemble has nothing to teach."""
+    result = {
+        "run": str(run.folder),
+        "trial": trial,
+        "bad_files": [asdict(bad) for bad in bench.report.bad],
+        "requirements": [{"name": BETTER, "holds": False, "found": told(trial)}],
+    }
+    run._write("result.json", json.dumps(result, indent=2))
+    return result
+
+
+def _teachers(bench: Workbench, *prefix: str) -> list[tuple[Stage, Job]]:
+    """The stages of the ensemble's members and their jobs; members that share a stage are one job."""
+    members = range(len(bench.recipe.teacher.members))
+    stages = {
+        stage.folder: (stage, (*prefix, "teacher", str(i))) for i in members for stage in [teacher_stage(bench, i)]
+    }
+    return list(stages.values())
+
+
 def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train several networks at once, where that is faster than one after the other.
+    """Train the teachers, then the student beside its labels-only twin, several at once."""
+    teachers = _teachers(bench)
+    # The student is ready only behind the teachers, and goes first then; the labels-only one fills what is left idle.
+    stages = [*teachers, (student_stage(bench, targets_stage(bench).key), STUDENT)]
+    if baseline:
+        stages.append((baseline_stage(bench), BASELINE))
+    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in teachers]})
+
+
+def _at_once(
+    run: Run, stages: list[tuple[Stage, Job]], jobs: int | None, after: Mapping[Job, Sequence[Job]] | None = None
+) -> None:
+    """Do the stages that are not done, several at once, where that is faster than one after the other.
 
     The threads of each follow from how many there are, not from how many are left: sums in another number of threads
     round differently, and a continued run is to end where an unbroken one does.
     """
-    teachers = {
-        stage.folder: (stage, ("teacher", str(i)))  # members that share a stage are one job
-        for i in range(len(run.recipe.teacher.members))
-        for stage in (teacher_stage(bench, i),)
-    }
-    # The student is ready only behind the teachers, and goes first then; the labels-only one fills what is left idle.
-    stages: list[tuple[Stage, Job]] = [*teachers.values(), (student_stage(bench, targets_stage(bench).key), STUDENT)]
-    if baseline:
-        stages.append((baseline_stage(bench), BASELINE))
     pending = [job for stage, job in stages if stage.result() is None]
     threads = torch.get_num_threads()
     at_once = min(jobs or threads, threads, len(stages))
     if device().type == "cpu" and at_once > 1 and pending and world().size == 1:
-        after = {STUDENT: [job for _, job in teachers.values() if job in pending]}
-        train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once, after=after)
+        waits = {job: [other for other in before if other in pending] for job, before in (after or {}).items()}
+        train_at_once(run.folder, pending, at_once=at_once, threads=threads // at_once, after=waits)
 
 
 def evaluate_run(run: Run, split: str) -> dict[str, Any]:
@@ -222,7 +264,7 @@ def report(bench: Workbench, results: dict[str, Scores]) -> str:
         said = ", ".join(f"{name} {share:.1%}" for name, share in kept.items())
         parts.append(f"The student keeps of the ensemble: {said}\n")
     for task in bench.tasks:
-        if task.classes:
+        if task.kind == "semantic":
             parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))
     return "\n".join(parts)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.distillation import distil_student
-from edgekit.pipeline.parallel import STUDENT
+from edgekit.pipeline.parallel import STUDENT, TRIAL
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.training import train_student, train_teacher
+from edgekit.pipeline.trial import trial_of
 
 INTERRUPTED, REFUSED = 130, 2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -23,10 +24,12 @@ def main(arguments: list[str]) -> int:
     if sys.platform.startswith("linux"):  # a killed parent takes its workers along, by way of their last checkpoint
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        bench = Run.open(Path(arguments[0])).bench()
-        if arguments[1] == "teacher":
-            train_teacher(bench, int(arguments[2]))
-        elif (arguments[1],) == STUDENT:
+        bench, job = Run.open(Path(arguments[0])).bench(), tuple(arguments[1:])
+        if job[0] == TRIAL:
+            bench, job = trial_of(bench).bench, job[1:]
+        if job[0] == "teacher":
+            train_teacher(bench, int(job[1]))
+        elif job == STUDENT:
             distil_student(bench)
         else:
             train_student(bench, targets=None, targets_key="")

@@ -78,6 +78,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def draw():
+    """``draw(folder, name, seed)`` writes a frame and its label."""
+    return draw_frame
+
+
+@pytest.fixture(scope="session")
 def tell():
     """Run `edgekit …` as a function of its arguments: exit code, the one document on stdout, and stderr."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import write_text
+from edgekit.frames.files import atomic_write
 from edgekit.tasks import KINDS, Task
 
 NAME = "edgekit.json"
@@ -29,7 +29,8 @@ class Description:
     made_from: str | None = None
 
     def write(self, root: Path) -> None:
-        write_text(root / NAME, json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
+        with atomic_write(root / NAME) as part:
+            part.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
 
 
 def read_description(root: Path) -> Description | None:

@@ -1,7 +1,14 @@
+"""The look of the HTML page, light and dark, in one style sheet."""
+
+from __future__ import annotations
+
+CSS = """
 :root {
   color-scheme: light dark;
-  --page: #f6f7f9; --edge: #e1e6ec; --accent: #2563c9;
-  --warn-ink: #8a5300; --warn: #fff4df; --bad-ink: #a3262a; --bad: #fdecec;
+  --page: #f6f7f9; --card: #ffffff; --ink: #1b2430; --soft: #5b6776; --faint: #8a95a3; --edge: #e1e6ec;
+  --grid: #e8ecf1; --accent: #2563c9; --warn-ink: #8a5300; --warn: #fff4df; --bad-ink: #a3262a; --bad: #fdecec;
+  --c0: #2f6fde; --c1: #e0782f; --c2: #1f9d72; --c3: #b1489f;
+  --c4: #c9a227; --c5: #5a57c7; --c6: #c23b4a; --c7: #3b93ab;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -29,7 +36,20 @@ section { margin-top: 24px; padding: 22px 24px; background: var(--card); border:
 .card .figure small { font-size: 15px; font-weight: 500; letter-spacing: 0; color: var(--soft); }
 .card .which { color: var(--soft); font-size: 14px; }
 .plot { display: block; width: 100%; height: auto; margin-top: 12px; }
-.plot text { font-family: inherit !important; }
+.plot text { font-family: inherit; fill: var(--soft); font-size: 13px; }
+.plot .tick { fill: var(--faint); font-size: 12px; font-variant-numeric: tabular-nums; }
+.plot .group { fill: var(--ink); font-weight: 650; font-size: 14px; }
+.plot .label { fill: var(--ink); }
+.plot .value { fill: var(--ink); font-variant-numeric: tabular-nums; font-weight: 600; }
+.grid { stroke: var(--grid); stroke-width: 1; }
+.whisker { stroke: var(--faint); stroke-width: 1.5; }
+.frontier { fill: none; stroke: var(--faint); stroke-width: 1.5; stroke-dasharray: 5 4; }
+.mark { stroke: var(--card); stroke-width: 1.5; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin-top: 10px; color: var(--soft); font-size: 14px; }
+.legend span { display: inline-flex; align-items: center; gap: 6px; }
+.key .plain { fill: var(--soft); }
+.c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); }
+.c4 { fill: var(--c4); } .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); }
 .scroll { overflow-x: auto; margin: 12px -24px -6px; padding: 0 24px 6px; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { padding: 7px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--edge);
@@ -46,3 +66,4 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margi
 dt { color: var(--ink); font-weight: 600; } dd { margin: 0; }
 footer { margin-top: 28px; color: var(--faint); font-size: 13px; }
 @media print { body { background: #fff; } section, .card { break-inside: avoid; } }
+"""

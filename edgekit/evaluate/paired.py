@@ -1,0 +1,67 @@
+"""How much better one model is than another on the same frames, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgekit.data.frameset import FrameSet
+from edgekit.data.source import FrameInfo
+from edgekit.evaluate.score import Predict, headline
+from edgekit.tasks import Meter, Task, kind_of
+
+GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The primary metric of one task for several models on the same frames.
+
+    ``scores``: model → value over all frames, None where no pixel defines it. ``without``: model → the value without
+    each of the groups that the frames were dealt into.
+    """
+
+    task: Task
+    scores: Mapping[str, float | None]
+    without: Mapping[str, Sequence[float | None]]
+
+    def difference(self, better: str, worse: str) -> tuple[float, float] | None:
+        """By how much ``better`` beats ``worse`` (positive: it does, whatever the metric's direction), and the standard
+        error of that by the delete-a-group jackknife. None where a value is not defined."""
+        pairs = [(self.scores[better], self.scores[worse])]
+        pairs += zip(self.without[better], self.without[worse], strict=True)
+        if any(value is None for pair in pairs for value in pair):
+            return None
+        sign = 1.0 if kind_of(self.task).higher_is_better else -1.0
+        whole, *parts = [sign * (a - b) for a, b in pairs]
+        centre = sum(parts) / len(parts)
+        variance = (len(parts) - 1) / len(parts) * sum((part - centre) ** 2 for part in parts)
+        return whole, math.sqrt(variance)
+
+
+def paired(
+    models: Mapping[str, Predict],
+    frames: FrameSet,
+    infos: Sequence[FrameInfo],
+    task: Task,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Paired:
+    """Ask every model about every frame once. At least two frames; frame i is in group i modulo their number."""
+    count = min(GROUPS, len(infos))
+    kind = kind_of(task)
+    meters: dict[str, list[Meter]] = {name: [kind.meter(task) for _ in range(count + 1)] for name in models}
+    done = 0
+    for i, frame in enumerate(infos):
+        maps = frames.read(frame, ["rgb", task.name])
+        size = maps["rgb"].shape[:2]
+        for name, predict in models.items():
+            answer = kind.decode(task, predict(frame, size)[task.name])
+            for group, meter in enumerate(meters[name]):
+                if group != i % count and task.name in maps:
+                    meter.update(answer, maps[task.name], frame.scene)
+            done += 1
+            progress(done)
+    found = {n: [headline(task, {task.name: m.result()}) for m in of_model] for n, of_model in meters.items()}
+    return Paired(task, {n: v[-1] for n, v in found.items()}, {n: v[:-1] for n, v in found.items()})

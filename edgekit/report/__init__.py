@@ -1,1 +1,0 @@
-"""Pages to be read on a workstation: jinja2 for the text, matplotlib for the plots."""
