@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgekit.data.class_names import ClassNames
 from edgekit.tasks import KINDS, Task
 
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -22,7 +23,7 @@ class MapConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal[tuple(KINDS)]  # type: ignore[valid-type]
-    classes: list[str] = Field([], max_length=254)
+    classes: ClassNames = []
     colours: list[tuple[Level, Level, Level]] = []
     weights: list[Annotated[float, Field(ge=0)]] = []
     channels: int = Field(1, ge=1, le=512)

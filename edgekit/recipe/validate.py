@@ -16,7 +16,7 @@ from edgekit.recipe.problems import Problem, quoted
 from edgekit.recipe.shape import Shape, shape_of
 
 _OWN_WORDS = ("value_error", "assertion_error")  # raised by a validator of the schema, with its own message
-_SCALAR = re.compile(r"[-+]?[0-9.]+|true|false")
+_SCALAR = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)|true|false")
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # YAML 1.1's words, text in YAML 1.2
 _MOST_SUGGESTIONS = 20
 """Unknown keys to look for a similar key for: to compare each of thousands with every key takes minutes."""
@@ -119,6 +119,8 @@ class _Teller:
             fix = f"write {value} without quotes"
         elif shape.wants("boolean") and str(value).lower() in _TRUTHS:
             fix = f"write {_TRUTHS[value.lower()]}"
+        elif not isinstance(value, (str, list, dict)) and shape.describe() in ("text", "a path"):
+            fix = "write it in quotes, and it is text"
         return Problem(what, self.document.locate(path), fix)
 
     def _bad_tag(self, path: KeyPath, shape: Shape) -> Problem:

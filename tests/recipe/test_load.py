@@ -96,6 +96,35 @@ def test_a_recipe_loads_with_defaults_for_the_rest(write):
 
 
 @pytest.mark.parametrize(
+    ("written", "size"), [("[0100, 0144]", (100, 144)), ("[08, 09]", (8, 9)), ("[100, 144]", (100, 144))]
+)
+def test_a_leading_zero_is_no_octal(write, written, size):
+    assert load_model(Toy, write(f"student: {{size: {written}}}")).student.size == size
+    assert load_model(Toy, write("{}"), [f"student.size={written}"]).student.size == size
+
+
+def test_yes_and_no_are_names(write):
+    classes = load_model(
+        Toy, write("data: {kind: folder, root: x, classes: {no: [no, off], yes: [y, on]}}")
+    ).data.classes
+    assert classes == {"no": ["no", "off"], "yes": ["y", "on"]}
+
+
+@pytest.mark.parametrize("value", ["true", "2024", "1.5", "null", "0x10", "1_000"])
+def test_what_yaml_takes_for_no_text_asks_for_quotes(write, value):
+    error = refusal(write(f"data: {{kind: folder, root: x, classes: {{a: [{value}]}}}}"))
+    assert "but must be text" in error.what and "in quotes" in error.fix
+    quoted = load_model(Toy, write(f"data: {{kind: folder, root: x, classes: {{a: ['{value}']}}}}"))
+    assert quoted.data.classes == {"a": [value]}
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "1-2", "8a", "."])
+def test_what_is_no_number_is_not_told_to_lose_its_quotes(write, value):
+    error = refusal(write(f"student: {{width: '{value}'}}"))
+    assert "must be a whole number" in error.what and "quotes" not in (error.fix or "")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [("1e-3", 0.001), ("5e-1", 0.5), ("0.25", 0.25), ("1.5e-2", 0.015)],
 )

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.data.class_names import MOST_CLASSES
+from edgekit.data.image_folder.listing import plain
 from edgekit.errors import EdgekitError
 from edgekit.tasks.semantic import IGNORE
 
 Colour = tuple[int, int, int]
 
-_UNKNOWN = 254  # in the lookup tables, so classes are 0 to 253
+_UNKNOWN = MOST_CLASSES  # in the lookup tables, where classes are 0 to 253
 _HEADER = ["name", "r", "g", "b"]
 _EXAMPLE = "write one class per line as `name, r, g, b`, e.g. `grass, 0, 102, 0`"
 
@@ -87,14 +89,18 @@ class ClassTable:
         colours: Mapping[str, Colour] | None = None,
         source: str = "the class table",
     ):
+        old = [OldClass(plain(c.name), c.colour) for c in old]
+        merge = merge and {plain(new): [plain(name) for name in names] for new, names in merge.items()}
+        ignore, colours = [plain(name) for name in ignore], {plain(n): c for n, c in (colours or {}).items()}
         if merge is None:
             merge = {c.name: [c.name] for c in old if c.name not in ignore}
         target = _targets([c.name for c in old], merge, ignore, source)
-        if not merge or len(merge) > _UNKNOWN or len(old) > 256:
-            what = f"{len(merge)} classes from {len(old)}, but there must be 1 to {_UNKNOWN} from at most 256"
-            raise EdgekitError(what, where="data.classes")
+        if not 1 <= len(merge) <= MOST_CLASSES:
+            what = f"{len(merge)} classes from {len(old)}, but there must be 1 to {MOST_CLASSES}, with 255 for ignore"
+            fix = "merge more of them under data.classes, or leave rare ones out with data.ignore"
+            raise EdgekitError(what, where="data.classes", fix=fix)
         self.classes: tuple[str, ...] = tuple(merge)
-        self.colours = _new_colours(old, merge, colours or {})
+        self.colours = _new_colours(old, merge, colours)
         self._by_colour = _colour_table(old, target, source)
         self._by_value = _value_table(old, target)
 
@@ -113,6 +119,8 @@ class ClassTable:
             if (decoded == _UNKNOWN).any():
                 raise _unknown_values(label, decoded == _UNKNOWN, where)
             return decoded
+        if self._by_colour is None and (label == label[..., :1]).all():
+            return self.decode(label[..., 0], where)  # values saved three times
         if self._by_colour is None:
             raise EdgekitError(
                 "the label image holds colours, but class_names has none",
@@ -202,8 +210,8 @@ def _value_table(old: Sequence[OldClass], target: Mapping[str, int]) -> np.ndarr
     table[IGNORE] = IGNORE
     # black and white masks: where every colour is a grey, the one channel holds the grey and not the row
     greys = [c.colour[0] for c in old if c.colour and len(set(c.colour)) == 1]
-    values = greys if len(greys) == len(old) else range(len(old))
-    for value, c in zip(values, old, strict=True):
+    values = greys if len(greys) == len(old) else range(min(len(old), 256))
+    for value, c in zip(values, old, strict=False):
         table[value] = target[c.name]
     if set(values) == {0, 255}:  # an image of one bit holds its white as 1
         table[1] = table[255]

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from edgekit.data.class_names import ClassNames, FewClasses
+
 Side = Annotated[int, Field(ge=1, le=16384)]
 Level = Annotated[int, Field(ge=0, le=255)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -46,8 +48,8 @@ class ImageFolderConfig(BaseModel):
     root: Path
     splits: dict[str, Path] | None = Field(None, min_length=1)
     class_dict: Path | None = None
-    class_names: list[str] | None = Field(None, min_length=1, max_length=254)
-    classes: dict[str, list[str]] | None = Field(None, min_length=1, max_length=254)
+    class_names: ClassNames | None = Field(None, min_length=1)
+    classes: Annotated[dict[str, list[str]], FewClasses] | None = Field(None, min_length=1)
     ignore: list[str] = []
     colours: dict[str, tuple[Level, Level, Level]] = {}
     labelled: Fraction | Literal["all", "present"] | Path = "all"

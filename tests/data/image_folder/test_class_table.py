@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -126,7 +127,35 @@ def test_names_without_colours_need_all_colours_or_none():
     assert ClassTable(old).colours == ()
     assert ClassTable(old, colours={"a": (1, 1, 1), "b": (2, 2, 2)}).colours == ((1, 1, 1), (2, 2, 2))
     assert "without a colour: b" in refusal(ClassTable, old, colours={"a": (1, 1, 1)}).what
-    assert "class_names has none" in refusal(ClassTable(old).decode, np.zeros((1, 1, 3), np.uint8), "x").what
+    colours = np.array([[[1, 0, 0]]], np.uint8)
+    assert "class_names has none" in refusal(ClassTable(old).decode, colours, "x").what
+
+
+def test_values_that_were_saved_three_times_are_values(tmp_path):
+    table = ClassTable([OldClass("a"), OldClass("b")])
+    label = np.repeat(np.array([[0, 1, 255]], np.uint8)[..., None], 3, axis=-1)
+    assert table.decode(label, "x").tolist() == [[0, 1, 255]]
+    assert "7 (1 pixels)" in refusal(table.decode, np.full((1, 1, 3), 7, np.uint8), "x").what
+
+
+def test_more_colours_than_a_label_has_values_merge_into_fewer_classes():
+    old = [OldClass(f"c{i}", (i // 256, i % 256, 7)) for i in range(300)]
+    table = ClassTable(old, merge={"even": [c.name for c in old[::2]], "odd": [c.name for c in old[1::2]]})
+    label = np.array([[c.colour for c in old]], np.uint8)
+    assert table.decode(label, "x").tolist() == [[i % 2 for i in range(300)]]
+    assert table.decode(np.array([[0, 1, 254]], np.uint8), "x").tolist() == [[0, 1, 0]]
+    error = refusal(ClassTable, old)
+    assert "300 classes" in error.what and "254" in error.what and "merge" in error.fix
+
+
+@pytest.mark.parametrize("of_table", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_recipe", ["NFC", "NFD"])
+def test_names_in_two_forms_of_unicode_are_one(csv, of_table, of_recipe):
+    table, recipe = (lambda text, form=form: unicodedata.normalize(form, text) for form in (of_table, of_recipe))
+    old = read_class_dict(csv(table("Gebäude, 1, 1, 1\nStraße, 2, 2, 2\nGrün, 3, 3, 3\n")))
+    merged = {recipe("fläche"): [recipe("Gebäude"), recipe("Straße")]}
+    found = ClassTable(old, merge=merged, ignore=[recipe("Grün")], colours={table("fläche"): (9, 9, 9)})
+    assert found.classes == (unicodedata.normalize("NFC", "fläche"),) and found.colours == ((9, 9, 9),)
 
 
 def test_one_colour_cannot_be_two_classes():

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from edgekit.data.check import check_source
 from edgekit.data.image_folder.config import ImageFolderConfig
 from edgekit.data.image_folder.source import ImageFolder
+from edgekit.data.map_config import MapConfig
 from edgekit.errors import EdgekitError
 
 COLOURS = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
@@ -128,6 +129,30 @@ def test_sub_folders_are_scenes(open_folder, root):
 def test_what_the_listing_notes_is_in_the_report(open_folder, root):
     (root / "train" / "labels" / "stray.png").write_bytes((root / "train" / "labels" / "t0.png").read_bytes())
     assert "1 of 9 labels belong to no image, the first is stray.png" in check_source(open_folder()).notes[0]
+
+
+@pytest.mark.parametrize("names", [["sky", "sky", "grass"], ["a", "b", "a", "a"]])
+def test_one_name_for_two_values_is_refused(names):
+    with pytest.raises(ValidationError, match=f"'{names[0]}' stands for the values 0 and "):
+        ImageFolderConfig(root=Path("x"), class_names=names)
+    with pytest.raises(ValidationError, match=f"'{names[0]}' stands for the values 0 and "):
+        MapConfig(kind="semantic", classes=names)
+    assert MapConfig(kind="semantic", classes=sorted(set(names))).classes == sorted(set(names))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(254, True), (255, False), (300, False)])
+def test_labels_have_room_for_254_classes(count, fits):
+    names = [f"c{i}" for i in range(count)]
+    for build in (
+        lambda: ImageFolderConfig(root=Path("x"), class_names=names),
+        lambda: ImageFolderConfig(root=Path("x"), classes={name: [name] for name in names}),
+        lambda: MapConfig(kind="semantic", classes=names),
+    ):
+        if fits:
+            build()
+        else:
+            with pytest.raises(ValidationError, match=f"{count} classes are more than .* 254"):
+                build()
 
 
 @pytest.mark.parametrize(("text", "share"), [("50%", "0.5"), ("12,5 %", "0.125"), ("0.25", "0.25"), ("3%", "0.03")])
