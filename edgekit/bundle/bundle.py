@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Manifest
+from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
 from edgekit.errors import EdgekitError
 from edgekit.tasks import kind_of
@@ -143,6 +144,8 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema.
     """
     source = Path(path)
+    if problem := what_it_is(source):
+        raise problem
     folder = source
     if source.is_file():
         folder = unpack(source)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
@@ -24,8 +25,9 @@ _PLACEMENTS = 16  # sizes of frames remembered
 class Predictor:
     """Executes a bundle's pre-processing, network and post-processing.
 
-    ``outputs``: names of the results to give, default all of them; ``results`` says which there are. Not for several
-    threads at once: its buffers are used again. Use it as a context manager, or ``close()`` it.
+    ``outputs``: names of the results to give, default all of them; ``results`` says which there are. Threads may share
+    one: ``infer`` answers them one after the other. The steps (``prepare``, ``graph``, ``finish``, ``raw``) are for
+    one thread. Use it as a context manager, or ``close()`` it.
     """
 
     def __init__(self, manifest: Manifest, backend: Backend, outputs: Sequence[str] | None = None):
@@ -42,6 +44,7 @@ class Predictor:
         self._wanted = list(dict.fromkeys(self.results[name].source.name for name in self.outputs))
         self._prepare = Preprocessor(manifest.preprocessing, artifact.input)
         self._placements: dict[tuple[int, int], Placement] = {}
+        self._lock, self._streaming = threading.RLock(), False  # buffers are used again, here and in the backend
         batch, *rest = artifact.input.shape
         self._batch = batch if isinstance(batch, int) else (artifact.profile.max[0] if artifact.profile else None)
         self._fixed_batch = isinstance(batch, int)
@@ -59,12 +62,13 @@ class Predictor:
         ``<task>`` is the native map: class index uint8, mask uint8 0 or 1, depth float32, normals (H, W, 3) float32
         unit vectors. ``<task>_<form>`` are others that the bundle has: ``confidence`` uint8, ``probabilities``
         (H, W, C) float32.
-        EdgekitError for anything but uint8 frames of three channels.
+        EdgekitError for anything but uint8 frames of three channels; ValueError where an ``infer_many`` is being read.
         """
         single = isinstance(frames, np.ndarray) and frames.ndim == 3
         batch = frames[None] if single else frames
         _check(batch, colour)
-        found = self.finish(self.raw(batch, colour), batch.shape[1:3])
+        with self._alone():
+            found = self.finish(self.raw(batch, colour), batch.shape[1:3])
         return {name: array[0] for name, array in found.items()} if single else found
 
     __call__ = infer
@@ -75,7 +79,8 @@ class Predictor:
         """``infer`` of one frame (H, W, 3) after the other, in order, for throughput: on a GPU two are in flight.
 
         Later frames are asked for before an answer is given, so this is for films and folders and not for a camera.
-        Close it where it is not read to its end; until then ``infer`` cannot be called.
+        Close it where it is not read to its end; until then ``infer`` and another ``infer_many`` are a ValueError, in
+        every thread.
         """
         sizes: deque[tuple[int, int]] = deque()
 
@@ -86,10 +91,23 @@ class Predictor:
                 sizes.append(batch.shape[1:3])
                 yield self.prepare(_filled_up(batch, self._batch) if self._fixed_batch else batch, colour)
 
-        with closing(self.backend.run_many(feeds(), self._wanted)) as answers:
-            for raw in answers:
-                found = self.finish({name: array[:1] for name, array in raw.items()}, sizes.popleft())
-                yield {name: array[0] for name, array in found.items()}
+        with self._alone():
+            self._streaming = True
+        try:
+            with closing(self.backend.run_many(feeds(), self._wanted)) as answers:
+                for raw in answers:
+                    found = self.finish({name: array[:1] for name, array in raw.items()}, sizes.popleft())
+                    yield {name: array[0] for name, array in found.items()}
+        finally:
+            self._streaming = False
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else predicts meanwhile. ValueError where an ``infer_many`` is being read."""
+        with self._lock:
+            if self._streaming:
+                raise ValueError("infer_many has not been read to its end")
+            yield
 
     def raw(
         self, frames: np.ndarray, colour: Literal["rgb", "bgr"] = "rgb", wanted: Sequence[str] | None = None
@@ -150,7 +168,8 @@ class Predictor:
         }
 
     def close(self) -> None:
-        self.backend.close()
+        with self._lock:
+            self.backend.close()
 
     def __enter__(self) -> Predictor:
         return self

@@ -12,6 +12,7 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Profile
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend
+from edgekit.runtime.onnxruntime.backend import usable_cores
 from edgekit.runtime.predictor import Predictor
 
 NAMES = ["semantic", "semantic_confidence", "depth", "normals"]
@@ -242,6 +243,49 @@ def test_vectors_without_a_direction_face_the_camera():
     assert np.allclose(found, kind_of(task).decode(task, raw), atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_threads_that_share_a_predictor_get_their_own_answers(tiny_bundle, precision):
+    """Of frames of one size, of several sizes, and of batches: each the answer that it gets alone."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(0)
+    sizes = [(64, 96), (64, 96), (64, 96), (64, 96), (50, 70), (120, 200), (50, 70)]
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    frames += [rng.integers(0, 256, (2, 64, 96, 3), dtype=np.uint8), np.full((64, 96, 3), 9, np.uint8)]
+    with edgekit.load(tiny_bundle, precision=precision) as predictor:
+        expected = [predictor.infer(frame) for frame in frames]
+        with ThreadPoolExecutor(4) as pool:
+            order = [i for _ in range(8) for i in rng.permutation(len(frames))]
+            for i, found in zip(order, pool.map(lambda i: predictor.infer(frames[i]), order), strict=True):
+                for name, array in expected[i].items():
+                    np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_stream_of_answers_keeps_the_predictor_to_itself(tiny_bundle):
+    """Another thread's frame would be prepared in the buffer that the stream uses: it is refused, not mixed in."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    frames = [np.full((64, 96, 3), 20 * i, np.uint8) for i in range(5)]
+    with edgekit.load(tiny_bundle) as predictor, ThreadPoolExecutor(1) as other:
+        expected = [predictor.infer(frame) for frame in frames]
+        stream = predictor.infer_many(frames)
+        next(stream)
+        for attempt in (lambda: predictor.infer(frames[0]), lambda: next(predictor.infer_many(frames))):
+            with pytest.raises(ValueError, match="not been read to its end"):
+                other.submit(attempt).result()
+            with pytest.raises(ValueError, match="not been read to its end"):
+                attempt()
+        for found, alone in zip(stream, expected[1:], strict=True):
+            assert all((found[name] == alone[name]).all() for name in alone)
+        predictor.infer(frames[0])
+        stream = predictor.infer_many(frames)
+        next(stream)
+        stream.close()
+        assert all(
+            (other.submit(predictor.infer, frames[3]).result()[name] == expected[3][name]).all() for name in alone
+        )
+
+
 def test_what_runs_is_said(tiny_bundle):
     with edgekit.load(tiny_bundle, threads=1) as predictor:
         said = predictor.describe()
@@ -256,6 +300,10 @@ def test_what_runs_is_said(tiny_bundle):
         ({"lane": "warp"}, "does not read the lane 'warp'"),
         ({"lane": "strong"}, "no fp32 artifact in the strong lane"),
         ({"precision": "fp16"}, "no fp16 artifact"),
+        ({"threads": 1000}, r"1000 threads, where this process may use \d+ core"),
+        ({"threads": usable_cores() + 1}, "threads, where this process may use"),
+        ({"threads": -1}, "-1 threads"),
+        ({"threads": 0}, "0 threads"),
     ],
 )
 def test_what_there_is_not(tiny_bundle, options, reason):

@@ -38,7 +38,7 @@ class OnnxRuntime(Backend):
         onnxruntime = _onnxruntime()
         self.artifact = artifact
         self._where = str(bundle.path(artifact.file))
-        self._threads = options.threads or usable_cores()
+        self._threads = _threads(options.threads)
         self._version = onnxruntime.__version__
         # From memory: what was checked is what runs, and a graph cannot name other files to be read.
         content = bundle.read(artifact.file)
@@ -111,6 +111,15 @@ class OnnxRuntime(Backend):
 def usable_cores() -> int:
     """The cores this process may run on, which a container or taskset may have made fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(asked: int | None) -> int:
+    """EdgekitError for more threads than cores: they would wait for each other, or not even start."""
+    cores = usable_cores()
+    if asked is not None and not 1 <= asked <= cores:
+        fix = f"give --threads 1 to {cores}, or leave it out: {cores} is what it is then"
+        raise EdgekitError(f"{asked} threads, where this process may use {cores} core(s)", where="--threads", fix=fix)
+    return asked or cores
 
 
 def _onnxruntime() -> Any:
