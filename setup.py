@@ -5,5 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["edgekit", "edgekit.*"]), "edgekit.recipes"],
     package_dir={"edgekit.recipes": "recipes"},
-    package_data={"edgekit": ["py.typed"], "edgekit.boards": ["boards.yaml"], "edgekit.recipes": ["*.yaml"]},
+    package_data={
+        "edgekit": ["py.typed"],
+        "edgekit.boards": ["boards.yaml"],
+        "edgekit.recipes": ["*.yaml"],
+        "edgekit.report": ["templates/*"],
+    },
 )

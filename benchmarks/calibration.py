@@ -227,14 +227,16 @@ def measure(subject: Subject, row: Row, given: argparse.Namespace, python: str) 
     return {**result, **json.loads(cache.read_text())}
 
 
-def headline(subject: Subject, scores: dict[str, Any]) -> list[str]:
-    """One cell per task: its headline metric."""
+def primary_metrics(subject: Subject, scores: dict[str, Any]) -> list[str]:
+    """One cell per task: its primary metric."""
     from edgekit.tasks import kind_of
 
     cells = []
     for task in subject.bench.tasks:
-        value = scores[task.name][kind_of(task).headline]
-        shown = "–" if value is None else f"{100 * value:.2f}" if kind_of(task).higher_is_better else f"{value:.4f}"
+        value = scores[task.name][kind_of(task).primary.name]
+        shown = (
+            "–" if value is None else f"{100 * value:.2f}" if kind_of(task).primary.higher_is_better else f"{value:.4f}"
+        )
         cells.append(shown)
     return cells
 
@@ -244,7 +246,8 @@ def report(subject: Subject, found: list[dict[str, Any]], reference: dict[str, A
 
     size, native = (f"{h}×{w}" for h, w in (given.size, subject.native))
     metrics = [
-        f"{t.name} {kind_of(t).headline}{' %' if kind_of(t).higher_is_better else ''}" for t in subject.bench.tasks
+        f"{t.name} {kind_of(t).primary.name}{' %' if kind_of(t).primary.higher_is_better else ''}"
+        for t in subject.bench.tasks
     ]
     header = [
         "",
@@ -255,7 +258,7 @@ def report(subject: Subject, found: list[dict[str, Any]], reference: dict[str, A
         "SQNR dB",
         *metrics,
     ]
-    rows = [["fp32", "", "", "", "", "", *headline(subject, reference)]]
+    rows = [["fp32", "", "", "", "", "", *primary_metrics(subject, reference)]]
     failed = []
     for one in found:
         if "error" in one:
@@ -270,7 +273,7 @@ def report(subject: Subject, found: list[dict[str, Any]], reference: dict[str, A
                 f"{many['peak_mib']:.0f}",
                 f"{many['cpu_seconds']:.1f}",
                 f"{one['sqnr']:.1f}",
-                *headline(subject, one["scores"]),
+                *primary_metrics(subject, one["scores"]),
             ]
         )
     packages = {f"{o['peer']}: {n} {v}" for o in found if "many" in o for n, v in o["many"].get("versions", {}).items()}

@@ -35,7 +35,7 @@ def rows(manifest: Manifest) -> list[list[str]]:
         )
     found = []
     for task in manifest.tasks:
-        metric = kind_of(task).headline
+        metric = kind_of(task).primary.name
         values = [manifest.metrics[stage][task.name][metric] for stage in STAGES]
         factor, digits = (100, 2) if metric == "miou" else (1, 4)
         facts = manifest.provenance

@@ -49,8 +49,9 @@ def _family(name: str):
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for ``family`` is run for every network family."""
-    if "family" in metafunc.fixturenames:
+    """A test that asks for ``family`` is run for every network family, unless it names some itself."""
+    named = any("family" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    if "family" in metafunc.fixturenames and not named:
         from edgekit.networks import FAMILIES  # torch is slow to import, and not every test needs it
 
         metafunc.parametrize("family", [_family(name) for name in FAMILIES])

@@ -17,7 +17,7 @@ import pytest
 import edgekit
 from edgekit.cli.main import COMMANDS
 
-WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "ruamel", "cv2", "scipy", "matplotlib")
+WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "ruamel", "cv2", "scipy", "matplotlib", "jinja2")
 CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
 RUNTIMES: dict[str, set[str]] = {

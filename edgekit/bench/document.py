@@ -25,7 +25,7 @@ import numpy as np
 
 from edgekit.bench.statistics import summarise
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write
+from edgekit.frames.files import write_text
 
 SCHEMA = 1
 _GIVE = "give a file that `edgekit bench --json` or `edgekit bench suite` wrote"
@@ -59,8 +59,7 @@ def _digits(value: float) -> float:
 
 def write_measurement(document: Mapping[str, Any], path: Path) -> None:
     """Write a ``.json`` that ``read_measurements`` reads."""
-    with atomic_write(path) as part:
-        part.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_measurements(path: Path) -> dict[str, dict[str, Any]]:

@@ -99,15 +99,15 @@ def _pipelined(backend: Pipelined, plan: Plan, host: Series) -> float:
 
 
 def _accuracy(predictor: Predictor) -> list[dict[str, Any]]:
-    """Per task the headline metric that was measured at export of what runs here; empty where none was."""
+    """Per task the primary metric that was measured at export of what runs here; empty where none was."""
     scores = predictor.manifest.metrics.get(predictor.backend.artifact.precision) or {}
     found = []
     for task in predictor.tasks:
         kind = kind_of(task)
-        value = (scores.get(task.name) or {}).get(kind.headline)
+        value = (scores.get(task.name) or {}).get(kind.primary.name)
         if isinstance(value, (int, float)):
-            higher = kind.higher_is_better
-            found.append({"task": task.name, "metric": kind.headline, "value": value, "higher_is_better": higher})
+            higher = kind.primary.higher_is_better
+            found.append({"task": task.name, "metric": kind.primary.name, "value": value, "higher_is_better": higher})
     return found
 
 

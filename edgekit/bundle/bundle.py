@@ -20,14 +20,6 @@ from edgekit.errors import EdgekitError
 from edgekit.tasks import kind_of
 
 MOST_GOLDEN_BYTES = 2 << 30  # once decompressed
-FORMS = {
-    "semantic": ("classes", "confidence", "probabilities", "logits"),
-    "binary": ("mask", "confidence", "probabilities", "logits"),
-    "depth": ("depth", "logits"),
-    "normals": ("normals", "logits"),
-}
-"""Kind of task → what outputs of it may hold. The first is its native map."""
-
 ENGINES = "engines"
 """Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
 
@@ -196,18 +188,20 @@ def _contradictions(manifest: Manifest):
     names = [task.name for task in manifest.tasks]
     if len(set(names)) < len(names):
         yield f"the tasks' names are not unique: {', '.join(names)}"
-    kinds = {task.name: kind_of(task).name for task in manifest.tasks}
+    kinds = {task.name: kind_of(task) for task in manifest.tasks}
     for task in manifest.tasks:
-        if task.kind not in FORMS:
+        if not kinds[task.name].predictable:
             yield f"task '{task.name}' is of the kind {task.kind}, which no student predicts"
-        if task.kind == "semantic" and not 1 <= len(task.classes) <= 255:
-            yield f"task '{task.name}' has {len(task.classes)} classes, expected 1 to 255"
+        try:
+            kinds[task.name].check(task)
+        except ValueError as error:
+            yield f"task '{task.name}': {error}"
     for artifact in manifest.artifacts:
         for output in artifact.outputs:
             if output.task not in kinds:
                 yield f"'{artifact.file}' has an output of an unknown task '{output.task}'"
-            elif output.form not in FORMS[kinds[output.task]]:
-                yield f"'{artifact.file}' has {output.form} of '{output.task}', a {kinds[output.task]} task"
+            elif output.form not in kinds[output.task].form_names:
+                yield f"'{artifact.file}' has {output.form} of '{output.task}', a {kinds[output.task].name} task"
             if output.stride < 1:
                 yield f"'{artifact.file}' has an output of stride {output.stride}"
         if not artifact.outputs:

@@ -20,18 +20,6 @@ SCHEMA = 2  # 2: preprocessing.content, which a reader of 1 does not know. What 
 MANIFEST = "manifest.json"  # its name in a bundle
 MOST_MANIFEST_BYTES = 64 << 20
 
-Form = Literal["classes", "confidence", "probabilities", "mask", "depth", "normals", "logits"]
-"""What an output holds.
-
-classes        (N, H, W) uint8 class index
-confidence     (N, H, W) uint8, 255 × the probability of the class that won
-probabilities  (N, C, h, w) float
-mask           (N, H, W) uint8, 0 or 1
-depth          (N, h, w) float in the task's unit
-normals        (N, 3, h, w) float unit vectors
-logits         (N, C, h, w) float, what the network emits before anything is made of it
-"""
-
 Lane = Literal["onnxruntime", "weak", "strong", "cache"]
 """Who reads the file, and where precision is written.
 
@@ -53,10 +41,12 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Output(Tensor):
-    """``stride``: network input pixels per pixel of this map, 1 or the student's."""
+    """``form``: one of the task's kind, such as ``classes`` or ``depth``. ``stride``: network input pixels per pixel of
+    this map, 1 or the student's.
+    """
 
     task: str
-    form: Form
+    form: str
     stride: int
 
 

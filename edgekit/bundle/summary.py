@@ -98,7 +98,7 @@ def _about(bundle: Bundle) -> Any:
 
 
 def _what(task: Task) -> str:
-    return f"{len(task.classes)} classes" if task.kind == "semantic" else " ".join(filter(None, (task.kind, task.unit)))
+    return f"{len(task.classes)} classes" if task.classes else " ".join(filter(None, (task.kind, task.unit)))
 
 
 def _artifacts(bundle: Bundle) -> Any:
@@ -129,24 +129,24 @@ def _versions(artifact: Artifact) -> str:
 
 
 def _metrics(manifest: Manifest) -> Any:
-    """The headline of every task, per step of the export."""
+    """The primary metric of every task, per step of the export."""
     from rich.table import Table
 
     split = manifest.provenance.get("split")
     table = Table(title=f"scores{f' on {split}' if split else ''}", title_justify="left")
     table.add_column("step")
     for task in manifest.tasks:
-        table.add_column(f"{task.name} {kind_of(task).headline}", justify="right")
+        table.add_column(f"{task.name} {kind_of(task).primary.name}", justify="right")
     for step, scores in manifest.metrics.items():
-        values = [_headline(scores, task) for task in manifest.tasks]
+        values = [_primary_metric(scores, task) for task in manifest.tasks]
         table.add_row(step, *(f"{v:.4f}" if isinstance(v, (int, float)) else "-" for v in values))
     return table
 
 
-def _headline(scores: Any, task: Task) -> Any:
+def _primary_metric(scores: Any, task: Task) -> Any:
     """None where the export, which may write what it likes here, has no score of the task."""
     own = scores.get(task.name) if isinstance(scores, dict) else None
-    return own.get(kind_of(task).headline) if isinstance(own, dict) else None
+    return own.get(kind_of(task).primary.name) if isinstance(own, dict) else None
 
 
 def _parity(manifest: Manifest) -> Any:

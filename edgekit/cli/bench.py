@@ -132,18 +132,25 @@ def suite(ctx: click.Context, suite: Path, output: Path | None, as_json: bool) -
 @command.command(epilog="Example: edgekit bench report suite.jsonl --html suite.html --markdown suite.md")
 @click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
 @click.option("--markdown", type=_PATH, metavar="FILE", help="Write Markdown.  [default: to stdout]")
-@click.option("--html", type=_PATH, metavar="FILE", help="Write one HTML page that needs nothing else.")
+@click.option("--html", type=_PATH, metavar="FILE", help="Write one HTML page that needs nothing else (extra `train`).")
 @click.option("--title", metavar="TEXT", help="Of the report.  [default: the suite's name]")
 @json_option
 def report(files: tuple[Path, ...], markdown: Path | None, html: Path | None, title: str | None, as_json: bool) -> None:
     """Tables and plots of measurements: a suite's .jsonl, or any number of .json files."""
-    from edgekit.bench.report.write import write_report
+    from edgekit.bench.report.markdown import markdown as as_markdown
+    from edgekit.bench.report.read import read_report
+    from edgekit.frames.files import write_text
 
-    found = write_report(files, title=title, markdown=markdown, html=html)
+    found = read_report(files, title)
+    text, written = as_markdown(found), []
+    if markdown:
+        written.append(str(write_text(markdown, text)))
+    if html:
+        from edgekit.report.bench import bench_page
+
+        written.append(str(write_text(html, bench_page(found))))
     if as_json:
-        print_json({key: value for key, value in found.items() if key != "text"})
-    elif markdown is None and html is None:
-        click.echo(found["text"])
+        counts = {"rows": len(found.entries), "failed": len(found.failed)}
+        print_json({"title": found.title, **counts, "written": written})
     else:
-        for path in found["written"]:
-            click.echo(path)
+        click.echo("\n".join(written) or text)

@@ -43,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # Top-level module -> the extra that installs it.
 EXTRAS = {
     "cv2": "cpu",
+    "jinja2": "train",
+    "markupsafe": "train",
     "matplotlib": "train",
     "onnx": "train",
     "onnxruntime": "cpu",

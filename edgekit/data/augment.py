@@ -65,16 +65,17 @@ def random_view(
 def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
     """A native map as the view shows it, at ``size`` (default: the crop's).
 
-    Outside the frame there is ignore, NaN, or (for pictures) the frame's edge repeated.
+    Outside the frame there is ignore, NaN, or (for what is only seen) the frame's edge repeated.
 
-    Depth in metres is divided by the zoom and normals keep to the surface: a zoomed frame is what the same camera
-    would see of a scene pressed together along its axis (Eigen & Fergus, arXiv 1411.4734).
+    What values become is the kind's to say: depth in metres is divided by the zoom and normals keep to the surface, for
+    a zoomed frame is what the same camera would see of a scene pressed together along its axis (Eigen & Fergus, arXiv
+    1411.4734).
     """
     size = size or view.crop_size
     if view.is_identity and size == view.crop_size:
         return array
     kind = kind_of(task)
-    if kind.name == "modality":
+    if kind.interpolation == "area":
         if view.zoom < _SHRINKS:  # bilinear samples alone would alias, and the student is flown on antialiased frames
             array = _shrunk(array, view.zoom)
         return kind.reorient(task, warp(view, array, size, border=None), view.turn, view.zoom)

@@ -39,7 +39,7 @@ class Batch:
 
     ``step``       which batch of its plan it is
     ``inputs``     (N, C, H, W) float32 network units per modality, NaN where missing or invalid
-    ``labels``     per task (N, H, W) int64 with 255 = ignore (semantic) or (N, C, H, W) float32 with NaN
+    ``labels``     per task (N, H, W) int64 with 255 = ignore (of classes) or (N, C, H, W) float32 with NaN
     ``soft``       per task (N, C, h, w) float32, the ensemble's prediction
     ``agreement``  per task (N, h, w) float32, how much its members agree; 0 outside the frame
     ``frames``     which frames they are, N of ``split/name``
@@ -175,7 +175,7 @@ class Batches:
         return kind_of(task).encode(task, array)
 
     def _label(self, task: Task, array: np.ndarray | None) -> np.ndarray:
-        if task.kind == "semantic":
+        if task.classes:
             return np.full(self._label_size, IGNORE, np.uint8) if array is None else array
         return self._encode(task, array, self._label_size)
 
@@ -218,16 +218,11 @@ class Batches:
 
 def _view_of_target(view, task: Task, target: SoftMap, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The ensemble's prediction as the view shows it, (h, w, C) and (h, w); agreement is 0 outside the frame."""
-    kind = kind_of(task)
     # interpolated towards 0 it would fade before the frame ends, by half a pixel of the (small) target
     inside = warp(view, np.ones_like(target.agreement), size, border=0.0, nearest=True)
     agreement = warp(view, target.agreement, size, border=None) * inside
     soft = warp(view, target.soft, size, border=None)
-    if kind.name in ("depth", "normals"):
-        # geometry acts on metres and unit vectors, not on codes
-        native = kind.decode(task, soft.transpose(2, 0, 1))
-        soft = kind.encode(task, kind.reorient(task, native, view.turn, view.zoom))
-    return soft, agreement
+    return kind_of(task).reorient_soft(task, soft, view.turn, view.zoom), agreement
 
 
 class Prefetch:

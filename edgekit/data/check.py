@@ -192,9 +192,7 @@ def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Fram
         return frame
     frame.tasks = set(maps)
     frame.pixels = {
-        name: np.bincount(array.ravel(), minlength=256)
-        for name, array in maps.items()
-        if source.tasks[name].kind == "semantic"
+        name: np.bincount(array.ravel(), minlength=256) for name, array in maps.items() if source.tasks[name].classes
     }
     return frame
 
@@ -205,7 +203,7 @@ def _summary(source: Source, sums: _Sums, names: Sequence[str]) -> Report:
     readable = sum(count.frames for count in sums.counts.values())
     report.missing = {name: readable - sums.having[name] for name in names}
     for name, task in ((name, source.tasks[name]) for name in names):
-        if task.kind == "semantic":
+        if task.classes:
             totals = {split: sums.pixels.get((name, split), np.zeros(256)) for split in source.splits()}
             report.shares[name] = {split: _shares(task, total) for split, total in totals.items()}
             report.ignored[name] = {s: _share(total[IGNORE], total.sum()) for s, total in totals.items()}

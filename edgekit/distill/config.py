@@ -7,10 +7,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from edgekit.heads import HEADS
 from edgekit.losses import LOSSES, Content
 from edgekit.training.config import TrainConfig
 
 USUAL_LOSSES = ("soft", "regression", "normals")
+
+
+def teaches(loss: str, kind: str) -> bool:
+    """Whether a loss is for tasks of a kind: the loss names the kind, or the kind names the loss."""
+    return kind in LOSSES[loss].kinds or loss in HEADS[kind].losses
+
 
 LossesConfig = create_model(
     "LossesConfig",
@@ -55,8 +62,10 @@ class DistillConfig(BaseModel):
     def active(self, kinds: Collection[str] | None = None) -> dict:
         """The losses that are on: name → config. ``kinds``: of the recipe's tasks, which decide the usual ones."""
         if self.losses is None:
-            usual = {name: LOSSES[name].Config() for name in USUAL_LOSSES}
-            return {n: c for n, c in usual.items() if kinds is None or LOSSES[n].kinds & set(kinds)}
+            if kinds is None:
+                return {name: LOSSES[name].Config() for name in USUAL_LOSSES}
+            names = dict.fromkeys([*USUAL_LOSSES, *(n for kind in kinds for n in HEADS[kind].losses[:1])])
+            return {name: LOSSES[name].Config() for name in names if any(teaches(name, kind) for kind in kinds)}
         settings = {name: getattr(self.losses, name) for name in LOSSES}
         return {name: config for name, config in settings.items() if config is not None and config.weight > 0}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.data.batches import Batch
-from edgekit.distill.config import DistillConfig
+from edgekit.distill.config import DistillConfig, teaches
 from edgekit.heads import HEADS, Supervision
 from edgekit.losses import LOSSES
 from edgekit.students.student import Student
@@ -56,7 +56,7 @@ class StudentObjective:
             )
             pixel_weight = pixel_weight * self._supervision.class_weight(task, soft)
             for name, loss in self._losses.items():
-                if task.kind in loss.kinds:
+                if teaches(name, task.kind):
                     terms[f"{task.name}.{name}"] = weight * loss.config.weight * loss(output, soft, pixel_weight)
         self._last = terms
         return terms

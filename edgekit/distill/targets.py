@@ -13,26 +13,26 @@ import numpy as np
 from edgekit.data.batches import SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill import codec
-from edgekit.distill.config import TargetsConfig
+from edgekit.distill.config import TargetsConfig, teaches
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
 from edgekit.losses import LOSSES, RICHNESS
-from edgekit.tasks import Task, kind_of
+from edgekit.tasks import Task
 
 
 def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> None:
     """Refuse losses that the store cannot serve or that no task can use. EdgekitError naming both sides."""
-    kinds = {t.kind for t in tasks}
     for name in active:
         loss = LOSSES[name]
-        if not loss.kinds & kinds:
+        taught = [task for task in tasks if teaches(name, task.kind)]
+        if not taught:
             raise EdgekitError(
-                f"the loss '{name}' is for {' and '.join(sorted(loss.kinds))}, "
-                f"and the recipe predicts {', '.join(sorted(kinds))}",
+                f"the loss '{name}' is for {' and '.join(sorted(loss.kinds)) or 'other kinds'}, "
+                f"and the recipe predicts {', '.join(sorted({t.kind for t in tasks}))}",
                 where=f"distill.losses.{name}",
                 fix=f"set distill.losses.{name}: null",
             )
-        if kinds & loss.kinds & {"semantic"} and RICHNESS[loss.needs] > RICHNESS[config.keep]:
+        if any(task.classes for task in taught) and RICHNESS[loss.needs] > RICHNESS[config.keep]:
             raise EdgekitError(
                 f"the loss '{name}' needs the {loss.needs} class distribution, and the targets keep '{config.keep}'",
                 where="targets.keep",
@@ -105,7 +105,6 @@ class TargetStore:
                 task.name: codec.decode(
                     task,
                     {k.split("/", 1)[1]: a for k, a in arrays.items() if k.split("/", 1)[0] == task.name},
-                    kind_of(task).channels(task),
                 )
                 for task in self._tasks
             }

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgekit.engine.capabilities import Capabilities
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, cache_folder
+from edgekit.frames.files import atomic_write, cache_folder, write_text
 
 
 def default_path(can: Capabilities) -> Path:
@@ -59,7 +59,6 @@ def save(config: Any, path: Path, can: Capabilities) -> None:
     cache = config.get_timing_cache()
     if cache is None:
         return
-    with atomic_write(key_path(path)) as part:
-        part.write_text(json.dumps(_key(can)) + "\n")
+    write_text(key_path(path), json.dumps(_key(can)) + "\n")
     with atomic_write(path) as part:
         part.write_bytes(bytes(cache.serialize()))

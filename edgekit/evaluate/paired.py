@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.score import Predict, headline
+from edgekit.evaluate.score import Predict, primary_metric
 from edgekit.tasks import Meter, Task, kind_of
 
 GROUPS = 10
@@ -33,7 +33,7 @@ class Paired:
         pairs += zip(self.without[better], self.without[worse], strict=True)
         if any(value is None for pair in pairs for value in pair):
             return None
-        sign = 1.0 if kind_of(self.task).higher_is_better else -1.0
+        sign = 1.0 if kind_of(self.task).primary.higher_is_better else -1.0
         whole, *parts = [sign * (a - b) for a, b in pairs]
         centre = sum(parts) / len(parts)
         variance = (len(parts) - 1) / len(parts) * sum((part - centre) ** 2 for part in parts)
@@ -63,5 +63,5 @@ def paired(
                     meter.update(answer, maps[task.name], frame.scene)
             done += 1
             progress(done)
-    found = {n: [headline(task, {task.name: m.result()}) for m in of_model] for n, of_model in meters.items()}
+    found = {n: [primary_metric(task, {task.name: m.result()}) for m in of_model] for n, of_model in meters.items()}
     return Paired(task, {n: v[-1] for n, v in found.items()}, {n: v[:-1] for n, v in found.items()})

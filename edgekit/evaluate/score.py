@@ -49,11 +49,11 @@ def score_answers(
 ) -> Scores:
     """Task name → metrics (see the kinds' meters), over the labelled frames among ``infos``.
 
-    ``sequential``: neighbouring indices of a scene are neighbouring moments of a film; then semantic tasks also get
+    ``sequential``: neighbouring indices of a scene are neighbouring moments of a film; then tasks with classes also get
     ``temporal_consistency``, with the source's exact flow or else OpenCV's DIS flow.
     """
     meters = {task.name: kind_of(task).meter(task) for task in tasks}
-    consistency = {task.name: Consistency() for task in tasks if task.kind == "semantic"} if sequential else {}
+    consistency = {task.name: Consistency() for task in tasks if task.classes} if sequential else {}
     previous: tuple[FrameInfo, dict[str, np.ndarray], np.ndarray] | None = None
     for done, frame in enumerate(infos, 1):
         maps = frames.read(frame, ["rgb", *(t.name for t in tasks)])
@@ -78,16 +78,16 @@ def score_answers(
 
 def main_task(tasks: Sequence[Task]) -> Task:
     """The task that a run is judged by: the first that says what things are, else the first."""
-    return next((t for t in tasks if t.kind == "semantic"), tasks[0])
+    return next((t for t in tasks if t.classes), tasks[0])
 
 
-def headline(task: Task, scores: Scores) -> float | None:
-    """The one number of a task."""
-    return scores[task.name][kind_of(task).headline]
+def primary_metric(task: Task, scores: Scores) -> float | None:
+    """The one number that a task is compared by, None where it is undefined."""
+    return scores[task.name][kind_of(task).primary.name]
 
 
 def is_better(task: Task, a: float | None, b: float | None) -> bool:
-    """Whether headline ``a`` beats headline ``b``; False where either is undefined."""
+    """Whether the primary metric ``a`` is better than ``b``; False where either is undefined."""
     if a is None or b is None:
         return False
-    return a > b if kind_of(task).higher_is_better else a < b
+    return a > b if kind_of(task).primary.higher_is_better else a < b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.evaluate.score import Scores, headline
+from edgekit.evaluate.score import Scores, primary_metric
 from edgekit.tasks import Task, kind_of
 
 ROWS = {
@@ -28,9 +28,10 @@ def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> dict[str, fl
         return {}
     kept = {}
     for task in tasks:
-        student, ensemble = headline(task, results["student"]), headline(task, results["ensemble"])
-        if student is not None and ensemble and (student or kind_of(task).higher_is_better):
-            kept[task.name] = student / ensemble if kind_of(task).higher_is_better else ensemble / student
+        student, ensemble = primary_metric(task, results["student"]), primary_metric(task, results["ensemble"])
+        higher = kind_of(task).primary.higher_is_better
+        if student is not None and ensemble and (student or higher):
+            kept[task.name] = student / ensemble if higher else ensemble / student
     return kept
 
 

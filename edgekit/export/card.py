@@ -11,16 +11,6 @@ from edgekit.tasks import Task, kind_of
 
 CARD = "MODEL_CARD.md"
 
-_MEANING = {
-    "classes": "class index per pixel, uint8",
-    "confidence": "255 × the probability of the class that won, uint8",
-    "probabilities": "probability per class",
-    "mask": "0 or 1 per pixel, uint8",
-    "depth": "distance along the camera's axis",
-    "normals": "unit vectors in the camera's frame: x right, y down, z forward",
-    "logits": "what the network emits, before anything is made of it",
-}
-
 
 def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
     """The card as Markdown, from the manifest alone; ``pictures`` are names of files in the bundle."""
@@ -57,15 +47,10 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
 
 
 def _task_line(task: Task, manifest: Manifest) -> str:
-    outputs = {o.form: o for a in manifest.artifacts for o in a.outputs if o.task == task.name}
-    said = "; ".join(f"`{task.name}_{form}`: {_MEANING[form]}" for form in outputs if form != "logits")
-    about = {
-        "semantic": f"one of {len(task.classes)} classes: {', '.join(task.classes)}",
-        "depth": f"depth from {task.range[0]:g} to {task.range[1]:g} {task.unit or '(relative)'}".rstrip(),
-        "normals": "surface normals",
-        "binary": "yes or no",
-    }[task.kind]
-    return f"- **{task.name}** ({task.kind}), {about}. {said}."
+    kind = kind_of(task)
+    forms = dict.fromkeys(o.form for a in manifest.artifacts for o in a.outputs if o.task == task.name)
+    said = "; ".join(f"`{task.name}_{form}`: {kind.form(form).meaning}" for form in forms if form != "logits")
+    return f"- **{task.name}** ({task.kind}), {kind.about(task)}. {said}."
 
 
 def _preprocessing_text(manifest: Manifest) -> str:
@@ -81,7 +66,7 @@ def _preprocessing_text(manifest: Manifest) -> str:
         f"uint8 rgb, {fit}. Normalisation is inside the graphs that take `frames`: "
         f"(rgb − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes it done."
     )
-    if pre.depth_scale != 1 and any(task.kind == "depth" and task.unit for task in manifest.tasks):
+    if pre.depth_scale != 1 and any(task.unit for task in manifest.tasks):
         text += f" Metric depth is multiplied by {pre.depth_scale:.4g}, for frames come at a reduced scale."
     return text + " `edgekit.load(bundle)` does all of this and brings results back to the frame's own size."
 
@@ -92,19 +77,19 @@ def _metrics_text(manifest: Manifest) -> str:
         return "Not measured at this export."
     count, split = manifest.provenance.get("metric_frames"), manifest.provenance.get("split", "?")
     lines = [
-        f"On {count} frames of the split `{split}`, the headline metric of each task. *module*: the network as "
+        f"On {count} frames of the split `{split}`, the primary metric of each task. *module*: the network as "
         "trained, its logits interpolated to the frame's size. *fp32* and *int8*: the files, through the same steps as "
         "on a device."
     ]
     rows = []
     for task in manifest.tasks:
-        name = kind_of(task).headline
+        name = kind_of(task).primary.name
         values = [_number(manifest.metrics[s].get(task.name, {}).get(name)) for s in stages]
         rows.append((task.name, name, *values))
     lines.append(_table(("task", "metric", *stages), rows))
     for task in manifest.tasks:
         by_class = [(s, manifest.metrics[s].get(task.name, {}).get("iou")) for s in stages]
-        if task.kind == "semantic" and all(isinstance(iou, Mapping) for _, iou in by_class):
+        if task.classes and all(isinstance(iou, Mapping) for _, iou in by_class):
             lines.append(
                 _table(("IoU", *stages), [(c, *(_number(iou.get(c)) for _, iou in by_class)) for c in task.classes])
             )
@@ -146,7 +131,7 @@ def _limits_text(manifest: Manifest) -> str:
             "- Files for TensorRT were checked through onnxruntime at export, not on a Jetson. Build there, then run "
             "`edgekit verify`."
         )
-    if any(task.kind == "depth" and task.unit for task in manifest.tasks):
+    if any(task.unit for task in manifest.tasks):
         lines.append("- Metric depth holds for cameras with the field of view of the training frames.")
     return "\n".join(lines)
 

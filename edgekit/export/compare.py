@@ -53,8 +53,8 @@ class Comparison:
             self._difference[task.name] = max(
                 self._difference[task.name], float(np.nan_to_num(apart, nan=np.inf).max())
             )
-            if task.kind in DECISIONS:
-                same = DECISIONS[task.kind](a) == DECISIONS[task.kind](b)
+            if kind_of(task).forms[0].content == "index":
+                same = _decisions(task, a) == _decisions(task, b)
                 self._same[task.name] += int(same.sum())
                 self._pixels[task.name] += same.size
 
@@ -65,7 +65,7 @@ class Comparison:
             name = task.name
             error = self._difference[name] / self._most[name] if self._most[name] else self._difference[name]
             out.append(row(step, name, "error / max logit", error, limits.error, at_most=True))
-            if task.kind in DECISIONS:
+            if kind_of(task).forms[0].content == "index":
                 agreement = self._same[name] / self._pixels[name]
                 out.append(row(step, name, "equal decisions", agreement, limits.agreement, at_most=False))
         return out
@@ -85,24 +85,17 @@ def row(step: str, task: str, metric: str, value: float, limit: float | None, *,
     }
 
 
-DECISIONS = {
-    "semantic": lambda logits: logits.argmax(axis=1),
-    "binary": lambda logits: logits[:, 0] > 0,
-}
-"""Kind → what its logits decide, (N, h, w)."""
+def _decisions(task: Task, logits: np.ndarray) -> np.ndarray:
+    """What logits (N, C, h, w) decide, (N, h, w)."""
+    return np.stack([decoded(task, kind_of(task).forms[0].name, frame) for frame in logits])
 
 
 def decoded(task: Task, form: str, logits: np.ndarray) -> np.ndarray:
     """One frame's raw logits (C, h, w) → a form as a graph gives it, at the logits' resolution, in float64."""
     kind = kind_of(task)
-    soft = kind.soften(task, logits.astype(np.float64))
-    if form in ("classes", "mask"):
-        return kind.decode(task, soft).astype(np.float64)
-    if form == "confidence":
-        return np.rint(255 * (soft.max(axis=0) if len(soft) > 1 else np.maximum(soft[0], 1 - soft[0])))
-    if form == "depth":
-        return kind.decode(task, soft).astype(np.float64)
-    return soft  # probabilities, normals: (C, h, w)
+    logits = logits.astype(np.float64)
+    of = kind.form(form)
+    return of.of(task, logits if of.of_logits else kind.activation(task, logits)).astype(np.float64)
 
 
 def failures(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

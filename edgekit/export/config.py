@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgekit.bundle.manifest import Form
-
 Upsampling = Literal["nearest", "bilinear"]
 Floats = Literal["float32", "float16"]
 Side = Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
@@ -41,7 +39,7 @@ class ExportConfig(BaseModel):
     fit: Literal["letterbox", "stretch"] = Field(
         "letterbox", description="how frames of another size come into it: one factor and padding, or two factors"
     )
-    outputs: dict[str, list[Form]] = Field(
+    outputs: dict[str, list[str]] = Field(
         {}, description="forms by task; a task not named gives its native map: classes, mask, depth or normals"
     )
     upsampling: Upsampling = Field(

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from edgekit.bundle.bundle import FORMS
-from edgekit.bundle.manifest import Form, Preprocessing
+from edgekit.bundle.manifest import Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.body import SIZE_MULTIPLE
 from edgekit.students.student import Student
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 
 Size = tuple[int, int]
 
@@ -45,7 +44,7 @@ def _rounded_up(length: float) -> int:
     return math.ceil(length - 1e-9)
 
 
-def forms_of(tasks: Sequence[Task], asked: dict[str, list[Form]]) -> dict[str, tuple[Form, ...]]:
+def forms_of(tasks: Sequence[Task], asked: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
     """Task → forms, the kind's native one where nothing is asked. EdgekitError for an unknown task or form."""
     where = "export.outputs"
     unknown = [name for name in asked if name not in {task.name for task in tasks}]
@@ -57,7 +56,7 @@ def forms_of(tasks: Sequence[Task], asked: dict[str, list[Form]]) -> dict[str, t
         )
     out = {}
     for task in tasks:
-        known = FORMS[task.kind]
+        known = kind_of(task).form_names
         forms = tuple(dict.fromkeys(asked.get(task.name, known[:1])))
         wrong = [form for form in forms if form not in known]
         if wrong or not forms:

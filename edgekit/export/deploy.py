@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from edgekit.bundle.manifest import Form, Output, Preprocessing, Tensor
+from edgekit.bundle.manifest import Output, Preprocessing, Tensor
 from edgekit.export.outputs import Style, give_outputs
 from edgekit.export.preprocess import take_frames
 from edgekit.graphs.check import checked
@@ -15,7 +15,7 @@ from edgekit.graphs.draft import Draft
 from edgekit.graphs.read import dtype_of, opset, shape_of
 from edgekit.tasks import Task
 
-LOGITS: tuple[Form, ...] = ("logits",)
+LOGITS: tuple[str, ...] = ("logits",)
 BATCH, HEIGHT, WIDTH = "batch", "height", "width"
 
 
@@ -31,7 +31,7 @@ class Deployed:
 def deploy(
     body: onnx.ModelProto,
     tasks: Sequence[Task],
-    forms: Mapping[str, Sequence[Form]],
+    forms: Mapping[str, Sequence[str]],
     preprocessing: Preprocessing,
     stride: int,
     *,

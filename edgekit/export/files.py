@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from edgekit.bundle.manifest import Artifact, Form, Preprocessing, Profile
+from edgekit.bundle.manifest import Artifact, Preprocessing, Profile
 from edgekit.export.body import SIZE_MULTIPLE
 from edgekit.export.config import OpenDimensions
 from edgekit.export.deploy import LOGITS, Deployed, deploy, plain
@@ -30,7 +30,7 @@ class Plan:
     """
 
     tasks: Sequence[Task]
-    forms: Mapping[str, Sequence[Form]]
+    forms: Mapping[str, Sequence[str]]
     preprocessing: Preprocessing
     stride: int
     style: Style

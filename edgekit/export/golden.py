@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from edgekit.bundle.manifest import Artifact, Output
+from edgekit.tasks import Task, kind_of
 
 GOLDEN = "golden.npz"
 MOST_BYTES = 64 << 20
@@ -17,7 +18,6 @@ rounds elsewhere, and fuses other operators."""
 FLOOR_DISAGREEMENT = 0.002
 FLOOR_ERROR = 2e-3  # of the reference's mean magnitude
 
-DECIDED = ("classes", "mask")
 Answers = dict[str, np.ndarray]
 
 
@@ -49,12 +49,14 @@ def packed(frames: np.ndarray, answers: Answers) -> bytes:
     return buffer.getvalue()
 
 
-def measured(outputs: Iterable[Output], found: Answers, reference: Answers) -> dict[str, dict[str, float]]:
+def measured(
+    tasks: Sequence[Task], outputs: Iterable[Output], found: Answers, reference: Answers
+) -> dict[str, dict[str, float]]:
     """Per output how far ``found`` is: {"agreement": share of equal pixels} or {"error": mean absolute difference}."""
-    out = {}
+    kinds, out = {task.name: kind_of(task) for task in tasks}, {}
     for output in outputs:
         a, b = found[output.name], reference[output.name]
-        if output.form in DECIDED:
+        if kinds[output.task].form(output.form).content == "index":
             out[output.name] = {"agreement": float((a == b).mean())}
         else:
             out[output.name] = {"error": float(np.abs(a.astype(np.float64) - b.astype(np.float64)).mean())}

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 from edgekit import __version__
-from edgekit.bundle.manifest import Form, Preprocessing
+from edgekit.bundle.manifest import Preprocessing
 from edgekit.tasks import Task
 
 
 def metadata(
     tasks: Sequence[Task],
-    forms: Mapping[str, Sequence[Form]],
+    forms: Mapping[str, Sequence[str]],
     preprocessing: Preprocessing,
     provenance: Mapping[str, str],
 ) -> dict[str, str]:

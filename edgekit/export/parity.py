@@ -11,7 +11,7 @@ import onnx
 import torch
 import torch.nn.functional as F
 
-from edgekit.bundle.manifest import Form, Output, Preprocessing
+from edgekit.bundle.manifest import Output, Preprocessing
 from edgekit.export.body import logits_name
 from edgekit.export.compare import (
     COARSE_ERROR,
@@ -30,9 +30,7 @@ from edgekit.export.divergence import Divergence, between_graphs, from_module
 from edgekit.export.fuse import fused
 from edgekit.graphs.execute import Runner
 from edgekit.students.student import Student
-from edgekit.tasks import Task
-
-DECIDED: tuple[Form, ...] = ("classes", "mask")
+from edgekit.tasks import Task, kind_of
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Checker:
                 task = next(t for t in self._tasks if t.name == output.task)
                 expected = expected_output(task, output, logits[task.name], self._stride, upsampling)
                 apart = np.abs(found[output.name][0].astype(np.float64) - expected)
-                if output.form in DECIDED:
+                if kind_of(task).form(output.form).content == "index":
                     apart, expected = apart > 0, np.ones(1)
                     wrong[output.name][1] += apart.size
                     wrong[output.name][0] += float(apart.sum())
@@ -99,12 +97,13 @@ class Checker:
                     wrong[output.name][1] = max(wrong[output.name][1], float(np.abs(expected).max()))
         for output in deployed.outputs:
             off, of = wrong[output.name]
-            if output.form in DECIDED:
+            task = next(t for t in self._tasks if t.name == output.task)
+            if kind_of(task).form(output.form).content == "index":
                 found = row(
                     "outputs fp32", output.task, f"equal {output.form}", 1 - off / of, EXACT_AGREEMENT, at_most=False
                 )
             else:
-                limit = output_limit(output)
+                limit = output_limit(task, output)
                 found = row(
                     "outputs fp32", output.task, f"error / max {output.form}", off / (of or 1), limit, at_most=True
                 )
@@ -157,9 +156,7 @@ def _module_logits(student: Student, frame: np.ndarray) -> Maps:
 
 def expected_output(task: Task, output: Output, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:
     """What an output of a file should be, float64 without batch, from logits (1, C, h, w), by numpy and torch."""
-    if output.form == "logits":
-        return logits[0].astype(np.float64)
-    if output.form not in ("classes", "mask", "confidence"):
+    if not kind_of(task).form(output.form).decided:
         return decoded(task, output.form, logits[0])
     if upsampling == "bilinear" and stride > 1:
         large = F.interpolate(torch.from_numpy(logits), scale_factor=stride, mode="bilinear", align_corners=False)
@@ -168,12 +165,12 @@ def expected_output(task: Task, output: Output, logits: np.ndarray, stride: int,
     return small.repeat(stride, axis=0).repeat(stride, axis=1)
 
 
-def output_limit(output: Output) -> float:
-    """Most of max|difference| / max|value|: of confidence one level, of float16 its rounding, else that of logits.
+def output_limit(task: Task, output: Output) -> float:
+    """Most of max|difference| / max|value|: of a level one of its steps, of float16 its rounding, else that of logits.
 
     Depth is an exponential, of 5.7 at most from 1 to 300 m, by which it enlarges a relative error of its logits.
     """
-    if output.form == "confidence":
+    if kind_of(task).form(output.form).content == "level":
         return 1.01 / 255
     if output.dtype == "float16":
         return 2e-3

@@ -47,6 +47,13 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a whole file or nothing, in UTF-8; the path."""
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
     """Turn the system's refusal to write ``path`` into a WriteError that says what to do."""

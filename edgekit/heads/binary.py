@@ -6,12 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgekit.heads.head import Head, masked_mean
+from edgekit.errors import EdgekitError
+from edgekit.heads.head import Head, masked_mean, one_hot
+from edgekit.heads.nodes import Nodes
 from edgekit.heads.spread import SpreadAggregate
+from edgekit.tasks import Task
 
 
 class BinaryHead(Head):
-    def soften(self, raw: Tensor) -> Tensor:
+    stored_answer, native_answer = "probabilities", "indices"
+
+    def activation(self, raw: Tensor) -> Tensor:
         return raw.sigmoid()
 
     def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -25,3 +30,30 @@ class BinaryHead(Head):
 
     def aggregate(self, average: str = "probability") -> SpreadAggregate:
         return SpreadAggregate()
+
+    def answers(self, task: Task) -> tuple[str, ...]:
+        return ("logits", "probabilities", "indices")
+
+    def answer(self, task: Task, raw: Tensor, form: str, classes: int) -> Tensor:
+        if form == "indices":
+            both = one_hot(raw, 2)
+            return both[:, 1:] + 0.5 * (1 - both.sum(dim=1, keepdim=True))  # unknown: as likely as not
+        if form == "logits":
+            return raw.sigmoid()
+        if raw.min() < 0 or raw.max() > 1:
+            raise EdgekitError("a probability is outside 0-1", fix="say what it is: form: logits")
+        return raw
+
+    def mask_nodes(self, task: Task, nodes: Nodes) -> str:
+        positive = nodes.node("Greater", [nodes.large_logits(), nodes.constant("zero", 0.0)], "positive")
+        return nodes.decided(nodes.as_float(positive, "positive.float"))
+
+    def confidence_nodes(self, task: Task, nodes: Nodes) -> str:
+        """The winner's probability is the sigmoid of the logit's size."""
+        levels = nodes.constant("levels", 255.0)
+        size = nodes.node("Abs", [nodes.large_logits()], "size")
+        scaled = nodes.node("Mul", [nodes.node("Sigmoid", [size], "winner"), levels], "winner.scaled")
+        return nodes.decided(nodes.node("Round", [scaled], "winner.rounded"))
+
+    def probabilities_nodes(self, task: Task, nodes: Nodes) -> str:
+        return nodes.node("Sigmoid", [nodes.logits()], "probability")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
+
+IGNORE = 255
 
 
 class Aggregate(Protocol):
@@ -24,30 +28,35 @@ class Aggregate(Protocol):
 
 
 class Head(ABC):
-    """One kind's torch half: raw output → soft prediction, its mirror image, its supervised loss, its ensemble mean.
+    """One kind's torch half: all that training, the ensemble, teachers from elsewhere and export ask of it.
 
     *raw* is what the network emits; *soft* is what is averaged, stored and distilled:
     probabilities (semantic, binary), encoded depth in [0, 1], unit normals. Both are (N, C, H, W) float32.
     Labels come as ``edgekit.data.batches`` makes them: (N, C, H, W) network units with NaN where invalid,
-    or for semantic (N, H, W) int64 class indices with 255 = ignore.
+    or for tasks with classes (N, H, W) int64 class indices with 255 = ignore.
+
+    losses          names of edgekit's distillation losses that teach such a task, beside those that name the kind
+                    themselves; the first is on where a recipe names none
+    stored_answer   the form of answer that predictions on disk have where the recipe says none; None: the first
+    native_answer   the form of answer that the kind's own native maps are; None: the first
+
+    For every form of the kind there is a method ``<form>_nodes(task, nodes)``, which appends to a graph what makes that
+    form of the logits and returns the last tensor's name: see ``Nodes``.
     """
 
+    losses: tuple[str, ...] = ()
+    stored_answer: str | None = None
+    native_answer: str | None = None
+
     @abstractmethod
-    def soften(self, raw: Tensor) -> Tensor:
+    def activation(self, raw: Tensor) -> Tensor:
         """raw (N, C, H, W) → soft (N, C, H, W)."""
 
-    def mirror(self, soft: Tensor) -> Tensor:
-        """The soft prediction of the left-right mirrored frame."""
-        return soft.flip(-1)
+    def reorient(self, task: Task, soft: Tensor, turn: tuple[float, float], zoom: float) -> Tensor:
+        """What a soft map's values become when the frame is mirrored and enlarged (its pixels are moved elsewhere).
 
-    def mirror_vertical(self, soft: Tensor) -> Tensor:
-        """The soft prediction of the top-bottom mirrored frame."""
-        return soft.flip(-2)
-
-    def zoom(self, task: Task, soft: Tensor, factor: float) -> Tensor:
-        """What this soft prediction says of the same pixels in a frame enlarged by ``factor`` (not resampled here).
-
-        The frame enlarged is what the camera would see of a scene pressed together along its axis.
+        ``turn``: the signs of x and y. The frame enlarged is what the camera would see of a scene pressed together
+        along its axis by ``zoom``.
         """
         return soft
 
@@ -69,6 +78,33 @@ class Head(ABC):
     @abstractmethod
     def aggregate(self, average: str = "probability") -> Aggregate:
         """A fresh streaming mean; ``average`` is ``probability`` or ``logit`` where the kind knows the difference."""
+
+    @abstractmethod
+    def answers(self, task: Task) -> tuple[str, ...]:
+        """The forms in which a teacher from elsewhere may answer for the task; the first where nothing is said."""
+
+    @abstractmethod
+    def answer(self, task: Task, raw: Tensor, form: str, classes: int) -> Tensor:
+        """A teacher's answer (1, C, h, w) of that form, float, as a soft map, at its own resolution.
+
+        ``indices`` come as whole numbers (1, 1, h, w). ``classes``: how many the teacher has. EdgekitError for values
+        that are none of the form.
+        """
+
+    def project(self, soft: Tensor) -> Tensor:
+        """The nearest map that is a soft map again, after its pixels were interpolated."""
+        return soft
+
+
+def one_hot(index: Tensor, count: int) -> Tensor:
+    """(1, 1, h, w) whole numbers → (1, count, h, w) float, all zero where it is 255. EdgekitError for no class."""
+    index = index[:, 0].long()
+    known = index != IGNORE
+    wrong = (index < 0) | ((index >= count) & known)
+    if wrong.any():
+        raise EdgekitError(f"the output has class {int(index[wrong][0])}, and the teacher has {count} classes")
+    zeros = torch.zeros(len(index), count, *index.shape[1:], device=index.device)
+    return zeros.scatter_(1, index.where(known, torch.zeros_like(index))[:, None], known[:, None].float())
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

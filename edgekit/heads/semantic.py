@@ -6,13 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgekit.heads.head import Head, masked_mean
-
-IGNORE = 255
+from edgekit.errors import EdgekitError
+from edgekit.heads.head import IGNORE, Head, masked_mean, one_hot
+from edgekit.heads.nodes import Nodes
+from edgekit.tasks import Task
 
 
 class SemanticHead(Head):
-    def soften(self, raw: Tensor) -> Tensor:
+    stored_answer, native_answer = "probabilities", "indices"
+
+    def activation(self, raw: Tensor) -> Tensor:
         return raw.softmax(dim=1)
 
     def supervised(self, raw: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -30,6 +33,40 @@ class SemanticHead(Head):
 
     def aggregate(self, average: str = "probability") -> VoteAggregate:
         return VoteAggregate(average)
+
+    def answers(self, task: Task) -> tuple[str, ...]:
+        return ("logits", "probabilities", "indices")
+
+    def answer(self, task: Task, raw: Tensor, form: str, classes: int) -> Tensor:
+        if form == "indices":
+            return one_hot(raw, classes)
+        if form == "logits":
+            return raw.softmax(dim=1)
+        if raw.min() < 0:
+            raise EdgekitError("a probability is negative", fix="say what it is: form: logits")
+        return raw
+
+    def project(self, soft: Tensor) -> Tensor:
+        """Shares of 1; where nothing is known of a pixel, every class alike."""
+        soft = soft.clamp(min=0)
+        total = soft.sum(dim=1, keepdim=True)
+        return torch.where(total > 1e-6, soft / total.clamp(min=1e-6), soft.new_tensor(1 / soft.shape[1]))
+
+    def classes_nodes(self, task: Task, nodes: Nodes) -> str:
+        index = nodes.node("ArgMax", [nodes.large_logits()], "argmax", axis=1, keepdims=1)
+        return nodes.decided(nodes.as_float(index, "argmax.float"))
+
+    def confidence_nodes(self, task: Task, nodes: Nodes) -> str:
+        """The winner's power is exp(0), over the sum of the powers."""
+        levels = nodes.constant("levels", 255.0)
+        _, total = nodes.powers(nodes.large_logits())
+        scaled = nodes.node("Div", [levels, total], "winner.scaled")
+        return nodes.decided(nodes.node("Round", [scaled], "winner.rounded"))
+
+    def probabilities_nodes(self, task: Task, nodes: Nodes) -> str:
+        """Not by Softmax: over channels onnxruntime transposes there and back, ten times the cost."""
+        powers, total = nodes.powers(nodes.logits())
+        return nodes.node("Div", [powers, total], "probability")
 
 
 class VoteAggregate:

@@ -121,7 +121,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     scores, count = metrics(subject, manifest, plan, on_cpu, request.metric_frames, threads=request.threads)
     if "fp32" in scores and "int8" in scores:
         step = f"{subject.bench.recipe.evaluate.split}: int8 onnxruntime"
-        verdicts = judge(scores["fp32"], scores["int8"], subject.config.quantize.gate)
+        verdicts = judge(student.tasks, scores["fp32"], scores["int8"], subject.config.quantize.gate)
         checker.gate(gate_rows(step, verdicts), files_of)
         if not checker.parity.holds:
             return _failed(subject, request, checker, began)

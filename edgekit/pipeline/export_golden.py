@@ -53,7 +53,7 @@ def golden_of(
         key = artifact.file if body is None else f"{artifact.file} lowered to {artifact.precision == 'int8'}"
         if key not in seen:
             deployed = files[artifact.file] if body is None else _with_body(artifact, body, plan)
-            seen[key] = measured(deployed.outputs, _answers(deployed, frames, plan, threads), reference)
+            seen[key] = measured(plan.tasks, deployed.outputs, _answers(deployed, frames, plan, threads), reference)
         tolerance[tolerance_key(artifact)] = tolerated(seen[key], reference)
     return Golden(GOLDEN, len(frames), source, tolerance), packed(frames, reference)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgekit.data.frameset import FrameSet
+from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
-from edgekit.losses import LOSSES
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
@@ -50,7 +50,9 @@ def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[Ext
 def _check_taught(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     """Refuse a task that neither labels nor a loss would teach the student."""
     for name in recipe.tasks:
-        taught = recipe.distill.supervised or any(tasks[name].kind in LOSSES[n].kinds for n in recipe.distill.active())
+        taught = recipe.distill.supervised or any(
+            teaches(loss, tasks[name].kind) for loss in recipe.distill.active({tasks[name].kind})
+        )
         if not taught:
             raise EdgekitError(
                 f"nothing teaches the student '{name}': no loss for {tasks[name].kind} is on, and labels weigh 0",

@@ -139,6 +139,7 @@ class Quantizer:
                 feed,
                 evaluate,
                 write,
+                self.plan.tasks,
                 config=self.config,
                 calibration=calibration,
                 reference=reference,

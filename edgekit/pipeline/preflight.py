@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 from edgekit.boards.table import JetPack, within
-from edgekit.bundle.bundle import FORMS, open_bundle
+from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import MANIFEST, Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
@@ -20,7 +20,7 @@ from edgekit.preflight.network import Network, load_model, network_of
 from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, default_precision, estimate
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, load_student
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 
 Size = tuple[int, int]
 USUAL_SIZE: Size = (544, 960)
@@ -94,7 +94,7 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
     if dla:
         return plain(graph, student.tasks, stride).model
     mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
-    forms = {task.name: FORMS[task.kind][:1] for task in student.tasks}
+    forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
     preprocessing = Preprocessing(size, "letterbox", (0, 0, 0), mean, std)
     return deploy(graph, student.tasks, forms, preprocessing, stride).model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgekit.evaluate.score import headline, is_better, main_task
+from edgekit.evaluate.score import is_better, main_task, primary_metric
 from edgekit.recipe.schema import Requirements
 from edgekit.tasks import Task
 
@@ -18,7 +18,8 @@ def check_requirements(require: Requirements, tasks: Sequence[Task], result: dic
 
     def compare(name: str, better: str, worse: str, over: Sequence[Task]) -> None:
         pairs = {
-            t.name: tuple(headline(t, scores[row]) if row in scores else None for row in (better, worse)) for t in over
+            t.name: tuple(primary_metric(t, scores[row]) if row in scores else None for row in (better, worse))
+            for t in over
         }
         found = ", ".join(f"{task} {_say(a)} against {_say(b)}" for task, (a, b) in pairs.items())
         checked.append({"name": name, "holds": all(is_better(t, *pairs[t.name]) for t in over), "found": found})

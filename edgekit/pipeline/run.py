@@ -19,7 +19,7 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Scores
 from edgekit.evaluate.table import cells, class_cells, markdown, retention
-from edgekit.frames.files import atomic_write
+from edgekit.frames.files import write_text
 from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
@@ -91,8 +91,7 @@ class Run:
         return Workbench.open(self.recipe, self.base, self.folder.parent, self.folder / "log.jsonl")
 
     def _write(self, name: str, text: str) -> None:
-        with atomic_write(self.folder / name) as part:
-            part.write_text(text)
+        write_text(self.folder / name, text)
 
 
 def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
@@ -264,7 +263,7 @@ def report(bench: Workbench, results: dict[str, Scores]) -> str:
         said = ", ".join(f"{name} {share:.1%}" for name, share in kept.items())
         parts.append(f"The student keeps of the ensemble: {said}\n")
     for task in bench.tasks:
-        if task.kind == "semantic":
+        if task.classes:
             parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))
     return "\n".join(parts)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle.bundle import FORMS
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.pictures import as_prediction, spread_out
@@ -21,7 +20,7 @@ from edgekit.pipeline.workbench import Workbench
 from edgekit.runtime.backend import Backend
 from edgekit.runtime.predictor import Predictor
 from edgekit.students.student import Student
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 from edgekit.training.progress import Progress
 
 
@@ -103,7 +102,7 @@ class Scorer:
     def body(self, body: Any, title: str) -> Scores:
         """A body (float or with Q/DQ), deployed with every task's native map."""
         plan = self._plan
-        forms = {task.name: FORMS[task.kind][:1] for task in plan.tasks}
+        forms = {task.name: kind_of(task).form_names[:1] for task in plan.tasks}
         deployed = deploy(body, plan.tasks, forms, plan.preprocessing, plan.stride, style=plan.style)
         return self.file(deployed, title)
 

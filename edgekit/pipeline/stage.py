@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgekit.frames.files import atomic_write, sha256
+from edgekit.frames.files import sha256, write_text
 from edgekit.frames.locks import locked
 from edgekit.training.distributed import world
 from edgekit.training.progress import note
@@ -62,8 +62,7 @@ class Stage:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         done["digest"] = _digest(done)
-        with atomic_write(self._marker) as part:
-            part.write_text(json.dumps(done, indent=2))
+        write_text(self._marker, json.dumps(done, indent=2))
 
     @contextmanager
     def unless_done(self) -> Iterator[bool]:

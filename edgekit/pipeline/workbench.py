@@ -160,7 +160,7 @@ class Workbench:
                 stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
         self.statistics, self.class_weights = stage.result(), {}
         labelled, _ = self.train_frames()
-        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].kind == "semantic"}
+        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].classes}
         for name, task in balanced.items():  # every labelled frame is read for these, so once is enough
             stage = self.stage("class-weights", name, task.class_balance)
             with stage.unless_done() as todo:

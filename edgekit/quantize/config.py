@@ -9,15 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgekit.part_schema import Name
 from edgekit.quantize.observers import OBSERVERS, Observer
 from edgekit.quantize.observers.percentile import Percentile
-
-
-class GateConfig(BaseModel):
-    """How much accuracy INT8 may cost; of each task the metric it has."""
-
-    model_config = ConfigDict(extra="forbid")
-    miou_points: float = Field(1.0, ge=0, description="semantic and binary: most loss of mIoU or IoU, in points of 100")
-    absrel_percent: float = Field(2.0, ge=0, description="depth: most rise of AbsRel, in % of its value")
-    normals_degrees: float = Field(1.0, ge=0, description="normals: most rise of the mean angle")
+from edgekit.tasks import KINDS
 
 
 class QuantizeConfig(BaseModel):
@@ -27,7 +19,9 @@ class QuantizeConfig(BaseModel):
     observer: Annotated[str, Name(OBSERVERS)] = Field("entropy", description="how a range is chosen")
     percentile: float = Field(99.99, ge=99, le=100, description="share of values kept by the percentile observer, %")
     frames: int = Field(300, ge=1, description="most calibration frames, spread over the scenes of train")
-    gate: GateConfig = GateConfig()
+    gate: dict[Annotated[str, Name(KINDS)], Annotated[float, Field(ge=0)]] = Field(
+        {}, description="kind of task: most that INT8 may cost of its primary metric, instead of the kind's own limit"
+    )
     gate_frames: int = Field(200, ge=1, description="most labelled train frames that the gate scores a candidate on")
     recover: bool = Field(True, description="equalise, correct biases and leave layers in float where the gate fails")
     keep_float: list[str] = Field([], description="layers that are left in float in any case, by name")

@@ -1,4 +1,4 @@
-"""The accuracy gate: how much of each task's metric INT8 may cost."""
+"""The accuracy gate: how much of each task's primary metric INT8 may cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.quantize.config import GateConfig
+from edgekit.tasks import Task, kind_of
 
 Scores = Mapping[str, Mapping[str, Any]]
 """Task → metric → value, as the kinds' meters give them."""
@@ -14,11 +14,14 @@ Scores = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One task at the gate. ``cost`` and ``allowed`` in ``unit``; a gain is a negative cost."""
+    """One task at the gate. ``cost`` and ``allowed`` in ``unit``; a gain is a negative cost.
+
+    ``cost`` is None where a score is undefined or missing: what cannot be judged does not pass.
+    """
 
     task: str
     metric: str
-    reference: float
+    reference: float | None
     value: float | None
     cost: float | None
     allowed: float
@@ -29,7 +32,7 @@ class Verdict:
         return self.cost is not None and self.cost <= self.allowed
 
     @property
-    def strain(self) -> float:
+    def violation(self) -> float:
         """Cost as a share of what is allowed, for comparing tasks: above 1 the gate fails."""
         if self.cost is None:
             return float("inf")
@@ -46,50 +49,25 @@ class Verdict:
         )
 
 
-def judge(reference: Scores, scores: Scores, gate: GateConfig) -> list[Verdict]:
-    """A verdict per task that has a metric the gate knows and whose reference is defined."""
+def judge(
+    tasks: Sequence[Task], reference: Scores, scores: Scores, limits: Mapping[str, float] | None = None
+) -> list[Verdict]:
+    """A verdict for every task. ``limits``: kind → most that INT8 may cost, the kind's own where none is given."""
     verdicts = []
-    for task, metrics in reference.items():
-        found = _metric(metrics)
-        if found is None:
-            continue
-        metric, before = found
-        after = scores[task].get(metric)
-        allowed, unit = _limit(metric, gate)
-        cost = None if after is None else _cost(metric, before, after)
-        verdicts.append(Verdict(task, metric, before, after, cost, allowed, unit))
+    for task in tasks:
+        primary = kind_of(task).primary
+        before, after = (found.get(task.name, {}).get(primary.name) for found in (reference, scores))
+        cost = None if before is None or after is None else primary.cost(before, after)
+        allowed = (limits or {}).get(task.kind, primary.limit)
+        verdicts.append(Verdict(task.name, primary.name, before, after, cost, allowed, primary.unit))
     return verdicts
 
 
 def holds(verdicts: Sequence[Verdict]) -> bool:
-    return all(v.holds for v in verdicts)
+    """Whether every task passes; False where nothing was judged."""
+    return bool(verdicts) and all(v.holds for v in verdicts)
 
 
-def strain(verdicts: Sequence[Verdict]) -> float:
-    """That of the task worst off; 0 where nothing is judged."""
-    return max((v.strain for v in verdicts), default=0.0)
-
-
-def _metric(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
-    # A semantic task has iou too, per class: miou comes first.
-    for name in ("miou", "iou", "absrel", "mean_angle"):
-        if isinstance(metrics.get(name), (int, float)):
-            return name, float(metrics[name])
-    return None
-
-
-def _limit(metric: str, gate: GateConfig) -> tuple[float, str]:
-    return {
-        "miou": (gate.miou_points, "points"),
-        "iou": (gate.miou_points, "points"),
-        "absrel": (gate.absrel_percent, "%"),
-        "mean_angle": (gate.normals_degrees, "°"),
-    }[metric]
-
-
-def _cost(metric: str, before: float, after: float) -> float:
-    if metric in ("miou", "iou"):
-        return 100.0 * (before - after)
-    if metric == "absrel":
-        return 100.0 * (after - before) / before if before else 100.0 * (after > 0)
-    return after - before
+def violation(verdicts: Sequence[Verdict]) -> float:
+    """The largest violation of any task; infinite where nothing was judged."""
+    return max((v.violation for v in verdicts), default=float("inf"))

@@ -19,6 +19,7 @@ from edgekit.quantize.frames import Frames, some
 from edgekit.quantize.gate import Scores, Verdict
 from edgekit.quantize.sensitivity import LayerSensitivity, Write, decibels, sensitivity
 from edgekit.quantize.topology import Topology, named
+from edgekit.tasks import Task
 
 MEASURED = 16
 """Frames, spread over those of the calibration, to correct biases and measure layers with."""
@@ -104,6 +105,7 @@ def recover(
     frames: Frames,
     evaluate: Evaluate,
     write: Write,
+    tasks: Sequence[Task],
     *,
     config: QuantizeConfig | None = None,
     calibration: Calibration | None = None,
@@ -112,14 +114,15 @@ def recover(
 ) -> Recovery:
     """Calibrate, and where the gate fails: equalise, correct biases, leave the fewest layers in float.
 
-    A step is kept if it brings the task worst off nearer to the gate, and the next builds on it. Layers are chosen by
+    A step is kept if it lowers the largest violation of any task, and the next builds on it. Layers are chosen by
     sensitivity: the shortest list of the most sensitive ones that passes, from which every layer that can go back to
     integers without failing the gate then does.
 
-    ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``calibration``: of ``model``,
+    ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``tasks``: what is judged.
+    ``calibration``: of ``model``,
     where it is known already; ``reference``: scores of ``model`` in float, likewise.
     """
-    return _Search(named(model), frames, evaluate, write, config or QuantizeConfig(), report).run(
+    return _Search(named(model), frames, evaluate, write, tasks, config or QuantizeConfig(), report).run(
         calibration, reference
     )
 
@@ -131,11 +134,12 @@ class _Search:
         frames: Frames,
         evaluate: Evaluate,
         write: Write,
+        tasks: Sequence[Task],
         config: QuantizeConfig,
         report: Report,
     ):
         self.model, self.frames, self.config, self.report = model, frames, config, report
-        self.write_layers, self.evaluate = write, evaluate
+        self.write_layers, self.evaluate, self.tasks = write, evaluate, tasks
         self.layers = [node.name for node in Topology(model).layers()]
         self.always = frozenset(config.keep_float)
         unknown = sorted(self.always - set(self.layers))
@@ -243,14 +247,14 @@ class _Search:
 
     def _step(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
         scores = self.evaluate(self._written(model, calibration, keep))
-        return Step("", tuple(gate.judge(self.reference, scores, self.config.gate)), kept=False)
+        return Step("", tuple(gate.judge(self.tasks, self.reference, scores, self.config.gate)), kept=False)
 
     def _judge(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
         return self._record(name, self._step(model, calibration, keep), kept=True)
 
     def _try(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> bool:
         step = self._step(model, calibration, keep)
-        better = gate.strain(step.verdicts) < gate.strain(self.best.verdicts)
+        better = gate.violation(step.verdicts) < gate.violation(self.best.verdicts)
         recorded = self._record(name, step, kept=better, note="" if better else "no better than before: left out")
         if better:
             self.best = recorded

@@ -80,9 +80,11 @@ class Requirements(BaseModel):
     """What must hold at the end; a run that misses one exits with 1 and says which."""
 
     model_config = ConfigDict(extra="forbid")
-    ensemble_beats_single: bool = Field(False, description="the ensemble's headline task is better than one pass")
+    ensemble_beats_single: bool = Field(
+        False, description="the ensemble is better than one pass, on the first task with classes"
+    )
     ensemble_beats_baseline: bool = Field(False, description="… and than the labels-only student")
-    student_beats_baseline: bool = Field(False, description="on every task's headline metric")
+    student_beats_baseline: bool = Field(False, description="on every task's primary metric")
     retention: float | None = Field(
         None, gt=0, le=2, description="of the first semantic task: least mIoU of the student / mIoU of the ensemble"
     )

@@ -20,7 +20,7 @@ def overlay(frame: np.ndarray, task: Task, result: np.ndarray, note: str = "") -
     Borders between classes are drawn in full colour. ``note`` is written in the top left corner.
     """
     colours = kind_of(task).picture(task, result)
-    if task.kind in ("semantic", "binary"):
+    if kind_of(task).forms[0].decided:
         picture = _blend(frame, colours, _DECIDED)
         _draw_borders(picture, result, colours)
     else:

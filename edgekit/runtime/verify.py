@@ -9,8 +9,9 @@ import numpy as np
 from edgekit.bundle.bundle import Bundle
 from edgekit.errors import EdgekitError
 from edgekit.runtime.placement import Placement
-from edgekit.runtime.postprocess import DECISIONS, as_form
+from edgekit.runtime.postprocess import as_form
 from edgekit.runtime.predictor import Predictor
+from edgekit.tasks import kind_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list
         else:
             result = made[name]
             maps = [as_form(result, array) for array in raw[result.source.name]]
-            if result.form in DECISIONS:  # decided where the logits are, enlarged by nearest neighbour
+            if (
+                kind_of(result.task).form(result.form).decided
+            ):  # decided where the logits are, enlarged by nearest neighbour
                 whole = Placement(predictor.size, predictor.size, predictor.size)
                 maps = [whole.back_nearest(m, result.source.stride) for m in maps]
             out[name] = np.stack(maps)

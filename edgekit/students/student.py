@@ -72,7 +72,7 @@ class Student(nn.Module):
             head = HEADS[task.kind]
             resized = F.interpolate(raw[task.name], size=size, mode="bilinear", align_corners=False)
             # a smaller frame looks farther away, in training as here
-            out[task.name] = head.zoom(task, head.soften(resized), 1.0 / self.input_scale)
+            out[task.name] = head.reorient(task, head.activation(resized), (1.0, 1.0), 1.0 / self.input_scale)
         return out
 
     def save(self, path: Path) -> str:

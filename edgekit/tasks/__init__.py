@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgekit.errors import EdgekitError
+from edgekit.parts import Parts
 from edgekit.tasks.binary import Binary
 from edgekit.tasks.depth import Depth
 from edgekit.tasks.kind import Kind, Meter
@@ -11,7 +12,8 @@ from edgekit.tasks.normals import Normals
 from edgekit.tasks.semantic import Semantic
 from edgekit.tasks.task import Task
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (Semantic(), Depth(), Normals(), Binary(), Modality())}
+_OWN = {kind.name: kind for kind in (Semantic(), Depth(), Normals(), Binary(), Modality())}
+KINDS: Parts[Kind] = Parts("edgekit.kinds", "kind of task", _OWN, base=Kind)
 
 __all__ = ["KINDS", "Kind", "Meter", "Task", "kind_of"]
 
@@ -20,7 +22,6 @@ def kind_of(task: Task) -> Kind:
     """The kind of a task. EdgekitError when no kind has that name."""
     try:
         return KINDS[task.kind]
-    except KeyError:
-        raise EdgekitError(
-            f"task '{task.name}' has the unknown kind '{task.kind}'", fix=f"use one of {', '.join(KINDS)}"
-        ) from None
+    except EdgekitError as error:
+        what = f"task '{task.name}': {error.what}"
+        raise EdgekitError(what, where=error.where, fix=error.fix) from error.__cause__

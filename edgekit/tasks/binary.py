@@ -8,7 +8,12 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, heat
+from edgekit.tasks.disk import misfit, plane
+from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, Form
 from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.legend import Legend, Swatches, percent
+from edgekit.tasks.metric import PrimaryMetric
+from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
 from edgekit.tasks.task import Task
 
 IGNORE = 255
@@ -19,11 +24,19 @@ class Binary(Kind):
 
     name = "binary"
     interpolation = "nearest"
-    headline = "iou"
+    primary = PrimaryMetric("iou", unit="points", limit=1.0)
     columns = MappingProxyType({"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)})
+    forms = (
+        Form("mask", "0 or 1 per pixel, uint8", "index", lambda task, soft: _mask(soft)),
+        CONFIDENCE,
+        PROBABILITIES,
+    )
 
     def channels(self, task: Task) -> int:
         return 1
+
+    def about(self, task: Task) -> str:
+        return "yes or no"
 
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         require(task, array, where, shape="HxW", dtypes=(np.uint8,))
@@ -40,11 +53,33 @@ class Binary(Kind):
         encoded[array == IGNORE] = np.nan
         return encoded[..., None]
 
-    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+    def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:
         return 0.5 * (1 + np.tanh(0.5 * raw))  # the sigmoid, in the form that cannot overflow
 
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
-        return (soft[0] > 0.5).astype(np.uint8)
+        return _mask(soft)
+
+    def store(self, task: Task, soft: np.ndarray, keep: str, top: int) -> Arrays:
+        return store_probabilities(soft, keep, top)
+
+    def restore(self, task: Task, arrays: Arrays) -> np.ndarray:
+        return restore_probabilities(arrays, 1)
+
+    def to_disk(self, task: Task, native: np.ndarray, where: str) -> np.ndarray:
+        """(H, W) bool."""
+        if (native == IGNORE).any():
+            raise EdgekitError(
+                f"the binary map '{task.name}' has pixels without a value, which a bool cannot say",
+                where=where,
+                fix="leave the task out with --task, or make it a semantic task of two classes",
+            )
+        return native.astype(bool)
+
+    def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+        flat = plane(task, stored, where, "bui", "bool (H, W)")
+        if flat.dtype.kind != "b" and ((flat < 0) | ((flat > 1) & (flat != IGNORE))).any():
+            raise misfit(task, stored, where, "bool (H, W)")
+        return flat.astype(np.uint8)
 
     def meter(self, task: Task) -> Meter:
         return BinaryMeter()
@@ -55,6 +90,14 @@ class Binary(Kind):
 
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         return heat((prediction != target).astype(np.float32), valid=target != IGNORE)
+
+    def legend(self, task: Task, array: np.ndarray) -> Legend:
+        """The share of yes."""
+        return Swatches([((255, 255, 255), task.name, percent(float((array == 1).mean())))])
+
+
+def _mask(soft: np.ndarray) -> np.ndarray:
+    return (soft[0] > 0.5).astype(np.uint8)
 
 
 class BinaryMeter(Meter):

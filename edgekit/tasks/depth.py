@@ -9,7 +9,12 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import heat, turbo
+from edgekit.tasks.disk import plane
+from edgekit.tasks.form import Form
 from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.legend import Legend, Scale, round_numbers
+from edgekit.tasks.metric import PrimaryMetric
+from edgekit.tasks.store import Arrays
 from edgekit.tasks.task import Task
 
 _WORST_RELATIVE_ERROR = 0.5  # painted in full red
@@ -23,12 +28,21 @@ class Depth(Kind):
     """
 
     name = "depth"
-    headline = "absrel"
-    higher_is_better = False
+    fields = frozenset({"range", "unit"})
+    primary = PrimaryMetric("absrel", unit="%", limit=2.0, higher_is_better=False)
+    forms = (Form("depth", "distance along the camera's axis", "plane", lambda task, soft: _distance(task, soft)),)
     columns = MappingProxyType({"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)})
 
     def channels(self, task: Task) -> int:
         return 1
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if task.unit and task.range[0] <= 0:
+            raise ValueError("unit: m needs a range that starts above 0, e.g. [1, 300]")
+
+    def about(self, task: Task) -> str:
+        return f"depth from {task.range[0]:g} to {task.range[1]:g} {task.unit or '(relative)'}".rstrip()
 
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         require(task, array, where, shape="HxW", dtypes=(np.float32,))
@@ -51,15 +65,25 @@ class Depth(Kind):
             encoded = (array - least) / (most - least)
         return np.clip(encoded, 0, 1).astype(np.float32)[..., None]
 
-    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+    def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:
         return np.clip(raw, 0, 1)
 
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
-        least, most = _range(task)
-        share_of_range = np.clip(soft[0].astype(np.float32), 0, 1)
+        return _distance(task, soft)
+
+    def store(self, task: Task, soft: np.ndarray, keep: str, top: int) -> Arrays:
+        return {"depth": np.rint(np.clip(soft, 0, 1) * 65535).astype(np.uint16)}
+
+    def restore(self, task: Task, arrays: Arrays) -> np.ndarray:
+        return arrays["depth"].astype(np.float32) / 65535
+
+    def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+        """(H, W, 1) float, metres or 0-1, clipped to the range; 0 metres or less is no depth and becomes NaN."""
+        depth = plane(task, stored, where, "f", "float (H, W, 1)").astype(np.float32)
         if task.unit:
-            return (least * np.exp(share_of_range * math.log(most / least))).astype(np.float32)
-        return (least + share_of_range * (most - least)).astype(np.float32)
+            depth[depth <= 0] = np.nan
+            return np.minimum(depth, np.float32(task.range[1]))
+        return np.clip(depth, *(np.float32(side) for side in task.range))
 
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
         """Metric depth is divided by the zoom; relative depth is known up to its scale and stays."""
@@ -77,6 +101,18 @@ class Depth(Kind):
         valid = np.isfinite(target) & (target > 0)
         relative = np.abs(prediction - target) / np.where(valid, target, 1)
         return heat(relative / _WORST_RELATIVE_ERROR, valid)
+
+    def legend(self, task: Task, array: np.ndarray) -> Legend:
+        """A bar with ticks at round distances, and marks around what this map spans."""
+        colours = self.picture(task, self.decode(task, np.linspace(0, 1, 256, dtype=np.float32)[None, None]))[0]
+        seen = array[np.isfinite(array)]
+        span = [float(seen.min()), float(seen.max())] if seen.size else []
+        unit = f" {task.unit}" if task.unit else ""
+        title = f"{task.name}  {span[0]:.3g} to {span[1]:.3g}{unit}" if span else task.name
+        ticks = round_numbers(*task.range, logarithmic=bool(task.unit))
+        places = self.encode(task, np.float32([[*ticks, *span]]))[0, :, 0].tolist()
+        labels = [(place, f"{value:g}") for place, value in zip(places, ticks, strict=False)]
+        return Scale(title, colours, labels, places[len(ticks) :])
 
 
 class DepthMeter(Meter):
@@ -107,6 +143,14 @@ class DepthMeter(Meter):
             "rmse": None if mean_square is None else math.sqrt(mean_square),
             "delta125": share(self._close, self._positive),
         }
+
+
+def _distance(task: Task, soft: np.ndarray) -> np.ndarray:
+    least, most = _range(task)
+    share_of_range = np.clip(soft[0].astype(np.float32), 0, 1)
+    if task.unit:
+        return (least * np.exp(share_of_range * math.log(most / least))).astype(np.float32)
+    return (least + share_of_range * (most - least)).astype(np.float32)
 
 
 def _range(task: Task) -> tuple[float, float]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.tasks.disk import as_floats, floats
+from edgekit.tasks.form import LOGITS, Form
+from edgekit.tasks.legend import Legend
+from edgekit.tasks.metric import PrimaryMetric
+from edgekit.tasks.store import Arrays
 from edgekit.tasks.task import Task
 
 
@@ -30,14 +36,19 @@ class Meter(ABC):
 
 
 class Kind(ABC):
-    """One kind of per-pixel map: encoding, decoding, metrics and pictures. One instance serves every task of the kind.
+    """One kind of per-pixel map, declared once: all that data, metrics, pictures, files and bundles ask of it in numpy.
 
-    name              the key in ``KINDS`` and in recipes
-    predictable       whether a network may be asked for it
-    interpolation     how geometry resamples native maps: ``nearest`` or ``linear``
-    headline          the key of ``Meter.result()`` quoted when there is room for one number
-    higher_is_better  of the headline
-    columns           what a table shows: key of ``Meter.result()`` → (title, factor, decimals)
+    Its torch half is the ``Head`` of the same name. One instance serves every task of the kind.
+
+    name           the key in ``KINDS`` and in recipes
+    predictable    whether a network may be asked for it; a kind that is only seen has no metric, form or legend
+    fields         what a recipe may say of such a task: names of fields of ``Task``
+    usual_range    ``Task.range`` where nothing is said
+    interpolation  how geometry resamples native maps: ``nearest``, ``linear``, or ``area`` for what is only seen:
+                   averaged where it shrinks, the frame's edge repeated outside
+    primary        the metric that is quoted where there is room for one number, and judged at the INT8 gate
+    columns        what a table shows: key of ``Meter.result()`` → (title, factor, decimals)
+    forms          what outputs of a graph may hold besides logits; the first is the native map
 
     Native maps are (H, W) or (H, W, C) as a frame holds them. *Soft* maps are (..., C, H, W) float in network units:
     probabilities, encoded depth, unit vectors.
@@ -45,38 +56,63 @@ class Kind(ABC):
 
     name: str
     predictable: bool = True
-    interpolation: str = "linear"
-    headline: str | None = None
-    higher_is_better: bool = True
+    fields: frozenset[str] = frozenset()
+    usual_range: tuple[float, float] = (0.0, 1.0)
+    interpolation: Literal["nearest", "linear", "area"] = "linear"
+    primary: PrimaryMetric | None = None
     columns: Mapping[str, tuple[str, float, int]] = MappingProxyType({})
+    forms: tuple[Form, ...] = ()
+
+    # What a map is
 
     @abstractmethod
     def channels(self, task: Task) -> int:
         """Number of network channels."""
 
+    def check(self, task: Task) -> None:
+        """Refuse a task of this kind that makes no sense, such as a range that is empty. ValueError with the reason."""
+        if not task.range[0] < task.range[1]:
+            raise ValueError(f"range must be [least, most], got {list(task.range)}")
+
+    @abstractmethod
+    def about(self, task: Task) -> str:
+        """What the task's map says, in a few words for the model card."""
+
     @abstractmethod
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         """Refuse a map of the wrong shape, type or values with an EdgekitError that names ``where`` (the file)."""
+
+    # Through a network
 
     @abstractmethod
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
         """Native map to (H, W, C) float32 in network units, NaN in every channel of an invalid pixel."""
 
     @abstractmethod
-    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+    def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:
         """Raw network output (..., C, H, W) to a soft map of the same shape."""
 
     @abstractmethod
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
         """Soft map (C, H, W) to a native map, every pixel valid."""
 
+    def form(self, name: str) -> Form:
+        """The form of this name. KeyError where the kind has no such output."""
+        for form in (*self.forms, LOGITS):
+            if form.name == name:
+                return form
+        raise KeyError(f"the kind {self.name} has no form '{name}': {', '.join(self.form_names)}")
+
+    @property
+    def form_names(self) -> tuple[str, ...]:
+        """All that a graph may give of such a task; empty for a kind that is not predictable."""
+        return (*(form.name for form in self.forms), LOGITS.name) if self.forms else ()
+
+    # Turned, enlarged, stored
+
     def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
         """The native map of the left-right mirrored frame."""
         return self.reorient(task, np.ascontiguousarray(array[:, ::-1]), np.diag([-1.0, 1.0]), 1.0)
-
-    def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
-        """The soft map (..., C, H, W) of the left-right mirrored frame."""
-        return np.ascontiguousarray(soft[..., ::-1])
 
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
         """What a native map's values become when the frame is turned and enlarged (its pixels are resampled elsewhere).
@@ -85,6 +121,35 @@ class Kind(ABC):
         things look larger, as if the scene were pressed together along the camera's axis.
         """
         return array
+
+    def reorient_soft(self, task: Task, soft: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
+        """``reorient`` of a soft map (H, W, C): geometry acts on metres and unit vectors, not on codes."""
+        if type(self).reorient is Kind.reorient:
+            return soft
+        native = self.decode(task, soft.transpose(2, 0, 1))
+        return self.encode(task, self.reorient(task, native, turn, zoom))
+
+    def store(self, task: Task, soft: np.ndarray, keep: str, top: int) -> Arrays:
+        """A soft map (h, w, C) as the few bytes that are kept of an ensemble's word, under names of its own.
+
+        ``keep`` and ``top`` say how much of a class distribution is kept: see ``edgekit.tasks.store``.
+        """
+        return {"soft": soft.astype(np.float16)}
+
+    def restore(self, task: Task, arrays: Arrays) -> np.ndarray:
+        """The soft map (h, w, C) float32 that ``store`` was given, as far as it was kept."""
+        return arrays["soft"].astype(np.float32)
+
+    def to_disk(self, task: Task, native: np.ndarray, where: str) -> np.ndarray:
+        """A native map as it lies in a file of Dronescapes. EdgekitError naming ``where`` for what it cannot say."""
+        return as_floats(native)
+
+    def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+        """What a file of Dronescapes holds as a native map. EdgekitError naming ``where``, the file, for a misfit."""
+        array = floats(task, stored, where, self.channels(task))
+        return array[..., 0] if array.shape[2] == 1 else array
+
+    # Scored and shown
 
     @abstractmethod
     def meter(self, task: Task) -> Meter:
@@ -100,6 +165,10 @@ class Kind(ABC):
 
         TypeError for a kind that is not predictable.
         """
+
+    @abstractmethod
+    def legend(self, task: Task, array: np.ndarray) -> Legend:
+        """What the colours of ``picture`` mean, for this native map. TypeError for a kind that is not predictable."""
 
 
 def require(task: Task, array: np.ndarray, where: str, *, shape: str, dtypes: tuple[type, ...]) -> None:

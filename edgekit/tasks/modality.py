@@ -6,7 +6,9 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, levels
+from edgekit.tasks.disk import as_floats, misfit
 from edgekit.tasks.kind import Kind, Meter, holes, require
+from edgekit.tasks.legend import Legend
 from edgekit.tasks.task import Task
 
 EIGHT_BIT = (0.0, 255.0)
@@ -20,9 +22,19 @@ class Modality(Kind):
 
     name = "modality"
     predictable = False
+    fields = frozenset({"channels", "range", "vector"})
+    interpolation = "area"
 
     def channels(self, task: Task) -> int:
         return task.channels
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if task.vector and task.channels < 2:
+            raise ValueError("vector is for a modality of two channels or more: x and y of a displacement")
+
+    def about(self, task: Task) -> str:
+        return f"an input of {task.channels} channels"
 
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         shape = "HxW" if task.channels == 1 else f"HxWx{task.channels}"
@@ -42,7 +54,7 @@ class Modality(Kind):
             encoded[holes(encoded)] = np.nan
         return encoded
 
-    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+    def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:
         return raw
 
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
@@ -52,11 +64,17 @@ class Modality(Kind):
             return np.rint(np.clip(array, 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(array, dtype=np.float32)
 
-    def mirror_soft(self, task: Task, soft: np.ndarray) -> np.ndarray:
-        mirrored = super().mirror_soft(task, soft)
-        if not task.vector:
-            return mirrored
-        return np.concatenate([-mirrored[..., :1, :, :], mirrored[..., 1:, :, :]], axis=-3)
+    def to_disk(self, task: Task, native: np.ndarray, where: str) -> np.ndarray:
+        """(H, W, C) uint8 with the range 0-255, else float16."""
+        return native.reshape(*native.shape[:2], -1) if native.dtype == np.uint8 else as_floats(native)
+
+    def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+        if tuple(task.range) != EIGHT_BIT:
+            return super().from_disk(task, stored, where)
+        wide = stored[..., None] if stored.ndim == 2 else stored
+        if stored.dtype != np.uint8 or wide.ndim != 3 or wide.shape[2] != task.channels:
+            raise misfit(task, stored, where, f"uint8 (H, W, {task.channels})")
+        return wide[..., 0] if task.channels == 1 else wide
 
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
         """A displacement turns with the frame and is longer in an enlarged one; other values stay what they are."""
@@ -78,3 +96,6 @@ class Modality(Kind):
 
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         raise TypeError(f"task '{task.name}' is a modality: an input has no error")
+
+    def legend(self, task: Task, array: np.ndarray) -> Legend:
+        raise TypeError(f"task '{task.name}' is a modality: an input is not shown over a frame")

@@ -9,10 +9,16 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import heat
-from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.disk import misfit, plane
+from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, Form
+from edgekit.tasks.kind import Kind, Meter, holes, listed, require, share
+from edgekit.tasks.legend import Legend, Swatches, percent
+from edgekit.tasks.metric import PrimaryMetric
+from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
 from edgekit.tasks.task import Task
 
 IGNORE = 255
+_LEAST_SHARE = 0.0005  # of the pixels; a class with fewer is not listed in the legend
 
 
 class Semantic(Kind):
@@ -20,7 +26,19 @@ class Semantic(Kind):
 
     name = "semantic"
     interpolation = "nearest"
-    headline = "miou"
+    fields = frozenset({"classes", "colours", "weights"})
+    primary = PrimaryMetric("miou", unit="points", limit=1.0)
+    forms = (
+        Form(
+            "classes",
+            "class index per pixel, uint8",
+            "index",
+            lambda task, soft: _winner(soft),
+            of_logits=True,  # the largest logit is the largest probability
+        ),
+        CONFIDENCE,
+        PROBABILITIES,
+    )
     columns = MappingProxyType(
         {
             "miou": ("mIoU %", 100, 2),
@@ -33,6 +51,13 @@ class Semantic(Kind):
 
     def channels(self, task: Task) -> int:
         return len(task.classes)
+
+    def check(self, task: Task) -> None:
+        if not 1 <= len(task.classes) <= IGNORE:
+            raise ValueError(f"{len(task.classes)} classes are given, expected 1 to {IGNORE}")
+
+    def about(self, task: Task) -> str:
+        return f"one of {len(task.classes)} classes: {', '.join(task.classes)}"
 
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         require(task, array, where, shape="HxW", dtypes=(np.uint8,))
@@ -51,12 +76,49 @@ class Semantic(Kind):
         encoded[array == IGNORE] = np.nan
         return encoded
 
-    def soften(self, task: Task, raw: np.ndarray) -> np.ndarray:
+    def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:
         powers = np.exp(raw - raw.max(axis=-3, keepdims=True))  # shifted, so that no logit overflows
         return powers / powers.sum(axis=-3, keepdims=True)
 
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
-        return soft.argmax(axis=-3).astype(np.uint8)
+        return _winner(soft)
+
+    def store(self, task: Task, soft: np.ndarray, keep: str, top: int) -> Arrays:
+        return store_probabilities(soft, keep, top)
+
+    def restore(self, task: Task, arrays: Arrays) -> np.ndarray:
+        return restore_probabilities(arrays, len(task.classes))
+
+    def to_disk(self, task: Task, native: np.ndarray, where: str) -> np.ndarray:
+        """Indices (H, W) uint8; where some pixels have no label, scores (H, W, C) float16 with NaN there.
+
+        An index that is no class breaks the public reader.
+        """
+        ignored = native == IGNORE
+        if not ignored.any():
+            return native
+        scores = (native[..., None] == np.arange(len(task.classes))).astype(np.float16)
+        scores[ignored] = np.nan
+        return scores
+
+    def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+        """Indices (H, W) uint8 or uint16, or scores (H, W, C) float, of which the best counts and NaN is ignored."""
+        count = len(task.classes)
+        if stored.dtype.kind == "f":
+            if stored.ndim != 3 or stored.shape[2] != count:
+                raise misfit(task, stored, where, f"class indices (H, W), or scores (H, W, {count})")
+            known = ~holes(stored) & (stored != 0).any(axis=-1)
+            return np.where(known, np.nan_to_num(stored).argmax(axis=-1), IGNORE).astype(np.uint8)
+        index = plane(task, stored, where, "ui", "class indices (H, W)")
+        nobody = np.iinfo(index.dtype).max  # 65535 in uint16 is the 255 of uint8
+        wrong = (index < 0) | ((index >= count) & (index != IGNORE) & (index != nobody))
+        if wrong.any():
+            raise EdgekitError(
+                f"the task '{task.name}' has class {int(index[wrong][0])}, and there are {count} classes",
+                where=where,
+                fix=f"use 0 to {count - 1}, or name the folder's own classes under data.tasks.{task.name}",
+            )
+        return np.minimum(index, IGNORE).astype(np.uint8)
 
     def meter(self, task: Task) -> Meter:
         return SemanticMeter(task)
@@ -68,6 +130,22 @@ class Semantic(Kind):
 
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         return heat((prediction != target).astype(np.float32), valid=target != IGNORE)
+
+    def legend(self, task: Task, array: np.ndarray) -> Legend:
+        """The classes of this map by area, with their share."""
+        counts = np.bincount(array.ravel(), minlength=256)
+        indices = np.arange(len(task.classes), dtype=np.uint8)
+        colours = self.picture(task, indices[None])[0]
+        least = max(1, _LEAST_SHARE * array.size)
+        listed = [i for i in np.argsort(-counts[indices], kind="stable") if counts[i] >= least]
+        rows = [(tuple(colours[i].tolist()), task.classes[i], percent(counts[i] / array.size)) for i in listed]
+        if counts[IGNORE] and len(task.classes) <= IGNORE:
+            rows.append(((0, 0, 0), "no answer", percent(counts[IGNORE] / array.size)))
+        return Swatches(rows)
+
+
+def _winner(soft: np.ndarray) -> np.ndarray:
+    return soft.argmax(axis=-3).astype(np.uint8)
 
 
 class SemanticMeter(Meter):

@@ -155,32 +155,24 @@ class Ensemble:
             raw = network(x.repeat(len(group), 1, 1, 1), visible)
         for task in network.tasks:
             resized = F.interpolate(raw[task.name].float(), size=size, mode="bilinear", align_corners=False)
-            soft = _undo(task, HEADS[task.kind].soften(resized), like)
+            soft = _undo(task, HEADS[task.kind].activation(resized), like)
             for one in soft.split(frames):
                 yield task, one
 
 
 def _present(task: Task, x: Tensor, member: Member) -> Tensor:
     """A modality as the member sees it: mirrored, and its values zoomed (its pixels are resampled later)."""
-    head = HEADS.get(task.kind)
-    if head is None:
-        x = x.flip(-1) if member.mirror_x else x
-        x = x.flip(-2) if member.mirror_y else x
-        return _displaced(x, member) if task.vector else x
-    x = head.mirror(x) if member.mirror_x else x
-    x = head.mirror_vertical(x) if member.mirror_y else x
-    return head.zoom(task, x, member.scale) if member.scale != 1.0 else x
-
-
-def _displaced(x: Tensor, member: Member) -> Tensor:
-    """Maps whose first two channels are a displacement (x, y), as the member's frame is mirrored and resized."""
-    turn = [-1.0 if member.mirror_x else 1.0, -1.0 if member.mirror_y else 1.0]
-    factors = member.scale * x.new_tensor(turn)[:, None, None]
-    return torch.cat([x[:, :2] * factors, x[:, 2:]], dim=1)
+    return HEADS[task.kind].reorient(task, _mirrored(x, member), _turn(member), member.scale)
 
 
 def _undo(task: Task, soft: Tensor, member: Member) -> Tensor:
-    head = HEADS[task.kind]
-    soft = head.zoom(task, soft, 1.0 / member.scale) if member.scale != 1.0 else soft
-    soft = head.mirror_vertical(soft) if member.mirror_y else soft
-    return head.mirror(soft) if member.mirror_x else soft
+    return _mirrored(HEADS[task.kind].reorient(task, soft, _turn(member), 1.0 / member.scale), member)
+
+
+def _mirrored(x: Tensor, member: Member) -> Tensor:
+    axes = [axis for axis, mirror in ((-1, member.mirror_x), (-2, member.mirror_y)) if mirror]
+    return x.flip(axes) if axes else x
+
+
+def _turn(member: Member) -> tuple[float, float]:
+    return -1.0 if member.mirror_x else 1.0, -1.0 if member.mirror_y else 1.0

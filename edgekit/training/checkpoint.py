@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, sha256
+from edgekit.frames.files import atomic_write, sha256, write_text
 
 
 def save(path: Path, state: dict[str, Any]) -> str:
@@ -61,8 +61,7 @@ class Latest:
     def save(self, step: int, state: dict[str, Any]) -> None:
         name = f"step-{step}.pt"
         digest = save(self._folder / name, {"step": step, **state})
-        with atomic_write(self._pointer) as part:
-            part.write_text(json.dumps({"file": name, "sha256": digest, "step": step}))
+        write_text(self._pointer, json.dumps({"file": name, "sha256": digest, "step": step}))
         self._remove_files(but=name)
 
     def load(self) -> dict[str, Any] | None:

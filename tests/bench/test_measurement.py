@@ -137,7 +137,7 @@ def test_a_backend_that_looks_inside(tiny_bundle, frames, quiet):
     assert found["layers"] == [{"layer": "conv", "ms": 1.5}, {"layer": "argmax", "ms": 0.5}]
 
 
-def test_accuracy_is_the_headline_of_this_precision(tiny_bundle, frames, quiet):
+def test_accuracy_is_the_primary_metric_of_this_precision(tiny_bundle, frames, quiet):
     scores = {
         "int8": {"semantic": {"miou": 0.5, "iou": {}}, "depth": {"absrel": 0.1}},
         "fp32": {"semantic": {"miou": 0.6}},

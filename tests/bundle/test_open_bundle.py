@@ -186,7 +186,7 @@ def test_a_manifest_that_contradicts_itself(bundle):
         ({"files": {k: v for k, v in files.items() if k != "golden.npz"}}, "'golden.npz' is used"),
         ({"tasks": tasks[:1]}, "unknown task 'depth'"),
         ({"tasks": [tasks[0], *tasks]}, "not unique"),
-        ({"tasks": [{**tasks[0], "kind": "telepathy"}, *tasks[1:]]}, "unknown kind 'telepathy'"),
+        ({"tasks": [{**tasks[0], "kind": "telepathy"}, *tasks[1:]]}, "unknown kind of task 'telepathy'"),
         ({"tasks": [{**tasks[0], "kind": "modality"}, *tasks[1:]]}, "no student predicts"),
         ({"artifacts": [{**first, "outputs": [{**output, "form": "depth"}]}]}, "has depth of 'semantic'"),
         ({"artifacts": [{**first, "outputs": [{**output, "stride": 0}]}]}, "stride 0"),

@@ -146,7 +146,7 @@ def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
     write_png(photograph, np.zeros((10, 10, 3), np.uint8))
     code = (
         "import sys\n"
-        "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'cv2'): sys.modules[name] = None\n"
+        "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'jinja2', 'cv2'): sys.modules[name] = None\n"
         "from edgekit.cli.main import main\n"
         f"assert main(['verify', {str(bundle)!r}]) == 0\n"
         f"assert main(['bundle', 'inspect', {str(bundle)!r}]) == 0\n"

@@ -29,7 +29,7 @@ def distribution(seed: int, classes: int, sharpness: float) -> np.ndarray:
 def round_trip(task: Task, soft: np.ndarray, keep: str = "full", top: int = 3, agreement: np.ndarray | None = None):
     agreement = np.ones((H, W), np.float32) if agreement is None else agreement
     arrays = codec.encode(task, SoftMap(soft, agreement), keep, top)
-    return codec.decode(task, arrays, soft.shape[-1]), arrays
+    return codec.decode(task, arrays), arrays
 
 
 def root_error(p: np.ndarray) -> np.ndarray:

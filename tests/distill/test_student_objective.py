@@ -37,7 +37,7 @@ def batch(*, labels: bool = True, targets: bool = True, seed: int = 0) -> Batch:
 
     def maps(height: int, width: int) -> dict[str, torch.Tensor]:
         raw = {t: torch.from_numpy(rng.normal(size=(N, kind_of(t).channels(t), height, width))).float() for t in TASKS}
-        return {t.name: HEADS[t.kind].soften(x) for t, x in raw.items()}
+        return {t.name: HEADS[t.kind].activation(x) for t, x in raw.items()}
 
     out = Batch(0, inputs={"rgb": torch.from_numpy(rng.uniform(0, 255, (N, 3, H, W))).float()})
     out.labels = maps(H, W)

@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.score import headline, is_better, score
+from edgekit.evaluate.score import is_better, primary_metric, score
 from edgekit.tasks import Task, kind_of
 
 SEMANTIC = Task("semantic", "semantic", classes=("a", "b", "c"))
@@ -134,7 +134,7 @@ def test_frames_whose_labels_do_not_count_are_not_scored():
     found = score(wrong_in_x, frames, frames.frames("val"), [SEMANTIC], sequential=False)
     assert found["semantic"]["miou"] == 1.0
     nothing = score(wrong_in_x, frames, frames.frames("val")[:4], [SEMANTIC], sequential=False)
-    assert headline(SEMANTIC, nothing) is None
+    assert primary_metric(SEMANTIC, nothing) is None
 
 
 def test_progress_is_told_of_every_frame():
@@ -145,9 +145,9 @@ def test_progress_is_told_of_every_frame():
     assert told == list(range(1, 9))
 
 
-def test_which_headline_is_better():
+def test_which_primary_metric_is_better():
     assert is_better(SEMANTIC, 0.6, 0.5) and not is_better(SEMANTIC, 0.5, 0.5)
     assert is_better(DEPTH, 0.1, 0.2) and not is_better(DEPTH, 0.2, 0.1)
     for a, b in ((None, 0.1), (0.1, None), (None, None)):
         assert not is_better(NORMALS, a, b)
-    assert headline(DEPTH, {"depth": {"absrel": 0.25, "rmse": 3.0}}) == 0.25
+    assert primary_metric(DEPTH, {"depth": {"absrel": 0.25, "rmse": 3.0}}) == 0.25

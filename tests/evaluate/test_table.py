@@ -48,7 +48,7 @@ def test_every_predictable_kind_has_columns_that_its_meter_fills(kind):
     scores = {"student": {"t": meter.result()}}
     header, rows = cells(task, scores)
     assert len(header) >= 3 and len(rows) == 1 and "-" not in rows[0]
-    assert kind_of(task).headline in meter.result()
+    assert kind_of(task).primary.name in meter.result()
 
 
 def test_class_cells():

@@ -46,7 +46,7 @@ def test_depth_is_scaled_as_the_frame_is(student_of, fit, size):
     expected = kind_of(task).decode(task, student.predict(rgb, small)["depth"][0].numpy())
     with torch.no_grad():
         raw = student(torch.full((1, 3, *size), 90.0))["depth"][0].numpy()
-    found = kind_of(task).decode(task, kind_of(task).soften(task, raw)) * pre.depth_scale
+    found = kind_of(task).decode(task, kind_of(task).activation(task, raw)) * pre.depth_scale
     # the nearest that can be told is the same either way
     np.testing.assert_allclose(np.maximum(found, task.range[0]), expected, rtol=1e-4)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from edgekit.bundle.bundle import FORMS
 from edgekit.bundle.manifest import Preprocessing
 from edgekit.export.body import bodies
 from edgekit.export.deploy import deploy, plain
@@ -17,9 +16,10 @@ from edgekit.export.outputs import Style
 from edgekit.graphs.check import GraphError
 from edgekit.graphs.halve import halved
 from edgekit.graphs.read import opset
-from edgekit.tasks import kind_of
+from edgekit.tasks import KINDS, kind_of
 
 SIZE = (48, 64)
+FORMS = {name: KINDS[name].form_names for name in ("semantic", "depth", "normals", "binary")}
 ALL = {"semantic": FORMS["semantic"], "depth": FORMS["depth"], "normals": FORMS["normals"], "landing": FORMS["binary"]}
 
 
@@ -86,7 +86,7 @@ def test_every_form_is_what_numpy_makes_of_the_logits(student, made, contract):
     for task in student.tasks:
         kind, logits = kind_of(task), raw[task.name][0]
         np.testing.assert_allclose(found[f"{task.name}_logits"][0], logits, atol=1e-5 * np.abs(logits).max())
-        soft = kind.soften(task, logits)
+        soft = kind.activation(task, logits)
         if task.kind in ("semantic", "binary"):
             native = found[f"{task.name}_{FORMS[task.kind][0]}"][0]
             assert (native == enlarged(kind.decode(task, soft))).mean() > 0.999
@@ -112,11 +112,13 @@ def test_bilinear_interpolates_before_it_decides(student, made, contract):
         for t in (semantic, landing)
     }
     assert (found["semantic_classes"][0] == large["semantic"].argmax(axis=0)).mean() > 0.999
-    assert_levels(found["semantic_confidence"][0], confidence(kind_of(semantic).soften(semantic, large["semantic"])))
+    assert_levels(
+        found["semantic_confidence"][0], confidence(kind_of(semantic).activation(semantic, large["semantic"]))
+    )
     assert (found["landing_mask"][0] == (large["landing"][0] > 0)).mean() > 0.999
     depth = student.tasks[1]
     assert found["depth_depth"].dtype == found["normals_normals"].dtype == np.float16
-    expected = kind_of(depth).decode(depth, kind_of(depth).soften(depth, raw["depth"][0]))
+    expected = kind_of(depth).decode(depth, kind_of(depth).activation(depth, raw["depth"][0]))
     np.testing.assert_allclose(found["depth_depth"][0].astype(np.float32), expected, rtol=1e-3)
     by_name = {o.name: o for o in deployed.outputs}
     assert by_name["semantic_classes"].stride == 1 and by_name["depth_depth"].stride == 4

@@ -9,7 +9,9 @@ import pytest
 
 from edgekit.bundle.manifest import Output
 from edgekit.export.golden import affordable, measured, packed, standardised, synthetic_frames, tolerated
+from edgekit.tasks import Task
 
+TASKS = (Task("semantic", "semantic", classes=("a", "b", "c")), Task("depth", "depth"))
 CLASSES = Output("semantic_classes", "uint8", (1, 2, 2), "semantic", "classes", 1)
 DEPTH = Output("depth_depth", "float32", (1, 2, 2), "depth", "depth", 1)
 
@@ -17,7 +19,7 @@ DEPTH = Output("depth_depth", "float32", (1, 2, 2), "depth", "depth", 1)
 def test_distance_is_the_share_of_equal_pixels_or_the_mean_difference():
     reference = {"semantic_classes": np.array([[[0, 1], [2, 2]]]), "depth_depth": np.array([[[1.0, 2.0], [3.0, 4.0]]])}
     found = {"semantic_classes": np.array([[[0, 1], [2, 0]]]), "depth_depth": np.array([[[1.0, 2.0], [3.0, 6.0]]])}
-    distance = measured([CLASSES, DEPTH], found, reference)
+    distance = measured(TASKS, [CLASSES, DEPTH], found, reference)
     assert distance == {"semantic_classes": {"agreement": 0.75}, "depth_depth": {"error": 0.5}}
     # three times as far, and a floor: 0.2 % of the pixels, 0.2 % of the mean magnitude of 2.5 m
     allowed = tolerated(distance, reference)

@@ -23,11 +23,11 @@ def example(kind: str, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch
     n, h, w = SHAPE
     raw = rng.normal(0.3, 1.0, (n, CHANNELS[kind], h, w))
     weight = rng.uniform(0.1, 1.0, SHAPE)
-    soft = soften(kind, torch.from_numpy(rng.normal(0.3, 1.0, raw.shape)))
+    soft = activation(kind, torch.from_numpy(rng.normal(0.3, 1.0, raw.shape)))
     return torch.from_numpy(raw).float(), soft.float(), torch.from_numpy(weight).float()
 
 
-def soften(kind: str, raw: torch.Tensor) -> torch.Tensor:
+def activation(kind: str, raw: torch.Tensor) -> torch.Tensor:
     if kind == "semantic":
         return raw.softmax(dim=1)
     if kind == "binary":

@@ -99,7 +99,7 @@ def lopsided(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Bundle]:
     out = tmp_path_factory.mktemp("bundles") / "tiny"
-    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.miou_points=100"]
+    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.semantic=100"]
     result = export(subject_of(run, overrides), Request("jetson", out))
     return result, open_bundle(out)
 
@@ -278,7 +278,7 @@ OPEN["input"] = tuple((n, 3, h, w) for n, h, w, _ in OPEN["frames"])
 
 def test_every_lane_of_a_jetson_may_leave_batch_and_size_open(run, made, tmp_path):
     """Profiles for all of them; the integers are those of the usual size, for which a fixed export calibrates."""
-    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.miou_points=100"]
+    overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.semantic=100"]
     request = Request("jetson", tmp_path / "open", precision="int8", dynamic=frozenset({"batch", "size"}))
     assert export(subject_of(run, overrides), request)["holds"]
     bundle, fixed = open_bundle(tmp_path / "open"), made[1]
@@ -333,7 +333,7 @@ def test_the_student_is_perfect_on_what_it_said(made):
     assert metrics["int8"]["semantic"]["miou"] < 1.0  # or the gate's tests below would show nothing
 
 
-GATE = ["export.quantize.gate.miou_points=5"]
+GATE = ["export.quantize.gate.semantic=5"]
 
 
 def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):

@@ -20,8 +20,10 @@ from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.qdq import write_qdq, writer
 from edgekit.quantize.recover import Recovery, recover
 from edgekit.quantize.sensitivity import sensitivity
+from edgekit.tasks import Task
 
 CHANNELS = 16
+TASKS, DEPTH = [Task("semantic", "semantic", classes=("a", "b"))], [Task("depth", "depth")]
 SHAPE = (1, CHANNELS, 12, 16)
 
 
@@ -45,7 +47,7 @@ def evaluator(model: onnx.ModelProto, frames):
 
 def recovered(model: onnx.ModelProto, frames, *, style: str = "onnxruntime", **config) -> Recovery:
     settings = QuantizeConfig(observer="minmax", **config)
-    return recover(model, frames, evaluator(model, frames), writer(style=style), config=settings)
+    return recover(model, frames, evaluator(model, frames), writer(style=style), TASKS, config=settings)
 
 
 def tried(recovery: Recovery) -> list[tuple[str, bool]]:
@@ -168,7 +170,7 @@ def two_culprits(build) -> onnx.ModelProto:
 
 
 # An exact argmax between continuous logits flips at some pixels under any rounding: more than the default's one point.
-POINTS = {"gate": {"miou_points": 5.0}}
+POINTS = {"gate": {"semantic": 5.0}}
 
 
 @pytest.mark.parametrize("style", ["onnxruntime", "tensorrt"])
@@ -216,7 +218,7 @@ def test_the_two_layers_that_are_needed_stay_in_float_and_no_other(build, style)
 
 
 def test_nothing_is_done_where_the_gate_holds(build, student, frames):
-    recovery = recover(student, frames, lambda model: {"depth": {"absrel": 0.1}}, writer(style="onnxruntime"))
+    recovery = recover(student, frames, lambda model: {"depth": {"absrel": 0.1}}, writer(style="onnxruntime"), DEPTH)
     assert tried(recovery) == [("calibrated", True)]
     assert recovery.model.graph == student.graph
     assert recovery.quantized == write_qdq(student, recovery.calibration.ranges)
@@ -236,6 +238,7 @@ def test_what_cannot_be_mended_says_so(build):
         loud,
         lambda candidate: {"normals": {"mean_angle": 10.0 if next(scores, None) else 20.0}},
         writer(style="onnxruntime"),
+        [Task("normals", "normals")],
         config=QuantizeConfig(observer="minmax"),
     )
     assert not recovery.holds and recovery.keep_float == ()

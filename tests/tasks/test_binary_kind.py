@@ -29,10 +29,10 @@ def test_decoding_an_encoded_map_gives_it_back(array):
     np.testing.assert_array_equal(decoded[valid], array[valid])
 
 
-def test_soften_is_the_sigmoid_and_survives_large_logits():
+def test_activation_is_the_sigmoid_and_survives_large_logits():
     raw = np.linspace(-20, 20, 41, dtype=np.float32).reshape(1, 1, 41)
-    np.testing.assert_allclose(KIND.soften(TASK, raw), expit(raw), atol=1e-6)
-    assert KIND.soften(TASK, np.float32([[[-1e5, 1e5]]])).ravel().tolist() == [0, 1]
+    np.testing.assert_allclose(KIND.activation(TASK, raw), expit(raw), atol=1e-6)
+    assert KIND.activation(TASK, np.float32([[[-1e5, 1e5]]])).ravel().tolist() == [0, 1]
 
 
 def test_another_value_is_refused():
@@ -76,4 +76,3 @@ def test_pictures_are_black_white_and_grey_for_unknown():
 def test_mirror_reverses_columns():
     array = np.array([[0, 1, 255]], np.uint8)
     assert KIND.mirror(TASK, array).tolist() == [[255, 1, 0]]
-    assert KIND.mirror_soft(TASK, np.float32([[[[0.1, 0.9]]]])).ravel().tolist() == pytest.approx([0.9, 0.1])

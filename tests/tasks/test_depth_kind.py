@@ -47,8 +47,8 @@ def test_a_range_without_a_logarithm_is_refused():
         KIND.encode(Task("depth", "depth", unit="m"), np.ones((2, 2), np.float32))
 
 
-def test_soften_clips_to_the_range_of_the_encoding():
-    assert KIND.soften(METRIC, np.float32([[[-1, 0.3, 2]]])).ravel().tolist() == pytest.approx([0, 0.3, 1])
+def test_activation_clips_to_the_range_of_the_encoding():
+    assert KIND.activation(METRIC, np.float32([[[-1, 0.3, 2]]])).ravel().tolist() == pytest.approx([0, 0.3, 1])
 
 
 @pytest.mark.parametrize(

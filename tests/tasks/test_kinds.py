@@ -42,10 +42,10 @@ def test_a_map_survives_the_way_through_a_network(name):
     kind.validate(task, decoded, "here")
     np.testing.assert_allclose(decoded, array, rtol=1e-5)
     raw = RNG.normal(size=(kind.channels(task), 6, 8)).astype(np.float32)
-    soft = kind.soften(task, raw)
+    soft = kind.activation(task, raw)
     assert soft.shape == raw.shape and soft.dtype == np.float32
     kind.validate(task, kind.decode(task, soft), "here")
-    assert kind.interpolation in ("nearest", "linear")
+    assert kind.interpolation in ("nearest", "linear", "area")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -60,19 +60,19 @@ def test_pictures_are_pictures(name):
 
 
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.predictable])
-def test_a_perfect_prediction_has_the_best_headline_and_a_mirrored_pair_the_same_score(name):
+def test_a_perfect_prediction_has_the_best_primary_metric_and_a_mirrored_pair_the_same_score(name):
     task, array = EXAMPLES[name]
     kind = kind_of(task)
     meter = kind.meter(task)
     meter.update(array, array, "a")
-    assert meter.result()[kind.headline] == pytest.approx(PERFECT[kind.headline])
-    assert kind.higher_is_better == (PERFECT[kind.headline] == 1)
+    assert meter.result()[kind.primary.name] == pytest.approx(PERFECT[kind.primary.name])
+    assert kind.primary.higher_is_better == (PERFECT[kind.primary.name] == 1)
 
     shifted = np.roll(array, 1, axis=0)
     plain, mirrored = kind.meter(task), kind.meter(task)
     plain.update(shifted, array, "a")
     mirrored.update(kind.mirror(task, shifted), kind.mirror(task, array), "a")
-    assert mirrored.result()[kind.headline] == pytest.approx(plain.result()[kind.headline])
+    assert mirrored.result()[kind.primary.name] == pytest.approx(plain.result()[kind.primary.name])
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():

@@ -95,23 +95,14 @@ def entry_of(label: str, document: Mapping[str, Any]) -> Entry:
     )
 
 
-def frontier(entries: Iterable[Entry]) -> list[Entry]:
-    """Those that no other beats in both p50 and main accuracy, fastest first; only those of the first one's metric."""
-    known = comparable(entries)
-    best: list[Entry] = []
-    for entry in sorted(known, key=lambda e: (e.p50, -_goodness(e))):
-        if not best or _goodness(entry) > _goodness(best[-1]):
-            best.append(entry)
-    return best
-
-
 def comparable(entries: Iterable[Entry]) -> list[Entry]:
     """Those whose main accuracy is the same metric of the same task as the first one's that has any."""
     known = [e for e in entries if e.main_accuracy]
     return [e for e in known if e.main_accuracy.unit == known[0].main_accuracy.unit]
 
 
-def _goodness(entry: Entry) -> float:
+def goodness(entry: Entry) -> float:
+    """The main accuracy, turned so that more is better."""
     accuracy = entry.main_accuracy
     return accuracy.value if accuracy.higher_is_better else -accuracy.value
 
@@ -124,21 +115,10 @@ def highlights(entries: Sequence[Entry]) -> list[tuple[str, str, str, Entry]]:
         found.append(("fastest", f"{fastest.p50:.2f}", "ms", fastest))
     rated = comparable(entries)
     if rated:
-        best = max(rated, key=lambda e: (_goodness(e), -e.p50))
+        best = max(rated, key=lambda e: (goodness(e), -e.p50))
         found.append(("most accurate", f"{best.main_accuracy.shown:.2f}", best.main_accuracy.unit, best))
     metered = [e for e in entries if e.energy is not None]
     if metered:
         frugal = min(metered, key=lambda e: e.energy)
         found.append(("least energy", f"{frugal.energy:.1f}", "mJ per frame", frugal))
     return found
-
-
-def names(entries: Sequence[Entry], parts: Sequence[str], within: str | None = None) -> list[str]:
-    """A short name per entry: its student, and of ``parts`` (fields of Entry) those in which the entries differ.
-
-    Where two would be called alike, all have their whole labels; ``within`` is a field that tells them apart anyway.
-    """
-    varying = [part for part in parts if len({getattr(e, part) for e in entries}) > 1]
-    found = [" ".join([e.student, *(str(getattr(e, part) or "–") for part in varying)]) for e in entries]
-    distinct = {(getattr(e, within) if within else None, name) for e, name in zip(entries, found, strict=True)}
-    return found if len(distinct) == len(entries) else [e.label for e in entries]

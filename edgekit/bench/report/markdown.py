@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.bench.report.entries import Entry, highlights
-from edgekit.bench.report.sections import columns, definitions, in_common, notes
+from edgekit.bench.report.read import Measurements
+from edgekit.bench.report.sections import columns, definitions, in_common, machines, notes
 
 
-def markdown(title: str, entries: Sequence[Entry], failed: Sequence[tuple[str, str]]) -> str:
-    """``failed``: (label, what was wrong)."""
-    lines = [f"# {title}", ""]
+def markdown(found: Measurements) -> str:
+    """Highlights, the table, notes and failures."""
+    entries = found.entries
+    lines = [f"# {found.title}", ""]
     for what, figure, unit, entry in highlights(entries):
         lines.append(f"- {what}: **{figure}** {unit} ({entry.label})")
     if entries:
         lines += ["", *([in_common(entries), ""] if in_common(entries) else []), *_table(entries), ""]
-    about = list(dict.fromkeys((e.machine, e.software) for e in entries))
-    lines += [f"{machine}. {software}." for machine, software in about]
+    lines += [f"{machine}. {software}." for machine, software in machines(entries)]
     said = notes(entries)
     if said:
         lines += ["", *(f"{number}. {mark}" for number, mark, _ in said)]
-    if failed:
-        lines += ["", "Failed:", "", *(f"- {label}: {what}" for label, what in failed)]
+    if found.failed:
+        lines += ["", "Failed:", "", *(f"- {label}: {what}" for label, what in found.failed)]
     if entries:
         lines += ["", *(f"- *{name}*: {text}" for name, text in definitions(columns(entries)))]
     return "\n".join(lines).rstrip() + "\n"

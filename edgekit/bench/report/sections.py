@@ -1,4 +1,4 @@
-"""What both forms of a report share: the columns of the table, the notes, the definitions."""
+"""What a report says, on the board and on a page: the columns of the table, the notes, the definitions."""
 
 from __future__ import annotations
 
@@ -82,6 +82,11 @@ def notes(entries: Sequence[Entry]) -> list[tuple[int, str, list[Entry]]]:
         for mark in entry.marks:
             found.setdefault(mark, []).append(entry)
     return [(number, mark, whose) for number, (mark, whose) in enumerate(found.items(), 1)]
+
+
+def machines(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """(machine, software) of all entries, each once."""
+    return list(dict.fromkeys((e.machine, e.software) for e in entries))
 
 
 def definitions(shown: Sequence[Column]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write
+from edgekit.frames.files import write_text
 from edgekit.tasks import KINDS, Task
 
 NAME = "edgekit.json"
@@ -29,8 +29,7 @@ class Description:
     made_from: str | None = None
 
     def write(self, root: Path) -> None:
-        with atomic_write(root / NAME) as part:
-            part.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
+        write_text(root / NAME, json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
 
 
 def read_description(root: Path) -> Description | None:

@@ -14,7 +14,6 @@ import numpy as np
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import Description, read_description
 from edgekit.data.dronescapes.files import read_array
-from edgekit.data.dronescapes.forms import to_native
 from edgekit.data.dronescapes.listing import SUFFIX, Places, list_set
 from edgekit.data.dronescapes.published import LABELS, published_task
 from edgekit.data.image_folder.listing import natural
@@ -27,7 +26,7 @@ _ANNOTATED = "_annotated_only"
 
 
 class Dronescapes:
-    """Frames of a `DronescapesConfig`; ``forms.py`` says what lies in a file and what becomes of it.
+    """Frames of a `DronescapesConfig`; each kind says how its maps lie in a file, by ``from_disk`` and ``to_disk``.
 
     A frame is the union of the files of one name over the tasks; a task it lacks is absent. ``base`` is the folder the
     recipe lies in; ``cache`` is unused, since the files are read as they are.
@@ -77,7 +76,7 @@ class Dronescapes:
             if place is None or task is None or (name in self._labels and folder in self._config.unlabelled):
                 continue
             path = self._path(folder, name, place, stem)
-            maps[name] = self._resized(task, to_native(task, read_array(path), path))
+            maps[name] = self._resized(task, kind_of(task).from_disk(task, read_array(path), path))
         return maps
 
     def fingerprint(self) -> str:
@@ -203,7 +202,7 @@ class Dronescapes:
         if size is None or array.shape[:2] == size:
             return array
         # Averages for pictures; values with holes or classes keep to one pixel each, as in the public code.
-        smooth = kind_of(task).name == "modality"
+        smooth = kind_of(task).interpolation == "area"
         how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST_EXACT
         return cv2.resize(array, (size[1], size[0]), interpolation=how)
 

@@ -14,7 +14,6 @@ from edgekit.data.check import BadFile
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import NAME, Description, read_description
 from edgekit.data.dronescapes.files import is_whole, write_array
-from edgekit.data.dronescapes.forms import to_disk
 from edgekit.data.dronescapes.listing import SIDE_FILE, SUFFIX
 from edgekit.data.dronescapes.source import scene_of
 from edgekit.data.frameset import FrameSet
@@ -109,7 +108,7 @@ def _write_frame(
     for name, native in maps.items():
         where = f"{frame.split}/{frame.name}"
         kind_of(frames.tasks[name]).validate(frames.tasks[name], native, where)
-        stored = to_disk(frames.tasks[name], native, where)
+        stored = kind_of(frames.tasks[name]).to_disk(frames.tasks[name], native, where)
         size += write_array(paths[name], stored, compress=compress)
     return len(maps), len(kept), size
 

@@ -47,12 +47,10 @@ class OutputConfig(BaseModel):
     )
     channels: tuple[int, int] | None = Field(None, description="(first, behind the last) of the output's channels")
     layout: Layout | None = None
-    form: Literal["logits", "probabilities", "indices", "metres", "relative", "unit", "stored", "values"] | None = (
-        Field(
-            None,
-            description="logits, probabilities or indices of classes; depth in metres or relative (0-1); unit normals, "
-            "or stored as (n + 1) / 2; values of a modality",
-        )
+    form: str | None = Field(
+        None,
+        description="logits, probabilities or indices of classes; depth in metres or relative (0-1); unit normals, "
+        "or stored as (n + 1) / 2; values of a modality",
     )
     mean: list[float] | None = Field(None, description="of a standardised output, undone before anything else")
     std: list[Annotated[float, Field(gt=0)]] | None = None

@@ -1,4 +1,4 @@
-"""A modality of the data that already answers for a task: an expert's map, as a voice of its own."""
+"""A modality of the data that already answers for a task: an expert's map, as an external member."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.heads import HEADS
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import ExpertConfig, OutputConfig
 from edgekit.teachers.external.form import Form, Setting
@@ -23,7 +24,6 @@ class Expert(Form):
     EdgekitError for a modality the data lacks, of another kind or unit than the task, or that is the task itself.
     """
 
-    usual = {"semantic": "indices", "binary": "indices", "normals": "unit"}  # noqa: RUF012 - not changed
     stored = True
 
     def __init__(self, config: ExpertConfig, setting: Setting):
@@ -49,6 +49,9 @@ class Expert(Form):
         else:
             return modality
         raise EdgekitError(wrong, where=where, fix=_one_of(alike))
+
+    def usual(self, task: Task) -> str:
+        return HEADS[task.kind].native_answer or super().usual(task)
 
     def classes(self, task: str) -> Sequence[str] | None:
         return self._seen[task].classes or None

@@ -42,9 +42,9 @@ class External:
                     f"'{name}' is no task of the data", where=place, fix=f"use one of {', '.join(known)}"
                 )
             self.tasks[name] = task
-            if task.kind == "semantic" and output.classes is None:
+            if task.classes and output.classes is None:
                 output = output.model_copy(update={"classes": self._classes(name, task, place)})
-            self._outputs[name] = Output(task, output, place, usual=self.form.usual.get(task.kind))
+            self._outputs[name] = Output(task, output, place, usual=self.form.usual(task))
         self._lock = threading.Lock()  # loaders ask from several threads, and one answer fills the memory
 
     def key(self) -> list[Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
+from edgekit.heads import HEADS
 from edgekit.tasks import Task
 
 
@@ -42,17 +43,19 @@ class Form(ABC):
     """One teacher, opened.
 
     ``needs``   modalities it must be shown
-    ``usual``   kind of task -> the form of an output where the recipe says none
     ``stored``  whether its answers lie on disk already
     """
 
     needs: Sequence[str] = ()
-    usual: Mapping[str, str] = {}
     stored = False
 
     def classes(self, task: str) -> Sequence[str] | None:
         """The classes of its output for a task, where it knows them itself."""
         return None
+
+    def usual(self, task: Task) -> str:
+        """The form of its answer for a task where the recipe says none."""
+        return HEADS[task.kind].answers(task)[0]
 
     def lacks(self, frame: FrameInfo) -> bool:
         """Whether it is known, without being asked, to have no word on a frame."""

@@ -56,7 +56,7 @@ def native_channels(task: Task, native: np.ndarray | None, size: tuple[int, int]
     count = kind_of(task).channels(task)
     if native is None:
         return np.full((*size, count), np.nan, np.float32)
-    if task.kind in ("semantic", "binary"):
+    if kind_of(task).interpolation == "nearest":
         return kind_of(task).encode(task, native)
     return native.astype(np.float32).reshape(*native.shape[:2], count)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from edgekit.data.dronescapes.classes import CLASSES
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.heads import HEADS
 from edgekit.networks.safeuav import SafeUAV
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.config import CheckpointConfig
@@ -30,8 +31,6 @@ class PhgMae(Form):
     ``data_shape`` and ``task_names`` differ in order: the public reader cumulates channels by the one and indexes them
     by the other.
     """
-
-    usual = {"normals": "stored", "binary": "probabilities"}  # noqa: RUF012 - not changed
 
     def __init__(self, config: CheckpointConfig, setting: Setting):
         self._config = config
@@ -53,6 +52,10 @@ class PhgMae(Form):
         """The published eight, of an output of eight channels."""
         return CLASSES if self._slots[self._names[task]][0] == len(CLASSES) else None
 
+    def usual(self, task: Task) -> str:
+        """Classes are logits; everything else is a regression of what lies in the data set's files."""
+        return (not task.classes and HEADS[task.kind].stored_answer) or super().usual(task)
+
     def key(self) -> Any:
         return file_key(self._path)
 
@@ -70,8 +73,9 @@ class PhgMae(Form):
     def _told(self, task: str, theirs: str, y: Tensor) -> Tensor:
         values = self._unstandardised(theirs, y)
         # a regression of no or yes may end a little outside 0-1
-        regressed = self._tasks[task].kind == "binary" and self._config.outputs[task].form in (None, "probabilities")
-        return values.clamp(0, 1) if regressed else values
+        ours = self._tasks[task]
+        form = self._config.outputs[task].form or self.usual(ours)
+        return values.clamp(0, 1) if form == "probabilities" and not ours.classes else values
 
     def _channels(self, theirs: str) -> slice:
         return _slices(self._slots)[theirs]
@@ -184,5 +188,8 @@ def _image_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
 
 def _published_units(task: Task, native: np.ndarray) -> Tensor:
     """A native map in the units of the data set, (1, C, H, W) float32."""
-    array = (native + 1) / 2 if task.kind == "normals" else native_channels(task, native, native.shape[:2])
+    if kind_of(task).interpolation == "nearest":
+        array = native_channels(task, native, native.shape[:2])
+    else:
+        array = kind_of(task).to_disk(task, native, task.name)
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32).transpose(2, 0, 1)))[None]

@@ -16,6 +16,8 @@ from edgekit.data.dronescapes.files import read_array
 from edgekit.data.dronescapes.listing import SUFFIX, list_frames
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.heads import HEADS
+from edgekit.tasks import Task
 from edgekit.teachers.external.config import OutputConfig, PredictionsConfig
 from edgekit.teachers.external.form import Form, Setting
 
@@ -27,7 +29,6 @@ class Predictions(Form):
     the recipe says otherwise.
     """
 
-    usual = {"semantic": "probabilities", "binary": "probabilities", "normals": "stored"}  # noqa: RUF012 - not changed
     stored = True
 
     def __init__(self, config: PredictionsConfig, setting: Setting):
@@ -53,6 +54,9 @@ class Predictions(Form):
                 fix="a folder holds <output>/<frame>.npz; the path is relative to the recipe's own folder",
             )
         return found
+
+    def usual(self, task: Task) -> str:
+        return HEADS[task.kind].stored_answer or super().usual(task)
 
     def key(self) -> Any:
         """Names, sizes and times of change of all files."""

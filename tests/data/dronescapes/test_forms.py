@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgekit.data.dronescapes.classes import CLASSES
-from edgekit.data.dronescapes.forms import to_disk, to_native
 from edgekit.data.dronescapes.published import published_task
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task, kind_of
@@ -17,6 +16,14 @@ from edgekit.tasks import Task, kind_of
 SEMANTIC = published_task("semantic_segprop8")
 METRES = published_task("depth_sfm_manual202204")
 NORMALS = published_task("normals_sfm_manual202204")
+
+
+def to_native(task: Task, stored: np.ndarray, where: str) -> np.ndarray:
+    return kind_of(task).from_disk(task, stored, where)
+
+
+def to_disk(task: Task, native: np.ndarray, where: str) -> np.ndarray:
+    return kind_of(task).to_disk(task, native, where)
 
 
 def native(name: str, stored: np.ndarray) -> np.ndarray:
