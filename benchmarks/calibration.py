@@ -134,7 +134,7 @@ class Subject:
                 for name, values in logits(padded).items()
             }
 
-        self.student.forward = forward  # what resizes, softens and zooms around it stays
+        self.student.forward = forward  # what resizes, activates and zooms around it stays
 
         def predict(frame: Any, size: tuple[int, int]) -> dict[str, np.ndarray]:
             return as_prediction(self.student.predict(encode_inputs(self.bench.frames, frame, ["rgb"])["rgb"], size))

@@ -86,7 +86,7 @@ def test_over_the_limit_is_refused_with_the_excess():
     assert caught.value.where == "student.width" and "allow_over_limit" in caught.value.fix
 
 
-def test_predict_resizes_whole_frames_and_softens(name):
+def test_predict_resizes_whole_frames_and_activates(name):
     student = narrow(name, input_scale=0.5)
     x = rgb(40, 64)
     out = student.predict(x, (20, 30))
