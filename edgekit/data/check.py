@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.data.source import FrameInfo, Source
+from edgekit.data.values import Values
 from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.semantic import IGNORE
@@ -47,6 +48,7 @@ class Report:
     ``ignored``  semantic task -> split -> share of the pixels of labelled frames without a label
     ``missing``  task -> number of readable frames that lack it
     ``bad``      frames to leave out
+    ``values``   task -> split -> what values its maps hold
     ``notes``    what a reader of the table should know of how the files were read
     """
 
@@ -55,6 +57,7 @@ class Report:
     ignored: dict[str, dict[str, float | None]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     bad: list[BadFile] = field(default_factory=list)
+    values: dict[str, dict[str, Values]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def excluded(self) -> set[str]:
@@ -73,6 +76,10 @@ class Report:
             ignored=document["ignored"],
             missing=document["missing"],
             bad=[BadFile(**bad) for bad in document["bad"]],
+            values={
+                task: {split: Values(**told) for split, told in by_split.items()}
+                for task, by_split in document["values"].items()
+            },
             notes=document["notes"],
         )
 
@@ -87,6 +94,8 @@ class Report:
         if self.bad:
             rows = [(bad.split, bad.where, bad.reason) for bad in self.bad]
             parts.append(_table(f"Bad files, skipped ({len(self.bad)})", ["split", "file", "reason"], rows))
+        if self.values:
+            parts.append(self._value_table())
         if self.notes:
             parts.append(_table("Notes", [""], [(note,) for note in self.notes]))
         return Group(*parts)
@@ -95,6 +104,11 @@ class Report:
         skipped = Counter(bad.split for bad in self.bad)
         rows = [(split, count.frames, count.labelled, skipped[split]) for split, count in self.splits.items()]
         return _table("Frames", ["split", "frames", "labelled", "bad"], rows)
+
+    def _value_table(self) -> Any:
+        headers = ["task", "split", "least", "greatest", "valid", "at the ends of its range"]
+        rows = [(task, split, *v.row()) for task, by_split in self.values.items() for split, v in by_split.items()]
+        return _table("Values", headers, rows)
 
     def _share_table(self, task: str) -> Any:
         by_split = self.shares[task]
@@ -111,6 +125,7 @@ class _Frame:
     info: FrameInfo
     tasks: set[str] = field(default_factory=set)
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    values: dict[str, Values] = field(default_factory=dict)
     bad: BadFile | None = None
 
 
@@ -122,6 +137,7 @@ class _Sums:
         self.counts: dict[str, SplitCount] = {}
         self.having: Counter[str] = Counter()  # task -> readable frames that have it
         self.pixels: dict[tuple[str, str], np.ndarray] = {}  # (task, split) -> pixels per value 0-255
+        self.values: dict[tuple[str, str], Values] = {}
 
     def add(self, frame: _Frame) -> None:
         if frame.bad:
@@ -134,6 +150,8 @@ class _Sums:
         for name, pixels in frame.pixels.items():
             key = (name, frame.info.split)
             self.pixels[key] = self.pixels.get(key, 0) + pixels
+        for name, values in frame.values.items():
+            self.values.setdefault((name, frame.info.split), Values()).add(values)
 
 
 def check_source(
@@ -191,6 +209,7 @@ def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Fram
         frame.bad = BadFile(info.split, info.name, error.where or where, error.what, error.fix)
         return frame
     frame.tasks = set(maps)
+    frame.values = {name: Values.of(source.tasks[name], array) for name, array in maps.items()}
     frame.pixels = {
         name: np.bincount(array.ravel(), minlength=256) for name, array in maps.items() if source.tasks[name].classes
     }
@@ -200,6 +219,10 @@ def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Fram
 def _summary(source: Source, sums: _Sums, names: Sequence[str]) -> Report:
     report = Report(bad=sums.bad, splits={split: sums.counts[split] for split in source.splits()})
     report.notes = list(getattr(source, "notes", ()))
+    report.values = {
+        name: {split: sums.values[name, split] for split in source.splits() if (name, split) in sums.values}
+        for name in names
+    }
     readable = sum(count.frames for count in sums.counts.values())
     report.missing = {name: readable - sums.having[name] for name in names}
     for name, task in ((name, source.tasks[name]) for name in names):

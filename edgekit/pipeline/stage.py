@@ -21,7 +21,7 @@ PATIENCE = 15.0
 
 
 FORMATS = {
-    **{"check": 2, "statistics": 2, "class-weights": 2, "scores": 2},
+    **{"check": 3, "statistics": 2, "class-weights": 2, "scores": 2},
     **{"teacher": 2, "trial": 1, "targets": 2, "baseline": 2, "student": 2},
 }
 """Kind of stage → a number to raise when what it computes changes, so that what older code stored is not served."""

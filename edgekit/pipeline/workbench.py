@@ -11,6 +11,7 @@ from edgekit.data.frameset import FrameSet
 from edgekit.data.registry import SOURCES
 from edgekit.data.source import FrameInfo, Source
 from edgekit.data.statistics import Statistics, class_weights, compute_statistics
+from edgekit.data.values import judge_values
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
@@ -85,7 +86,9 @@ def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
 
 def _read_all(source: Source, recipe: Recipe, log: Path | None, members: Sequence[External]) -> Report:
     with Progress("checking data", log) as bar:
-        return check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
+        report = check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
+    judge_values(report, source.tasks, recipe.tasks, recipe.evaluate.split)
+    return report
 
 
 def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from edgekit.data.check import BadFile, Report, check_source
 from edgekit.data.source import FrameInfo
+from edgekit.data.values import Values
 from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import Task
 
@@ -125,6 +126,13 @@ def test_a_fault_of_the_source_is_not_taken_for_a_bad_file():
         check_source(Made({"train": [ZeroDivisionError()]}), on_bad_file="skip")
 
 
+def test_values_are_counted_per_split_and_without_what_is_no_value():
+    source = Made({"train": [good(0, 0, 2, 1, 255, 255), {"rgb": RGB + 7}], "val": [{"rgb": RGB}]})
+    values = check_source(source).values
+    assert values["semantic"] == {"train": Values(6, 4, 0.0, 2.0, 0, 0)}
+    assert values["rgb"] == {"train": Values(36, 36, 0.0, 7.0, 18, 0), "val": Values(18, 18, 0.0, 0.0, 18, 0)}
+
+
 def test_a_report_survives_json():
     report = check_source(Made({"train": [good(*[0] * 6), BROKEN, {"rgb": RGB}]}), on_bad_file="skip")
     report.notes.append("labels pair by a part of their names")
@@ -137,7 +145,17 @@ def test_the_table_shows_counts_shares_missing_and_bad():
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(report.table())
     text = console.export_text()
-    for part in ("train", "50.00 %", "(ignored)", "Missing tasks", "7.jpg", "oops [red]", "skipped (1)"):
+    for part in (
+        "train",
+        "50.00 %",
+        "(ignored)",
+        "Missing tasks",
+        "Values",
+        "100.0 %",
+        "7.jpg",
+        "oops [red]",
+        "skipped (1)",
+    ):
         assert part in text
 
 

@@ -16,6 +16,7 @@ from edgekit.data.dronescapes import DronescapesConfig
 from edgekit.data.dronescapes.published import LABELS
 from edgekit.data.frameset import FrameSet
 from edgekit.data.statistics import compute_statistics
+from edgekit.data.values import judge_values
 from edgekit.errors import EdgekitError
 from edgekit.tasks import kind_of
 
@@ -75,6 +76,17 @@ def test_values_are_those_on_disk(root, open_data, maps):
                 np.testing.assert_array_equal(array, expected.reshape(array.shape))
     (val,) = source.frames("val")
     np.testing.assert_array_equal(source.read(val, ["rgb"])["rgb"], maps(60)["rgb"])
+
+
+def test_depth_in_millimetres_is_told(root, open_data, write, maps):
+    name = "depth_sfm_manual202204"
+    for path in (root / "train_set" / name).glob("*/*.npz"):
+        np.savez(path, 1000 * np.load(path)["arr_0"].astype(np.float32))
+    source = open_data()
+    report = check_source(source, names=["rgb", name])
+    assert report.values[name]["train"].least == report.values[name]["train"].most == 300  # as it is clipped
+    error = refusal(judge_values, report, source.tasks, [name], "val")
+    assert "upper end of their range, 300 m, in 100.0 %" in error.what and name in error.what
 
 
 def test_a_task_may_be_missing_and_is_then_absent(root, open_data):
