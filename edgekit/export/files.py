@@ -39,29 +39,22 @@ class Plan:
     provenance: Mapping[str, str]
 
 
-def deployed_files(rows: Sequence[Row], bodies: Bodies, plan: Plan) -> dict[str, Deployed]:
-    """File name → finished graph; the cache lane's is the plain body."""
-    out = {}
-    for row in rows:
-        if row.file in out:
-            continue
-        forms = {task.name: LOGITS for task in plan.tasks} if row.lane == "cache" else plan.forms
-        about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
-        body = bodies[row.file]
-        if row.lane == "cache":
-            out[row.file] = plain(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
-        else:
-            out[row.file] = deploy(
-                body,
-                plan.tasks,
-                forms,
-                plan.preprocessing,
-                plan.stride,
-                style=plan.style,
-                open_dimensions=plan.open_dimensions,
-                metadata=about,
-            )
-    return out
+def deployed(row: Row, body: onnx.ModelProto, plan: Plan) -> Deployed:
+    """The row's finished graph; the cache lane's is the plain body."""
+    forms = {task.name: LOGITS for task in plan.tasks} if row.lane == "cache" else plan.forms
+    about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
+    if row.lane == "cache":
+        return plain(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
+    return deploy(
+        body,
+        plan.tasks,
+        forms,
+        plan.preprocessing,
+        plan.stride,
+        style=plan.style,
+        open_dimensions=plan.open_dimensions,
+        metadata=about,
+    )
 
 
 def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: Plan) -> tuple[Artifact, ...]:

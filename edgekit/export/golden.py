@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from edgekit.bundle.manifest import Artifact, Output
+from edgekit.bundle.manifest import Output
 from edgekit.tasks import Task, kind_of
 
 GOLDEN = "golden.npz"
@@ -74,10 +74,6 @@ def tolerated(distance: Mapping[str, Mapping[str, float]], reference: Answers) -
             floor = FLOOR_ERROR * float(np.abs(reference[name].astype(np.float64)).mean())
             out[name] = {"error": MARGIN * value["error"] + floor}
     return out
-
-
-def tolerance_key(artifact: Artifact) -> str:
-    return f"{artifact.lane}/{artifact.precision}"
 
 
 def standardised(frames: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgekit.boards import board as board_of
@@ -12,6 +12,7 @@ from edgekit.boards import jetpack as jetpack_of
 from edgekit.boards.table import within
 from edgekit.bundle.manifest import Lane
 from edgekit.errors import EdgekitError
+from edgekit.export.compare import HALF, OPEN, Limits
 
 Target = Literal["cpu", "jetson", "onnx"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -34,6 +35,33 @@ class Row:
     opset: int
     tensorrt: tuple[str, str | None] | None = None
 
+    @property
+    def key(self) -> str:
+        return f"{self.lane}/{self.precision}"
+
+    @property
+    def style(self) -> Literal["onnxruntime", "tensorrt"] | None:
+        """Whose Q/DQ its graph holds; None: it is a float graph, with a calibration cache or without."""
+        if self.precision != "int8" or self.lane == "cache":
+            return None
+        return "onnxruntime" if self.lane == "onnxruntime" else "tensorrt"
+
+    @property
+    def half(self) -> bool:
+        """Whether its floats are float16."""
+        return self.lane == "strong"
+
+    @property
+    def gate(self) -> tuple[str, Limits] | None:
+        """The step that compares its logits with the fp32 graph's, and its limits; None: its graph is that one."""
+        if self.style:
+            return f"int8 {self.lane}", OPEN
+        return ("fp16", HALF) if self.half else None
+
+    def of_other_weights(self) -> Row:
+        """The cache lane's INT8 with a file of its own: recovery changed weights that fp32 and fp16 must not have."""
+        return replace(self, file="logits-int8.onnx")
+
 
 ROWS: tuple[Row, ...] = (
     Row("fp32.onnx", "onnxruntime", "fp32", WEAK),
@@ -47,6 +75,10 @@ ROWS: tuple[Row, ...] = (
     Row("logits.onnx", "cache", "fp16", WEAK, _TO_10),
     Row("logits.onnx", "cache", "int8", WEAK, _TO_10),
 )
+
+
+def row_of(rows: Sequence[Row], key: str) -> Row | None:
+    return next((row for row in rows if row.key == key), None)
 
 
 def rows_for(

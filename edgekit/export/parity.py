@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class Parity:
     """Rows so far ({step, task, metric, value, limit, holds}), and per failed step the first tensor that diverges."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    divergences: dict[str, Divergence | None] = field(default_factory=dict)
+    divergences: dict[str, Divergence | str | None] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -118,13 +118,19 @@ class Checker:
         limit = limits.error or EXACT_ERROR
         self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, self._frames[:1], limit))
 
-    def gate(self, rows: Sequence[dict[str, Any]], bodies: Mapping[str, onnx.ModelProto]) -> None:
-        """Take the accuracy gate's rows; where it fails, find where integers first part from float."""
+    def gate(self, rows: Sequence[dict[str, Any]], body: onnx.ModelProto | None = None) -> None:
+        """Take the accuracy gate's rows; where it fails, find where the integers of ``body`` first part from float.
+
+        None: the file is float, and its logits are the module's.
+        """
         self.parity.rows += rows
         for step in {r["step"] for r in failures(rows)}:
-            style = "int8-onnxruntime.onnx" if step.endswith("onnxruntime") else "int8-weak.onnx"
-            model = self._with_logits(bodies[style])
-            self.parity.divergences[step] = between_graphs(model, self._exact, self._frames[:1], COARSE_ERROR)
+            self.parity.divergences[step] = (
+                between_graphs(self._with_logits(body), self._exact, self._frames[:1], COARSE_ERROR)
+                if body
+                else "the logits are the module's, so it is the size of frames or maps that costs: try "
+                "export.upsampling: bilinear or another export.size, or allow more in export.quantize.gate"
+            )
 
     def _judge(self, step: str, comparison: Comparison, limits: Limits, find) -> None:
         rows = comparison.rows(step, limits)

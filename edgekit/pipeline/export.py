@@ -21,12 +21,11 @@ from edgekit.errors import EdgekitError
 from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script
 from edgekit.export.card import CARD, model_card
-from edgekit.export.compare import HALF, OPEN
 from edgekit.export.contract import contract, forms_of, network_size
-from edgekit.export.files import Plan, artifacts_of, deployed_files
+from edgekit.export.files import Plan, artifacts_of, deployed
 from edgekit.export.fuse import fused
 from edgekit.export.golden import GOLDEN, synthetic_frames
-from edgekit.export.lanes import ROWS, Precision, Row, Target, rows_for
+from edgekit.export.lanes import ROWS, Precision, Row, Target, row_of, rows_for
 from edgekit.export.outputs import Style
 from edgekit.export.parity import Checker, summary
 from edgekit.graphs.halve import halved
@@ -34,15 +33,13 @@ from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
-from edgekit.pipeline.int8 import CACHE_INT8, Quantized, Quantizer, gate_rows, manifest_ranges, with_own_cache_file
+from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot, Subject
 from edgekit.quantize.gate import judge
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
-
-FP32, FP16, LOGITS_FILE = "fp32.onnx", "fp16-strong.onnx", "logits.onnx"
 
 
 @dataclass(frozen=True)
@@ -96,35 +93,39 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     quantized = None
     if any(row.precision == "int8" for row in rows):
         quantized = _quantizer(subject, request, plan, manifest).quantize(rows, base, subject.calibration)
-        files_of |= quantized.bodies
-        rows = with_own_cache_file(rows, quantized)
-    files = deployed_files(rows, files_of, plan)
+        rows, files_of = quantized.rows, files_of | quantized.bodies
+    files = {row.file: deployed(row, files_of[row.file], plan) for row in {row.file: row for row in rows}.values()}
     _compare(checker, rows, files, files_of, plan, subject.log)
     if quantized:
-        checker.gate(quantized.parity, files_of)
+        for style, judged in quantized.parity.items():
+            checker.gate(judged, next(files_of[row.file] for row in rows if row.style == style))
     if not checker.parity.holds:
         return _failed(subject, request, checker, began)
 
     artifacts = artifacts_of(rows, files, plan)
     contents = {name: deployed.model.SerializeToString() for name, deployed in files.items()}
     if quantized:
-        plain = contents.get(CACHE_INT8) or contents.get(LOGITS_FILE) or _plain_file(quantized, base, plan)
-        ranges = manifest_ranges(quantized.calibration, plain, plan.preprocessing)
+        # The ranges belong to the cache lane's file, in the bundle or not.
+        cache = row_of(rows, "cache/int8")
+        plain = files[cache.file] if cache else deployed(row_of(ROWS, "cache/int8"), quantized.plain, plan)
+        ranges = manifest_ranges(quantized.calibration, plain.model.SerializeToString(), plan.preprocessing)
         manifest = replace(manifest, ranges=ranges, quantization=quantized.facts)
     if request.golden == "synthetic":
         frames = synthetic_frames(subject.config.golden_frames, size)
     golden, contents[GOLDEN] = golden_of(
-        artifacts, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
+        rows, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
     )
     manifest = replace(manifest, artifacts=artifacts, golden=golden)
     on_cpu = {row.precision: files[row.file] for row in rows if row.lane == "onnxruntime"}
     scores, count = metrics(subject, manifest, plan, on_cpu, request.metric_frames, threads=request.threads)
-    if "fp32" in scores and "int8" in scores:
-        step = f"{subject.bench.recipe.evaluate.split}: int8 onnxruntime"
-        verdicts = judge(student.tasks, scores["fp32"], scores["int8"], subject.config.quantize.gate)
-        checker.gate(gate_rows(step, verdicts), files_of)
-        if not checker.parity.holds:
-            return _failed(subject, request, checker, began)
+    for before, after in (("module", "fp32"), ("fp32", "int8")):
+        if before in scores and after in scores:
+            row = row_of(rows, f"onnxruntime/{after}")
+            step = f"{subject.bench.recipe.evaluate.split}: {after} onnxruntime"
+            verdicts = judge(student.tasks, scores[before], scores[after], subject.config.quantize.gate)
+            checker.gate(gate_rows(step, verdicts), files_of[row.file] if row.style else None)
+    if not checker.parity.holds:
+        return _failed(subject, request, checker, began)
     manifest = replace(
         manifest,
         parity=tuple(checker.parity.rows),
@@ -143,7 +144,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         "bundle": str(request.out),
         **_facts(subject, request, checker),
         "size": list(size),
-        "artifacts": [f"{a.lane}/{a.precision}" for a in artifacts],
+        "artifacts": [row.key for row in rows],
         "files": {name: len(content) for name, content in contents.items()},
         "quantization": manifest.quantization,
         "metrics": scores,
@@ -166,11 +167,10 @@ def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifes
 
 def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: Plan, log: Path | None) -> None:
     """The fp32 file's outputs against the module, and every other body's logits against the fp32 graph's."""
-    steps = {FP16: ("fp16", HALF)} if FP16 in files_of else {}
-    steps |= {r.file: (f"int8 {r.lane}", OPEN) for r in rows if r.precision == "int8" and r.lane != "cache"}
+    steps = {row.file: row.gate for row in rows if row.gate}
     with Progress("comparing", log) as progress:
         progress.begin(1 + len(steps))
-        checker.outputs(files[FP32], plan.style.upsampling)
+        checker.outputs(files[row_of(rows, "onnxruntime/fp32").file], plan.style.upsampling)
         progress.step(1)
         for done, (file, (name, limits)) in enumerate(steps.items(), 2):
             checker.file(name, files_of[file], limits)
@@ -214,18 +214,7 @@ def _plan(subject: Subject, request: Request) -> Plan:
 
 def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
     """File → body. The fp32 files share one; the fp16 one is it in half precision."""
-    return {
-        row.file: halved(made[row.opset]) if row.file == FP16 else made[row.opset]
-        for row in rows
-        if row.precision != "int8" or row.lane == "cache"
-    }
-
-
-def _plain_file(quantized: Quantized, body: onnx.ModelProto, plan: Plan) -> bytes:
-    """The cache lane's file for a bundle that has none: what the ranges belong to."""
-    row = next(row for row in ROWS if row.lane == "cache")
-    model = quantized.bodies.get(CACHE_INT8, body)
-    return deployed_files([row], {row.file: model}, plan)[row.file].model.SerializeToString()
+    return {row.file: halved(made[row.opset]) if row.half else made[row.opset] for row in rows if row.style is None}
 
 
 def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:

@@ -33,9 +33,6 @@ from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
-CACHE_INT8 = "logits-int8.onnx"
-"""The cache lane's graph for INT8, where recovery changed weights that fp32 and fp16 must not have."""
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -63,16 +60,20 @@ class Feed:
 class Quantized:
     """What quantization made.
 
-    bodies       file → body with Q/DQ (of the cache lane: the float graph that the ranges belong to)
+    rows         those asked for; the cache lane's INT8 has a file of its own where its weights are not those of fp32
+    bodies       file → its graph, for each row with Q/DQ and that file
+    plain        the float graph that the ranges belong to
     calibration  the ranges of that graph
-    parity       a row per style and task that the gate judged
+    parity       for each style of Q/DQ, a row per task that the gate judged
     facts        the manifest's section
     """
 
+    rows: tuple[Row, ...]
     bodies: dict[str, onnx.ModelProto]
+    plain: onnx.ModelProto
     calibration: Calibration
-    parity: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
+    parity: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,28 +95,30 @@ class Quantizer:
         feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))
         calibration = self._calibrate(free, feed)
-        asked = [row for row in rows if row.precision == "int8"]
-        styles = list(dict.fromkeys("onnxruntime" if row.lane == "onnxruntime" else "tensorrt" for row in asked))
+        asked = [row for row in rows if row.style]
         if self.scorer is None:
             keep = frozenset(self.config.keep_float)
-            bodies = {
-                row.file: self._write(row, body, calibration.ranges, keep) for row in asked if row.lane != "cache"
-            }
+            bodies = {row.file: self._write(row, body, calibration.ranges, keep) for row in asked}
             facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": sorted(keep)}
-            return Quantized(bodies, calibration, facts=facts)
+            return Quantized(tuple(rows), bodies, body, calibration, facts)
         reference = self.scorer.body(body, "fp32 at the gate")
+        styles = dict.fromkeys(row.style for row in asked)
         found = {style: self._recover(style, free, body, feed, calibration, reference) for style in styles}
         bodies = {}
         for row in asked:
-            recovery = found["onnxruntime" if row.lane == "onnxruntime" else "tensorrt"]
-            if row.lane != "cache":
-                keep = frozenset(recovery.keep_float)
-                bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
-        last = found[styles[-1]]
-        if last.calibration is not calibration or _changed(last, body):
-            bodies[CACHE_INT8] = last.model
-        parity = [row for style, recovery in found.items() for row in gate_rows(f"int8 {style}", _shipped(recovery))]
-        return Quantized(bodies, last.calibration, parity, {s: recovery.describe() for s, recovery in found.items()})
+            recovery = found[row.style]
+            keep = frozenset(recovery.keep_float)
+            bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
+        plain = (
+            body  # recovery is that of the last style: TensorRT's, which the cache lane is too, where it was asked for
+        )
+        if recovery.calibration is not calibration or _changed(recovery, body):
+            plain = recovery.model
+            rows = [row.of_other_weights() if row.key == "cache/int8" else row for row in rows]
+            bodies |= {row.file: plain for row in rows if row.key == "cache/int8"}
+        facts = {style: one.describe() for style, one in found.items()}
+        parity = {style: gate_rows(f"int8 {style}", _shipped(one)) for style, one in found.items()}
+        return Quantized(tuple(rows), bodies, plain, recovery.calibration, facts, parity)
 
     def _calibrate(self, body: onnx.ModelProto, feed: Feed) -> Calibration:
         with Progress("calibrating", self.log) as progress:
@@ -150,10 +153,9 @@ class Quantizer:
             report.end()
 
     def _write(self, row: Row, body: onnx.ModelProto, ranges, keep: frozenset[str]) -> onnx.ModelProto:
-        if row.lane == "strong":
+        if row.half:
             return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
-        style = "onnxruntime" if row.lane == "onnxruntime" else "tensorrt"
-        return write_style(body, ranges, keep, style=style, reduce_range=self.config.reduce_range)
+        return write_style(body, ranges, keep, style=row.style, reduce_range=self.config.reduce_range)
 
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
@@ -174,16 +176,6 @@ def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: 
         if len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].output[0] in tensors:
             tensors[name] = tensors[readers[0].output[0]]
     return dataclasses.replace(found, tensors=tensors, unranged=tuple(n for n in found.unranged if n not in tensors))
-
-
-def with_own_cache_file(rows: Sequence[Row], quantized: Quantized) -> tuple[Row, ...]:
-    """The rows, the cache lane's INT8 with a file of its own where its weights are no longer those of fp32."""
-    if CACHE_INT8 not in quantized.bodies:
-        return tuple(rows)
-    return tuple(
-        dataclasses.replace(row, file=CACHE_INT8) if (row.lane, row.precision) == ("cache", "int8") else row
-        for row in rows
-    )
 
 
 def write_style(

@@ -200,7 +200,8 @@ def test_parity_names_every_step(made):
     steps = {row["step"] for row in made[1].manifest.parity}
     exact = {"fused", "onnx fp32", "outputs fp32", "fp16"}
     assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")} | {
-        "val: int8 onnxruntime"
+        "val: fp32 onnxruntime",
+        "val: int8 onnxruntime",
     }
 
 
@@ -349,6 +350,17 @@ def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
     assert (failed["step"], failed["limit"]) == ("int8 onnxruntime", 5.0) and failed["value"] > 5
     assert result["failed"].startswith("int8 onnxruntime (semantic, cost in miou, points: ")
     assert f"{failed['value']:.4g}, limit 5): the first tensor that diverges is " in result["failed"]
+
+
+def test_a_file_that_scores_less_than_the_module_is_not_written(run, tmp_path):
+    """Seen at half its size, the frame is another picture: no step of graph to graph shows that, the scores do."""
+    small = Request("cpu", tmp_path / "bundle", precision="fp32", size=(32, 48))
+    result = export(subject_of(run), small)
+    failed = [row for row in result["parity"] if not row["holds"]]
+    assert [row["step"] for row in failed] == ["val: fp32 onnxruntime"] and failed[0]["value"] > failed[0]["limit"] == 1
+    assert "export.upsampling: bilinear" in result["failed"] and not (tmp_path / "bundle").exists()
+    allowed = export(subject_of(run, ["export.quantize.gate.semantic=100"]), small)
+    assert allowed["holds"] and open_bundle(tmp_path / "bundle").manifest.metrics["fp32"]["semantic"]["miou"] < 0.99
 
 
 def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
