@@ -88,7 +88,7 @@ class Shape:
     def choose(self, value: Any) -> Shape | None:
         """The member of the union that ``value`` is meant for; None if that cannot be told."""
         if self.discriminator and isinstance(value, dict):
-            return self.tagged().get(value.get(self.discriminator))
+            return self.tagged().get(str(value.get(self.discriminator)))  # it may be a list
         options = self.options
         if len(options) > 1 and isinstance(value, (dict, list)):
             wanted = "object" if isinstance(value, dict) else "array"

@@ -172,6 +172,8 @@ def test_an_unknown_key_like_nothing_else_lists_the_keys(write):
         ("teacher: {members: [{}, {family: safeuva}]}", "teacher.members.1.family", "one of safeuav, wide", "safeuav"),
         ("data: {kind: folder}", "data.root", "the key 'root' is missing: a path", "write data.root"),
         ("data: {kind: fodler}", "data.kind", "one of scenes, folder", "did you mean folder?"),
+        ("data: {kind: [scenes]}", "data.kind", 'is ["scenes"], but must be one of scenes, folder', "scenes"),
+        ("data: [scenes]", "data", 'is ["scenes"], but must be', None),
         ("data: {frames: 3}", "data.kind", "the key 'kind' is missing: one of scenes, folder", "write data.kind"),
         (
             "data: {kind: scenes, frmes: 3}",
