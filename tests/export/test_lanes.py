@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.export.lanes import ROWS, rows_for
+from edgekit.export.lanes import ROWS, row_of, rows_for
 
 
 def said(rows) -> list[str]:
@@ -63,3 +63,29 @@ def test_operator_sets_are_what_the_oldest_runtime_reads():
         if row.tensorrt:
             oldest = {"8.5": "8.5.2", "10": "10.0.0"}[row.tensorrt[0]]
             assert row.opset <= newest_opset(oldest)
+
+
+def test_a_row_knows_its_graph_and_its_gate():
+    assert {row.key: row.style for row in ROWS if row.style} == {
+        "onnxruntime/int8": "onnxruntime",
+        "weak/int8": "tensorrt",
+        "strong/int8": "tensorrt",
+    }
+    gates = {row.file: row.gate for row in ROWS if row.gate}
+    assert {file: step for file, (step, _) in gates.items()} == {
+        "int8-onnxruntime.onnx": "int8 onnxruntime",
+        "int8-weak.onnx": "int8 weak",
+        "int8-strong.onnx": "int8 strong",
+        "fp16-strong.onnx": "fp16",
+    }
+    # Float16 must stay near float32; integers are judged by what they score.
+    assert {file for file, (_, limits) in gates.items() if limits.error} == {"fp16-strong.onnx"}
+
+
+def test_rows_of_one_file_have_one_graph():
+    """They share the file, so nothing that makes its graph may differ."""
+    for file in {row.file for row in ROWS}:
+        assert len({(row.style, row.half, row.opset, row.gate) for row in ROWS if row.file == file}) == 1
+    own = row_of(ROWS, "cache/int8").of_other_weights()
+    assert own.file not in {row.file for row in ROWS} and own.key == "cache/int8"
+    assert row_of(ROWS, "strong/fp32") is None
