@@ -44,7 +44,7 @@ def make_models(source: Path | None, folder: Path, size: tuple[int, int], classe
     """
     checkpoint = _checkpoint(source, folder, classes)
     student = load_student(checkpoint)
-    task = next((t.name for t in student.tasks if t.kind == "semantic"), None)
+    task = next((t.name for t in student.tasks if t.classes), None)
     if task is None:
         raise EdgekitError("the student has no semantic task", where=str(checkpoint), fix="give a run that has one")
     frames = _frames(size, count)

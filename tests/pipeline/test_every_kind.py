@@ -18,7 +18,10 @@ from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
 from edgekit.data.map_config import MapConfig
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
+from edgekit.pipeline.workbench import Workbench
 from edgekit.quantize.gate import holds, judge
+from edgekit.recipe.load import load_model
+from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
 from edgekit.runtime.overlay import overlay
 from edgekit.tasks import KINDS, Task, kind_of
@@ -183,6 +186,19 @@ def test_every_own_kind_goes_through_the_whole_chain(tmp_path, tell):
 
 def test_a_kind_of_another_package_goes_through_the_whole_chain(drift, tmp_path, tell):
     through_the_chain(tmp_path, ["semantic", "drift"], tell)
+
+
+def test_another_version_of_a_kind_is_no_stage_of_this_one(drift, tmp_path, monkeypatch):
+    recipe = load_model(Recipe, write_recipe(tmp_path, ["semantic", "drift"]))
+
+    def key() -> str:
+        return Workbench.open(recipe, tmp_path, tmp_path / "runs", tmp_path / "log").data_key
+
+    before = key()
+    assert before == key()
+    (info,) = tmp_path.glob("site-*/*.dist-info/METADATA")
+    info.write_text(info.read_text().replace("Version: 1.0", "Version: 1.1"))
+    assert key() != before
 
 
 def test_the_gate_judges_a_kind_of_another_package_by_its_own_limit(drift):
