@@ -8,6 +8,7 @@ from edgekit.data.frameset import FrameSet
 from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
+from edgekit.heads import HEADS
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
@@ -19,6 +20,7 @@ from edgekit.training.distributed import world
 def check_fit(recipe: Recipe, frames: FrameSet) -> None:
     """EdgekitError for what would end a run late: after the data was read, or after teachers were trained."""
     tasks = frames.tasks
+    _check_heads(recipe, tasks)
     _check_taught(recipe, tasks)
     for key, config in (("teacher.train", recipe.teacher.train), ("distill.train", recipe.distill.train)):
         config.parts(world().size, key)
@@ -45,6 +47,19 @@ def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[Ext
             asked = next((f for f in infos if f not in lacking), None)
             if asked is not None:
                 external.answer(frames, asked, None)
+
+
+def _check_heads(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
+    """Refuse a kind whose torch half cannot make all of its forms of output."""
+    for name in recipe.tasks:
+        kind, head = kind_of(tasks[name]), HEADS[tasks[name].kind]
+        for form in kind.forms:
+            if not hasattr(head, f"{form.name}_nodes"):
+                raise EdgekitError(
+                    f"the kind '{kind.name}' has the form '{form.name}', and its head no method '{form.name}_nodes'",
+                    where=f"tasks.{name}",
+                    fix=f"add the method to {type(head).__module__}.{type(head).__name__}",
+                )
 
 
 def _check_taught(recipe: Recipe, tasks: Mapping[str, Task]) -> None:

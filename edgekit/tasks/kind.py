@@ -63,6 +63,12 @@ class Kind(ABC):
     columns: Mapping[str, tuple[str, float, int]] = MappingProxyType({})
     forms: tuple[Form, ...] = ()
 
+    def __init_subclass__(cls, **options: object) -> None:
+        """TypeError for a kind that is predicted and could not be judged or exported: at once, not after training."""
+        super().__init_subclass__(**options)
+        if cls.predictable and not (cls.forms and cls.primary and cls.primary.name in cls.columns):
+            raise TypeError(f"{cls.__name__} needs forms, and a primary metric that is one of its columns")
+
     # What a map is
 
     @abstractmethod

@@ -207,6 +207,18 @@ def test_the_gate_judges_a_kind_of_another_package_by_its_own_limit(drift):
     assert not holds(judge([task], {"t": {"epe": 0.1}}, {"t": {"epe": 0.9}}))
 
 
+def test_a_head_that_cannot_make_a_form_is_told_before_anything_trains(drift, tmp_path, tell, monkeypatch):
+    monkeypatch.delattr(type(HEADS["drift"]), "motion_nodes")
+    done = tell("recipe", "check", write_recipe(tmp_path, ["semantic", "drift"]))
+    assert done.code == 2 and "no method 'motion_nodes'" in done.found["error"]["what"]
+
+
+@pytest.mark.parametrize("lacking", [{"primary": None}, {"forms": ()}, {"columns": {}}])
+def test_a_kind_that_could_not_be_judged_or_exported_is_no_class(lacking):
+    with pytest.raises(TypeError, match="Half needs forms, and a primary metric"):
+        type("Half", (type(KINDS["depth"]),), lacking)
+
+
 def test_a_package_that_is_not_installed_is_no_kind():
     with pytest.raises(EdgekitError, match="unknown kind of task 'drift'") as error:
         kind_of(Task("t", "drift"))
