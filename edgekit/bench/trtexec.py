@@ -8,16 +8,6 @@ from collections.abc import Sequence
 from edgekit.bench.statistics import PERCENTILES
 from edgekit.bench.stopwatch import Plan
 
-NAMES = {
-    "throughput": "Throughput",
-    "latency": "Latency",
-    "enqueue": "Enqueue Time",
-    "h2d": "H2D Latency",
-    "compute": "GPU Compute Time",
-    "d2h": "D2H Latency",
-}
-"""edgekit's name → the line of trtexec's performance summary that it corresponds to."""
-
 
 def trtexec_command(
     engine: str,

@@ -1,7 +1,7 @@
 """The manifest: everything a device must know of a bundle, as plain data.
 
 ``manifest.json`` is this module's ``Manifest`` written out. A field that is missing, unknown or of another type is an
-EdgekitError that names it; a newer schema is refused, for what it means is not known here.
+EdgekitError that names it; another schema is refused, for what it means is not known here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from edgekit.errors import EdgekitError
 from edgekit.tasks.task import Task
 
-SCHEMA = 2  # 2: preprocessing.content, which a reader of 1 does not know. What 1 wrote is read as it was meant
+SCHEMA = 2
 MANIFEST = "manifest.json"  # its name in a bundle
 MOST_MANIFEST_BYTES = 64 << 20
 
@@ -193,11 +193,12 @@ class Manifest:
             raise EdgekitError(f"the manifest is no JSON: {error}", where=where, fix=fix) from None
         if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
             raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
-        if document["schema"] > SCHEMA:
+        if document["schema"] != SCHEMA:
+            maker = document.get("edgekit", "another one")
             raise EdgekitError(
-                f"the bundle has schema {document['schema']}, this edgekit reads up to {SCHEMA}",
+                f"the bundle has schema {document['schema']}, this edgekit reads {SCHEMA}",
                 where=where,
-                fix=f"update edgekit on this machine (the bundle was made by {document.get('edgekit', 'a newer one')})",
+                fix=f"use the edgekit that made the bundle ({maker}), or export it again with this one",
             )
         try:
             return _read(cls, document, "manifest")
@@ -262,12 +263,9 @@ def _read_dataclass(kind: Any, value: Any, path: str) -> Any:
     if not isinstance(value, dict):
         raise _Misfit(f"{path} is {value!r}, expected a mapping")
     hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(known))
+    unknown, missing = ([name for name in a if name not in b] for a, b in ((value, hints), (hints, value)))
     if unknown:
         raise _Misfit(f"{path} has an unknown field '{unknown[0]}'")
-    for name, described in known.items():
-        required = described.default is dataclasses.MISSING and described.default_factory is dataclasses.MISSING
-        if required and name not in value:
-            raise _Misfit(f"{path} lacks the field '{name}'")
+    if missing:
+        raise _Misfit(f"{path} lacks the field '{missing[0]}'")
     return kind(**{name: _read(hints[name], v, f"{path}.{name}") for name, v in value.items()})

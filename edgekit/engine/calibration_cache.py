@@ -15,7 +15,6 @@ import numpy as np
 from edgekit.bundle.manifest import Manifest
 from edgekit.errors import EdgekitError
 
-ALGORITHMS = {"entropy": "EntropyCalibration2", "minmax": "MinMaxCalibration"}
 INT8_MOST = 127  # of symmetric int8; −128 is not used, as either side needs as many steps
 
 
@@ -29,13 +28,9 @@ def version_number(version: str) -> int:
     return major * 10000 + minor * 100 + patch if major >= 10 else major * 1000 + minor * 100 + patch
 
 
-def header(version: str, algorithm: str) -> str:
-    return f"TRT-{version_number(version)}-{ALGORITHMS[algorithm]}"
-
-
-def write_cache(ranges: Mapping[str, tuple[float, float]], version: str, algorithm: str = "entropy") -> bytes:
+def write_cache(ranges: Mapping[str, tuple[float, float]], version: str) -> bytes:
     """``ranges``: tensor → (least, most) value."""
-    return f"{header(version, algorithm)}\n{scale_table(ranges)}".encode()
+    return f"TRT-{version_number(version)}-EntropyCalibration2\n{scale_table(ranges)}".encode()
 
 
 def scale_table(ranges: Mapping[str, tuple[float, float]]) -> str:

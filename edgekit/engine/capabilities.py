@@ -16,7 +16,7 @@ class Capabilities:
     weak         builder flags choose fp16 and int8 (gone in 11)
     strong       networks may be strongly typed (from 10)
     calibration  int8 ranges can be given beside the network, by a cache or a calibrator (gone in 11)
-    fast_fp16, fast_int8  of the GPU; None where TensorRT no longer says
+    fast_int8  of the GPU; None where TensorRT no longer says
     dla_cores    that TensorRT sees
     gpu, sm, driver, cuda, memory_free  of the GPU, see ``edgekit.runtime.cuda.device.GPU``
     """
@@ -25,7 +25,6 @@ class Capabilities:
     weak: bool
     strong: bool
     calibration: bool
-    fast_fp16: bool | None
     fast_int8: bool | None
     dla_cores: int
     gpu: str
@@ -56,7 +55,6 @@ def probe(trt: Any, device: Device) -> Capabilities:
             weak=hasattr(trt.BuilderFlag, "FP16") and hasattr(trt.BuilderFlag, "INT8"),
             strong=hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"),
             calibration=hasattr(trt, "IInt8EntropyCalibrator2"),
-            fast_fp16=getattr(builder, "platform_has_fast_fp16", None),
             fast_int8=getattr(builder, "platform_has_fast_int8", None),
             dla_cores=builder.num_DLA_cores,
             gpu=device.gpu.name,

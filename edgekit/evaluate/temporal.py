@@ -1,7 +1,7 @@
 """Temporal consistency: do class maps of neighbouring frames agree once the motion between them is undone?
 
 Flow is (H, W, 2) float, x then y, in pixels: the point at (x, y) of frame t is at (x, y) + flow[y, x] in frame t + 1.
-Class maps are (H, W) uint8, 255 = no answer. Both variants in use for PHG-MAE are here.
+Class maps are (H, W) uint8, 255 = no answer.
 """
 
 from __future__ import annotations
@@ -43,33 +43,6 @@ class Consistency:
     def result(self) -> float | None:
         """The share in 0-1, None before the first valid pixel."""
         return self._agreeing / self._pixels if self._pixels else None
-
-
-def chain_agreement(maps: list[np.ndarray], flows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Does the first frame of a chain say what the majority of the chain says? The published chain has 5 frames.
-
-    maps   class maps of consecutive frames, n of them
-    flows  n - 1, each from a frame to the next; they are followed one after the other from the first frame
-
-    Returns (agrees, valid), both (H, W) bool. A pixel is valid when it stays in the frame and has a class all along
-    the chain. Where several classes have the most votes, each of them is a majority.
-    """
-    if len(flows) != len(maps) - 1:
-        raise ValueError(f"{len(maps)} maps need {len(maps) - 1} flows between them, got {len(flows)}")
-    rows, columns = np.indices(maps[0].shape)
-    y, x = rows.astype(np.float64), columns.astype(np.float64)
-    valid = np.ones(maps[0].shape, dtype=bool)
-    seen = [maps[0]]
-    for map_next, flow in zip(maps[1:], flows, strict=True):
-        step = flow[rows, columns]  # (H, W, 2): the motion of the point each first-frame pixel has become
-        x, y = x + step[..., 0], y + step[..., 1]
-        rows, columns, inside = _nearest(y, x)
-        valid &= inside
-        seen.append(map_next[rows, columns])
-    votes = np.stack(seen)  # (n, H, W)
-    valid &= (votes != _NO_ANSWER).all(axis=0)
-    counts = np.stack([(votes == one).sum(axis=0) for one in votes])  # votes for the class that each frame says
-    return (counts[0] == counts.max(axis=0)) & valid, valid
 
 
 def _nearest(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -21,8 +21,8 @@ class Newest:
     frame; what ``read`` raises comes out there too.
     """
 
-    def __init__(self, read: Callable[[], np.ndarray | None], *, colour: str = "bgr", patience: float = 10.0):
-        self._read, self._colour, self._patience = read, colour, patience
+    def __init__(self, read: Callable[[], np.ndarray | None], *, patience: float = 10.0):
+        self._read, self._patience = read, patience
         self._changed = threading.Condition()
         self._newest: Shot | None = None
         self._error: BaseException | None = None
@@ -59,7 +59,7 @@ class Newest:
                 first = now if first is None else first
                 with self._changed:
                     self.dropped += self._newest is not None
-                    self._newest = Shot(image, self._colour, f"{self.captured:06d}", now, now - first)
+                    self._newest = Shot(image, "bgr", f"{self.captured:06d}", now, now - first)
                     self.captured += 1
                     self._changed.notify()
         except BaseException as error:  # handed to the thread that asks for frames

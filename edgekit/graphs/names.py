@@ -14,8 +14,8 @@ from edgekit.graphs.draft import rename
 _PARAMETERS = (".weight", ".bias")
 
 
-def readable(model: onnx.ModelProto, prefix: str = "network.") -> onnx.ModelProto:
-    """A copy with such names; ``prefix`` is taken off the weights'. Inputs and outputs keep theirs.
+def readable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with such names; ``network.`` is taken off the weights'. Inputs and outputs keep theirs.
 
     What a compiler noted beside the graph (source lines, paths of the machine) is dropped.
     """
@@ -23,7 +23,7 @@ def readable(model: onnx.ModelProto, prefix: str = "network.") -> onnx.ModelProt
     out.CopyFrom(model)
     graph = out.graph
     _forget_origins(out)
-    names = {t.name: t.name.removeprefix(prefix) for t in graph.initializer}
+    names = {t.name: t.name.removeprefix("network.") for t in graph.initializer}
     constants = set(names)
     fixed = {v.name for v in (*graph.input, *graph.output)}
     taken = fixed | set(names.values())

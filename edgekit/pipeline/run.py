@@ -68,7 +68,7 @@ class Run:
         try:
             said = json.loads(about.read_text())
             base = Path(said["base"])
-            whole = _sha256(recipe.read_text()) == said.get("recipe", _sha256(recipe.read_text()))
+            whole = _sha256(recipe.read_text()) == said["recipe"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
         if not whole:  # a changed recipe is another run

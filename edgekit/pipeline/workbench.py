@@ -34,11 +34,11 @@ def open_source(recipe: Recipe, base: Path) -> Source:
     return entry.build(config, base, cache_folder())
 
 
-def check_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Report:
+def check_data(recipe: Recipe, base: Path) -> Report:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
-    source = open_data(recipe, base, log=log)
+    source = open_data(recipe, base)
     members = open_members(recipe, base, FrameSet(source).tasks)
-    report = _read_all(source, recipe, log, members)
+    report = _read_all(source, recipe, members)
     check_answers(_frames(source, recipe, report), ("train", recipe.evaluate.split), members)
     return report
 
@@ -85,7 +85,7 @@ def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
     return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
 
 
-def _read_all(source: Source, recipe: Recipe, log: Path | None, members: Sequence[External]) -> Report:
+def _read_all(source: Source, recipe: Recipe, members: Sequence[External], log: Path | None = None) -> Report:
     with Progress("checking data", log) as bar:
         report = check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
     judge_values(report, source.tasks, recipe.tasks, recipe.evaluate.split)
@@ -146,7 +146,7 @@ class Workbench:
         )
         with checked.unless_done() as todo:
             if todo and world().first:
-                checked.finish(_read_all(source, recipe, log, external).to_json(), [])
+                checked.finish(_read_all(source, recipe, external, log).to_json(), [])
         report = Report.from_json(checked.result())
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -74,11 +74,6 @@ def _checked(model: ModelProto, opset: int) -> ModelProto:
     model = checked(model, opset)
     del model.graph.value_info[:]
     return model
-
-
-def writer(**style: Any) -> Callable[[ModelProto, Mapping[str, Range], Collection[str]], ModelProto]:
-    """``write_qdq`` with its style settled: (float graph, ranges, layers to keep in float) → Q/DQ graph."""
-    return lambda model, ranges, keep_float: write_qdq(model, ranges, keep_float=keep_float, **style)
 
 
 class _Writer:

@@ -62,7 +62,6 @@ class Recovery:
     calibration: Calibration
     keep_float: tuple[str, ...]
     steps: tuple[Step, ...]
-    sensitivities: tuple[LayerSensitivity, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -204,7 +203,7 @@ class _Search:
         if not attempt(prefix(len(ranking))).holds:
             # Without any integer the gate fails still: the corrected biases or the reference are at fault.
             self._record("layers in float", attempt(prefix(len(ranking))), kept=False, note="all layers")
-            return self._result(self.always, found)
+            return self._result(self.always)
         low, high = 0, len(ranking)  # low fails, high passes
         while high - low > 1:
             middle = (low + high) // 2
@@ -217,7 +216,7 @@ class _Search:
         self.model, self.best = model, step
         why = ", ".join(f"{s.layer} (alone {_ratio(_disturbs(s, failing))})" for s in found if s.layer in chosen)
         self._record("layers in float", step, kept=True, note=f"{why}; {len(tried)} sets of layers tried")
-        return self._result(chosen, found)
+        return self._result(chosen)
 
     def _corrected_or_not(self, keep: frozenset[str]) -> tuple[ModelProto, Step]:
         """The graph, and its step, with these layers in float: with corrected biases where that was better before.
@@ -264,10 +263,10 @@ class _Search:
         self.steps.append(Step(name, step.verdicts, kept, note))
         return self.steps[-1]
 
-    def _result(self, keep: frozenset[str], found: Sequence[LayerSensitivity] = ()) -> Recovery:
+    def _result(self, keep: frozenset[str]) -> Recovery:
         ordered = tuple(name for name in self.layers if name in keep)
         quantized = self._written(self.model, self.calibration, keep)
-        return Recovery(self.model, quantized, self.calibration, ordered, tuple(self.steps), tuple(found))
+        return Recovery(self.model, quantized, self.calibration, ordered, tuple(self.steps))
 
 
 def _disturbs(layer: LayerSensitivity, tasks: set[str]) -> float:

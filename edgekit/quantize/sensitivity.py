@@ -83,12 +83,12 @@ class Reference:
         return {o: errors[o] / len(self._answers) / max(self._variance[o], 1e-30) for o in self._outputs}
 
 
-def loudest(layers: Sequence[LayerSensitivity], output: str, share: float = 0.5) -> list[str]:
-    """The fewest layers that together make ``share`` of an output's noise, the loudest first.
+def loudest(layers: Sequence[LayerSensitivity], output: str) -> list[str]:
+    """The fewest layers that together make half of an output's noise, the loudest first.
 
     Noises are added as if each layer's error knew nothing of the others'.
     """
-    wanted = share * sum(one.noise[output] for one in layers)
+    wanted = 0.5 * sum(one.noise[output] for one in layers)
     found, sum_so_far = [], 0.0
     for one in sorted(layers, key=lambda one: -one.noise[output]):
         if sum_so_far >= wanted:

@@ -16,7 +16,6 @@ class EMA:
     """
 
     def __init__(self, live: nn.Module, decay: float):
-        self._live = live
         self.decay = decay
         self.updates = 0
         self.network = copy.deepcopy(live).eval().requires_grad_(False) if decay else live

@@ -135,20 +135,23 @@ def test_a_file_that_changes_after_opening_is_not_used(bundle):
         ("[" * 100_000, "no JSON"),
         ("[]", "states no schema"),
         ('{"schema": 99, "edgekit": "9.1"}', "schema 99"),
-        ('{"schema": 1}', "lacks the field 'name'"),
+        ('{"schema": 1, "edgekit": "0.0.1"}', "schema 1, .*\\n.*\\n.*0.0.1"),
+        ('{"schema": 2}', "lacks the field 'name'"),
     ],
 )
-def test_a_damaged_or_newer_manifest(bundle, text, reason):
+def test_a_damaged_manifest_or_one_of_another_schema(bundle, text, reason):
     (bundle / "manifest.json").write_text(text)
     with pytest.raises(EdgekitError, match=reason):
         open_bundle(bundle)
 
 
-def test_a_bundle_of_the_first_schema_is_read_as_it_was(bundle):
+@pytest.mark.parametrize("field", ["ranges", "parity", "files", "provenance"])
+def test_every_field_is_there(bundle, field):
     whole = json.loads((bundle / "manifest.json").read_text())
-    del whole["preprocessing"]["content"]
-    (bundle / "manifest.json").write_text(json.dumps({**whole, "schema": 1}))
-    assert open_bundle(bundle).manifest.preprocessing.content is None
+    del whole[field]
+    (bundle / "manifest.json").write_text(json.dumps(whole))
+    with pytest.raises(EdgekitError, match=f"manifest lacks the field '{field}'"):
+        open_bundle(bundle)
 
 
 def test_a_manifest_that_is_no_text(bundle):
@@ -249,6 +252,7 @@ EVIL = {
 def test_a_tar_with_anything_else_in_it_writes_nothing(bundle, tmp_path, cache_folder, case):
     more, reason = EVIL[case]
     archive = pack(tmp_path / "evil.tar", {**contents(bundle), **more})
+    (cache_folder / "bundles").mkdir(exist_ok=True)
     before = sorted(cache_folder.rglob("*"))
     with pytest.raises(EdgekitError, match=reason) as error:
         open_bundle(archive)

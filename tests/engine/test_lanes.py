@@ -17,7 +17,7 @@ def capable(version: str, **changes) -> Capabilities:
     old = True if major < 11 else None
     fields = {
         "tensorrt": version, "weak": major < 11, "strong": major >= 10, "calibration": major < 11, "dla_cores": 0,
-        "gpu": "Orin", "sm": "8.7", "fast_fp16": old, "fast_int8": old, "driver": "12.6", "cuda": "12.6",
+        "gpu": "Orin", "sm": "8.7", "fast_int8": old, "driver": "12.6", "cuda": "12.6",
         "memory_free": 8 << 30,
     }  # fmt: skip
     return Capabilities(**{**fields, **changes})

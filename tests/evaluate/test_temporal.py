@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from edgekit.evaluate.temporal import Consistency, chain_agreement, dis_flow, warp
+from edgekit.evaluate.temporal import Consistency, dis_flow, warp
 
 RNG = np.random.default_rng(0)
 WORLD = RNG.integers(0, 5, (60, 80), dtype=np.uint8)
@@ -75,46 +73,6 @@ def test_pixels_without_an_answer_are_left_out():
     meter = Consistency()
     meter.update(first, second, constant_flow(0, 0))
     assert meter.result() == pytest.approx(17 / 18)
-
-
-def test_a_chain_follows_the_motion_through_all_frames():
-    steps = [(0, 0), (2, 1), (5, 1), (5, -3), (1, -3)]
-    maps = [view(*step) for step in steps]
-    flows = [constant_flow(a[0] - b[0], a[1] - b[1]) for a, b in pairwise(steps)]
-    agrees, valid = chain_agreement(maps, flows)
-    # x travels by 0, -2, -5, -5, -1 and y by 0, -1, -1, 3, 3: five columns and one row leave, then three rows below
-    assert valid.sum() == (30 - 5) * (20 - 1 - 3)
-    assert (agrees == valid).all()
-
-
-def test_a_chain_with_flow_that_varies_is_composed_at_the_moved_point():
-    """A point at column 2 moves by 3, then by what the flow says at column 5."""
-    maps = [np.full((1, 12), 3, np.uint8) for _ in range(3)]
-    maps[0][0, 2] = maps[2][0, 9] = 4  # 4, 3, 4 along the way; 4, 3, 3 on any other
-    first, second = np.zeros((1, 12, 2), np.float32), np.zeros((1, 12, 2), np.float32)
-    first[0, 2, 0] = 3
-    second[0, 5, 0] = 4
-    agrees, valid = chain_agreement(maps, [first, second])
-    assert agrees[0, 2] and valid[0, 2]
-
-
-def test_the_majority_of_a_chain_decides():
-    def agrees(*classes):
-        maps = [np.full((1, 1), c, np.uint8) for c in classes]
-        flows = [np.zeros((1, 1, 2), np.float32)] * (len(classes) - 1)
-        right, valid = chain_agreement(maps, flows)
-        return bool(right[0, 0]) if valid[0, 0] else None
-
-    assert agrees(1, 1, 1, 2, 2) is True
-    assert agrees(1, 1, 2, 2, 2) is False
-    assert agrees(1, 2, 3, 3, 0) is False
-    assert agrees(1, 1, 2, 2, 3) is True  # a tie: both are a majority
-    assert agrees(1, 1, 255, 1, 1) is None
-
-
-def test_a_chain_needs_a_flow_between_frames():
-    with pytest.raises(ValueError, match="3 maps need 2 flows"):
-        chain_agreement([view(0, 0)] * 3, [constant_flow(0, 0)])
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(4, 0), (-3, 5)])

@@ -14,6 +14,7 @@ from edgekit.data.scenes.world import build_world
 
 SPLITS = ("train", "val", "test")
 _FLIGHT, _FRAME = 100, 1000
+_ROOM = 2  # worlds kept
 
 
 class Scene:
@@ -34,15 +35,15 @@ class Scene:
 class SceneShelf:
     """The scenes used last, so that frames missing from the cache do not each build a world. Thread-safe."""
 
-    def __init__(self, config: ScenesConfig, room: int = 2):
-        self._config, self._room = config, room
+    def __init__(self, config: ScenesConfig):
+        self._config = config
         self._scenes: OrderedDict[tuple[str, int], Scene] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, split: str, number: int) -> Scene:
         with self._lock:
             if (split, number) not in self._scenes:
-                while len(self._scenes) >= self._room:
+                while len(self._scenes) >= _ROOM:
                     self._scenes.popitem(last=False)
                 self._scenes[split, number] = Scene(self._config, split, number)
             self._scenes.move_to_end((split, number))

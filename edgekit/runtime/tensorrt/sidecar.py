@@ -106,12 +106,9 @@ def read_sidecar(plan: Path) -> Sidecar:
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("schema", 0) > SCHEMA:
-            raise EdgekitError(
-                f"the engine's sidecar has schema {document['schema']}, this edgekit reads up to {SCHEMA}",
-                where=str(path),
-                fix="update edgekit on this machine, or " + again,
-            )
+        if document["schema"] != SCHEMA:
+            what = f"the engine's sidecar has schema {document['schema']}, this edgekit reads {SCHEMA}"
+            raise EdgekitError(what, where=str(path), fix=again)
         document["installed"] = Installed(**document["installed"])
         document["layers"], document["notes"] = tuple(document["layers"]), tuple(document["notes"])
         return Sidecar(**document)

@@ -104,9 +104,11 @@ def test_a_damaged_sidecar(plan, refusal, text):
     assert "sidecar cannot be read" in error.what and "edgekit build" in error.fix
 
 
-def test_a_newer_sidecar(plan, refusal):
-    change(plan, lambda d: d.update(schema=SCHEMA + 1))
-    assert "update edgekit" in refusal().fix
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+def test_a_sidecar_of_another_schema(plan, refusal, schema):
+    change(plan, lambda d: d.update(schema=schema))
+    error = refusal()
+    assert f"schema {schema}" in error.what and "build the engine again" in error.fix
 
 
 def test_a_dla_core_that_is_not_there(plan, refusal):
