@@ -10,12 +10,14 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.modality import EIGHT_BIT
 from edgekit.tasks.semantic import IGNORE
 
 if TYPE_CHECKING:
     from edgekit.data.check import Report
 
 _NEARLY_ALL = 0.9
+_DARK, _BRIGHT = 64, 191  # of 255: no folder of photographs has nothing above the one, or below the other
 
 
 @dataclass
@@ -72,8 +74,7 @@ def judge_values(report: Report, tasks: Mapping[str, Task], predicted: Collectio
             if reason is None:
                 continue
             what, fix = reason
-            empty = values.total > 0 and not values.valid
-            if name in predicted and (split == "train" or (split == scored and empty)):
+            if name in predicted and (split == "train" or (split == scored and not values.valid)):
                 raise EdgekitError(f"the labels of '{name}' in {split} {what}", where=f"data: {name}", fix=fix)
             report.notes.append(f"the maps of '{name}' in {split} {what}: {fix}")
     for name, shares in report.shares.items():
@@ -101,6 +102,13 @@ def _fault(task: Task, values: Values) -> tuple[str, str] | None:
                 "`name, 255, 255, 255` (a map of yes and no holds 0 and 1)",
             )
         return f"are {named} everywhere", "add labels of another class to train"
+    if tuple(task.range) == EIGHT_BIT:
+        if values.least < _BRIGHT and values.most > _DARK:
+            return None
+        return (
+            f"lie between {values.least:g} and {values.most:g} of 255",
+            "save pictures that use all of their bits: 12 bits in a file of 16 are dark",
+        )
     for count, end, bound in ((values.low, "lower", task.range[0]), (values.high, "upper", task.range[1])):
         if count > _NEARLY_ALL * values.valid:
             unit = f" {task.unit}" if task.unit else ""

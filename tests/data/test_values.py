@@ -102,6 +102,13 @@ def test_depth_in_another_unit_is_refused(task, depth, end):
     assert notes(task, array) == []
 
 
+@pytest.mark.parametrize(("least", "most", "told"), [(0, 15, True), (200, 255, True), (0, 255, False), (30, 90, False)])
+def test_photographs_that_use_few_of_their_bits_are_noted(least, most, told):
+    rgb = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
+    found = notes(rgb, np.full((2, 2, 3), least, np.uint8), np.full((2, 2, 3), most, np.uint8), predicted=False)
+    assert len(found) == told and all(f"between {least} and {most} of 255" in note for note in found)
+
+
 def test_classes_without_a_label_are_noted():
     report = Report(shares={"semantic": {"train": {"a": 0.4, "b": 0.0, "c": 0.6, "d": 0.0}, "val": {"a": None}}})
     judge_values(report, {}, [], "val")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,14 @@ SIDE_FILE = "_extra.npz"  # beside a frame, and no frame
 
 Places = dict[str, str]
 """Frame name -> the folder of its file below the task's: "", "npz", "part0", …"""
+
+
+def file_of(folder: str | os.PathLike, place: str, stem: str) -> str:
+    """The file of a frame, whose name on the disk may be in the other form of Unicode than the frame's, NFC."""
+    path = os.path.join(folder, place, stem + SUFFIX)
+    if not stem.isascii() and not os.path.exists(path):
+        return os.path.join(folder, place, unicodedata.normalize("NFD", stem) + SUFFIX)
+    return path
 
 
 def list_set(folder: Path) -> dict[str, Places]:
@@ -34,7 +43,7 @@ def list_frames(folder: Path, shared: dict[str, str] | None = None) -> Places:
     def add(name: str, place: str) -> None:
         if not name.endswith(SUFFIX) or name.endswith(SIDE_FILE) or name.startswith("."):
             return
-        stem = name[: -len(SUFFIX)]
+        stem = unicodedata.normalize("NFC", name[: -len(SUFFIX)])
         stem = shared.setdefault(stem, stem)
         if stem in places:
             raise EdgekitError(

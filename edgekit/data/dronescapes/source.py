@@ -14,7 +14,7 @@ import numpy as np
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import Description, read_description
 from edgekit.data.dronescapes.files import read_array
-from edgekit.data.dronescapes.listing import SUFFIX, Places, list_set
+from edgekit.data.dronescapes.listing import Places, file_of, list_set
 from edgekit.data.dronescapes.published import LABELS, published_task
 from edgekit.data.image_folder.listing import natural
 from edgekit.data.source import FrameInfo
@@ -103,7 +103,7 @@ class Dronescapes:
         return f"there is a folder '{name}'; say what it holds: data.tasks: {{{name}: {{kind: …}}}}"
 
     def _path(self, folder: str, task: str, place: str, stem: str) -> str:
-        return os.path.join(self._root, folder, task, place, stem + SUFFIX)
+        return file_of(os.path.join(self._root, folder, task), place, stem)
 
     def _splits(self) -> dict[str, list[str]]:
         wanted = self._config.splits

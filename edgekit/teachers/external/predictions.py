@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from edgekit.data.dronescapes.files import read_array
-from edgekit.data.dronescapes.listing import SUFFIX, list_frames
+from edgekit.data.dronescapes.listing import SUFFIX, file_of, list_frames
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
@@ -46,7 +46,7 @@ class Predictions(Form):
             tried.append(str(folder))
             if folder.is_dir():
                 for stem, place in list_frames(folder).items():
-                    found.setdefault(stem, os.path.join(folder, place, stem + SUFFIX))
+                    found.setdefault(stem, file_of(folder, place, stem))
         if not found:
             raise EdgekitError(
                 f"there are no predictions of '{task}'",

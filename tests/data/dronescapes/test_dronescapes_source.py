@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import pickle
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -76,6 +77,16 @@ def test_values_are_those_on_disk(root, open_data, maps):
                 np.testing.assert_array_equal(array, expected.reshape(array.shape))
     (val,) = source.frames("val")
     np.testing.assert_array_equal(source.read(val, ["rgb"])["rgb"], maps(60)["rgb"])
+
+
+def test_a_frame_whose_tasks_write_its_name_in_two_forms_is_one_frame(root, open_data, write, maps):
+    for i, (name, array) in enumerate(maps(3).items()):
+        write(root / "train_set", unicodedata.normalize(("NFC", "NFD")[i % 2], "müller_7"), {name: array})
+    source = open_data()
+    (frame,) = (f for f in source.frames("train") if f.scene == "müller")
+    assert frame.name == "müller_7" and frame.labelled
+    assert set(source.read(frame, source.tasks)) == set(maps(3)) == set(source.tasks)
+    assert check_source(source).bad == [] and source.fingerprint()
 
 
 def test_depth_in_millimetres_is_told(root, open_data, write, maps):
