@@ -52,6 +52,7 @@ class ImageFolder:
             )
         self._table = self._class_table(config)
         self._files: dict[str, Files] = {}
+        self._orientations: dict[str, int] = {}  # by EXIF, of the frames that were read
         self.notes: list[str] = []
         self._frames = self._infos(config, self._list(config))
         self.tasks: dict[str, Task] = {
@@ -75,9 +76,8 @@ class ImageFolder:
         files = self._files[frame.name]
         names = set(names)
         maps: dict[str, np.ndarray] = {}
-        orientation = None
         if "rgb" in names:
-            maps["rgb"], orientation = read_photo(files.image)
+            maps["rgb"], self._orientations[frame.name] = read_photo(files.image)
         if "semantic" in names and frame.labelled:
             if files.label is None:
                 raise EdgekitError(
@@ -87,8 +87,8 @@ class ImageFolder:
                     "(present: only frames with a label image count as labelled)",
                 )
             label = read_label(files.label, palette_colours=self._table.has_colours)
-            if orientation != 1:
-                label = self._turned(label, files)
+            if self._orientations.get(frame.name) != 1:  # most formats tell it in the header, PNG at the end
+                label = self._turned(label, frame.name)
             maps["semantic"] = self._table.decode(label, str(files.label))
         sizes = {name: array.shape[:2] for name, array in maps.items()}
         if len(set(sizes.values())) > 1:
@@ -115,9 +115,11 @@ class ImageFolder:
         """None: photographs come without exact flow."""
         return None
 
-    def _turned(self, label: np.ndarray, files: Files) -> np.ndarray:
+    def _turned(self, label: np.ndarray, name: str) -> np.ndarray:
         """The label as the photograph is turned by its EXIF orientation, be it drawn before or after that turn."""
+        files = self._files[name]
         stored, orientation = stored_size(files.image)
+        self._orientations[name] = orientation
         if orientation == 1 or stored_size(files.label)[1] != 1:  # a label with an orientation of its own is upright
             return label
         upright, size = stored[::-1] if orientation >= 5 else stored, label.shape[:2]
