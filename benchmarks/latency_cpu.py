@@ -105,7 +105,7 @@ class Worker:
         threads = str(peer.job["threads"])
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENVINO_TELEMETRY": "0"}
         job = json.dumps({**peer.job, "answers": str(answers)})
-        self._errors = open(folder / f"errors-{id(peer)}.txt", "w+")  # noqa: SIM115
+        self._errors = open(folder / f"errors-{id(peer)}.txt", "w+", encoding="utf-8")  # noqa: SIM115
         self._process = subprocess.Popen(
             [python, str(WORKER), job],
             stdin=subprocess.PIPE,

@@ -22,7 +22,7 @@ from edgekit.data.scenes import Scenes, ScenesConfig
 def processor() -> str:
     """The processor's name as Linux tells it, or what Python knows."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

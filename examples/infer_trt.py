@@ -35,7 +35,7 @@ def main(arguments=None):
     parser.add_argument("--save", help="write the network's outputs to this .npz")
     parser.add_argument("--runs", type=int, default=100, help="timed runs, default 100")
     options = parser.parse_args(arguments)
-    with open(os.path.join(options.bundle, "manifest.json")) as file:
+    with open(os.path.join(options.bundle, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
     artifact = find_artifact(manifest, options)
     golden = dict(np.load(os.path.join(options.bundle, manifest["golden"]["file"]), allow_pickle=False))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -53,6 +55,14 @@ def test_nothing_is_left_for_later():
         if UNFINISHED.search(line)
     ]
     assert places == []
+
+
+def test_the_encoding_of_files_is_never_the_machines():
+    """Where that is Latin-1 or ASCII, a table with ≥ in it could not be written."""
+    options = ["--isolated", "--preview", "--select", "PLW1514", "edgekit", "benchmarks", "tools", "examples"]
+    command = [sys.executable, "-m", "ruff", "check", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_package_says_what_it_is_for():

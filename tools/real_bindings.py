@@ -124,7 +124,7 @@ def prepare(version: str, cache: Path = CACHE) -> dict[str, str]:
     ``import tensorrt_bindings``. Unavailable where that cannot be done here."""
     folder = cache / f"{version}-py{sys.version_info.major}{sys.version_info.minor}"
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:  # tests in several processes prepare it once
+    with open(cache / "lock", "w", encoding="utf-8") as lock:  # tests in several processes prepare it once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").is_file():
             _make(version, folder)

@@ -71,6 +71,6 @@ def _field(path: Path, name: str) -> int | None:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(errors="replace").strip("\0\n ")
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
     except OSError:
         return None

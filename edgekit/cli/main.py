@@ -1,7 +1,8 @@
 """The command `edgekit`: a group that imports a command's module only when that command runs.
 
 Exit codes: 0 done; 1 ran, but a stated requirement failed (a command calls ``ctx.exit(1)``); 2 the user's input is
-wrong; 70 a fault in edgekit itself; 130 interrupted.
+wrong; 70 a fault in edgekit itself; 74 the result could not be written to stdout; 130 interrupted; 141 the reader of
+stdout has gone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import click
 
 from edgekit import __version__
 from edgekit.cli.output import print_json
+from edgekit.cli.printing import Unprinted, printing
 from edgekit.errors import EdgekitError
 
 # name -> (module with a click command called `command`, one line of help).
@@ -60,7 +62,7 @@ EXTRAS = {
 # What a path alone can be wrong about, wherever it is first used.
 _PLACES = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
-WRONG_INPUT, INTERNAL_FAULT, INTERRUPTED = 2, 70, 130
+WRONG_INPUT, INTERNAL_FAULT, UNPRINTED, INTERRUPTED, READER_GONE = 2, 70, 74, 130, 141
 
 
 class LazyGroup(click.Group):
@@ -113,7 +115,20 @@ def main(args: Sequence[str] | None = None) -> int:
     With ``--json`` among the arguments an error too is one JSON document on stdout:
     ``{"error": {"what", "where", "fix"}}``.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    with printing():
+        try:
+            code = _run(list(sys.argv[1:] if args is None else args))
+            sys.stdout.flush()
+            return code
+        except Unprinted as unprinted:
+            if isinstance(unprinted.error, BrokenPipeError):
+                return READER_GONE
+            what = f"the result cannot be written to stdout: {unprinted.error.strerror}"
+            shown = EdgekitError(what, fix="what the command made is kept; free some space, or print to another place")
+            return _fail(shown, UNPRINTED, as_json=False, debug=False)
+
+
+def _run(args: list[str]) -> int:
     debug = "--debug" in args or os.environ.get("EDGEKIT_DEBUG", "") not in ("", "0")
     args = [arg for arg in args if arg != "--debug"]  # accepted behind the command's name too
     as_json = "--json" in args

@@ -16,7 +16,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def print_json(document: Any) -> None:
     """Write ``document`` to stdout. ValueError for NaN and infinity, which JSON does not have."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    takes_all = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    click.echo(json.dumps(document, indent=2, ensure_ascii=not takes_all, allow_nan=False))
 
 
 def print_rich(*renderables: Any) -> None:

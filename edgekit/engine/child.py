@@ -112,7 +112,7 @@ def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, A
 
 def _free() -> str:
     try:
-        memory = parse_meminfo(Path("/proc/meminfo").read_text())
+        memory = parse_meminfo(Path("/proc/meminfo").read_text(encoding="utf-8"))
     except OSError:
         return "unknown"
     parts = [("memory", memory.available), ("swap", memory.swap_free)]

@@ -129,7 +129,7 @@ def _calibrator(trt: Any, device: Device, job: BuildJob, bundle: Any) -> Any:
 
 def _system_available() -> int | None:
     try:
-        return parse_meminfo(Path("/proc/meminfo").read_text()).available
+        return parse_meminfo(Path("/proc/meminfo").read_text(encoding="utf-8")).available
     except OSError:
         return None
 

@@ -77,6 +77,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
         )
         self._said: list[str] = []
         self._reader = threading.Thread(target=self._read, args=(view,), daemon=True)

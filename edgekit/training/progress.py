@@ -94,7 +94,7 @@ class Progress:
         if self._log:
             with writing(self._log):
                 self._log.parent.mkdir(parents=True, exist_ok=True)
-                with open(self._log, "a") as file:  # one short write: workers append to the same file
+                with open(self._log, "a", encoding="utf-8") as file:  # one short write: workers append to the same file
                     file.write(json.dumps(entry) + "\n")
 
 

@@ -56,7 +56,7 @@ def test_help_imports_no_command_and_no_heavy_package():
         "print(sorted(m for m in sys.modules if m.startswith('edgekit.')"
         " or m in ('rich', 'numpy', 'pydantic', 'yaml', 'torch', 'PIL')), file=sys.stderr)"
     )
-    loaded = ["edgekit.cli", "edgekit.cli.main", "edgekit.cli.output", "edgekit.errors"]
+    loaded = ["edgekit.cli", "edgekit.cli.main", "edgekit.cli.output", "edgekit.cli.printing", "edgekit.errors"]
     assert run_python(code).stderr.strip() == str(loaded)
 
 

@@ -71,7 +71,7 @@ def _start(config: ScenesConfig, folder: Path) -> subprocess.Popen[str]:
     environment.update(MALLOC_MMAP_THRESHOLD_="4000000000", MALLOC_TRIM_THRESHOLD_="8000000000")
     command = [sys.executable, "-m", "edgekit.data.scenes.worker", config.model_dump_json(), str(folder)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment)
 
 
 def _serve(process: subprocess.Popen[str], jobs: queue.SimpleQueue, events: queue.SimpleQueue, failures: list) -> None:

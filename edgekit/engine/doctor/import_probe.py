@@ -82,7 +82,7 @@ def _error_text(library: Any, status: int) -> str:
 def _loaded_libraries() -> list[str]:
     """File names of the CUDA and TensorRT libraries that this process has loaded."""
     try:
-        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     return sorted({found[1] for line in lines if (found := _LIBRARIES.search(line))})
