@@ -46,8 +46,4 @@ class ExportConfig(BaseModel):
         "nearest", description="class maps: decided at the student's resolution, or bilinear logits before argmax"
     )
     floats: Floats = Field("float32", description="type of probabilities, depth and normals")
-    golden_frames: int = Field(4, ge=1, le=64, description="frames in the bundle with their fp32 answers")
-    parity_frames: int = Field(
-        8, ge=1, le=1000, description="frames on which every step is compared with the one before"
-    )
     open: OpenDimensions = OpenDimensions()

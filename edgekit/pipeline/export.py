@@ -41,6 +41,13 @@ from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
+PARITY_FRAMES = 8
+"""Frames on which every step is compared with the one before."""
+GOLDEN_FRAMES = 4
+"""Frames in the bundle with their fp32 answers."""
+GATE_FRAMES = 200
+"""Most labelled train frames that the gate scores a candidate on."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -83,7 +90,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         progress.step(1)
     base = made[min(made)]
 
-    frames = fitted(_spread(subject.check, subject.config.parity_frames), plan.preprocessing)
+    frames = fitted(_spread(subject.check, PARITY_FRAMES), plan.preprocessing)
     checker = Checker(student, base, plan.preprocessing, frames, threads=request.threads)
     checker.modules()
     if not checker.parity.holds:
@@ -111,9 +118,9 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         ranges = manifest_ranges(quantized.calibration, plain.model.SerializeToString(), plan.preprocessing)
         manifest = replace(manifest, ranges=ranges, quantization=quantized.facts)
     if request.golden == "synthetic":
-        frames = synthetic_frames(subject.config.golden_frames, size)
+        frames = synthetic_frames(GOLDEN_FRAMES, size)
     golden, contents[GOLDEN] = golden_of(
-        rows, files, files_of, frames[: subject.config.golden_frames], plan, request.golden, request.threads
+        rows, files, files_of, frames[:GOLDEN_FRAMES], plan, request.golden, request.threads
     )
     manifest = replace(manifest, artifacts=artifacts, golden=golden)
     on_cpu = {row.precision: files[row.file] for row in rows if row.lane == "onnxruntime"}
@@ -160,7 +167,7 @@ def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifes
     scorer = None
     if subject.bench:
         scorer = Scorer(
-            subject.bench, manifest, plan, "train", most=config.gate_frames, labelled=True, threads=request.threads
+            subject.bench, manifest, plan, "train", most=GATE_FRAMES, labelled=True, threads=request.threads
         )
     return Quantizer(config, plan, scorer, subject.log, request.threads)
 

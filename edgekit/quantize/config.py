@@ -22,7 +22,6 @@ class QuantizeConfig(BaseModel):
     gate: dict[Annotated[str, Name(KINDS)], Annotated[float, Field(ge=0)]] = Field(
         {}, description="kind of task: most that INT8 may cost of its primary metric, instead of the kind's own limit"
     )
-    gate_frames: int = Field(200, ge=1, description="most labelled train frames that the gate scores a candidate on")
     recover: bool = Field(True, description="equalise, correct biases and leave layers in float where the gate fails")
     keep_float: list[str] = Field([], description="layers that are left in float in any case, by name")
     reduce_range: bool = Field(

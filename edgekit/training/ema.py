@@ -20,16 +20,9 @@ class EMA:
         self.updates = 0
         self.network = copy.deepcopy(live).eval().requires_grad_(False) if decay else live
         # listed once: state_dict() of a whole network at every step is slow
-        self._floats = [
-            (mean, value)
-            for mean, value in zip(_tensors(self.network), _tensors(live), strict=True)
-            if mean.is_floating_point()
-        ]
-        self._others = [
-            (mean, value)
-            for mean, value in zip(_tensors(self.network), _tensors(live), strict=True)
-            if not mean.is_floating_point()
-        ]
+        pairs = list(zip(_tensors(self.network), _tensors(live), strict=True))
+        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._others = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def update(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
+from edgekit.engine import worker
 from edgekit.engine.calibration_cache import read_cache
 from edgekit.engine.timing_cache import key_path
 from edgekit.errors import EdgekitError
@@ -267,3 +268,15 @@ def test_a_moved_bundle_names_its_new_place(jetson_bundle, built_here, tmp_path,
     with pytest.raises(EdgekitError) as raised:
         open_backend(open_bundle(moved), "tensorrt")
     assert raised.value.fix == f"build it here: edgekit build '{moved}' --lane weak --precision fp16"
+
+
+@pytest.mark.parametrize("level", [0, 5])
+def test_a_level_of_optimization_is_given_to_the_builder_and_written_down(
+    jetson_bundle, tensorrt, built_here, monkeypatch, level
+):
+    given = []
+    configure = worker.configure
+    monkeypatch.setattr(worker, "configure", lambda *a: given.append(configure(*a)) or given[-1])
+    (built,) = built_here(jetson_bundle, precision="fp16", optimization_level=level)
+    assert [config.builder_optimization_level for config in given] == [level]
+    assert read_sidecar(built.path).rebuild("B").endswith(f"--optimization-level {level}")
