@@ -233,7 +233,7 @@ def _unknown_values(label: np.ndarray, wrong: np.ndarray, where: str) -> Edgekit
     return EdgekitError(
         f"label values outside the classes: {shown}{more}",
         where=where,
-        fix="add the classes to the class table, or use 255 for pixels without a label",
+        fix="name them in the class table or class_names too, and what means no label under data.ignore (or 255)",
     )
 
 

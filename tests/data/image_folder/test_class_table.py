@@ -179,6 +179,7 @@ def test_values_outside_the_classes_are_listed():
     label = np.array([[0, 4, 4, 200]], np.uint8)
     error = refusal(ClassTable(OLD).decode, label, "labels/7.png")
     assert error.where == "labels/7.png" and "4 (2 pixels), 200 (1 pixels)" in error.what
+    assert "data.ignore" in error.fix
 
 
 @given(
