@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import cache_folder, sha256
+from edgekit.frames.files import cache_folder, make_cache, sha256
 
 MOST_BYTES = 4 << 30
 MOST_MEMBERS = 1000
@@ -26,7 +26,7 @@ def unpack(archive: Path) -> Path:
     folder = cache_folder() / "bundles" / sha256(archive)[:32]
     if folder.is_dir() and _is_whole(folder, archive):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_cache(folder.parent)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
         _extract(archive, part)

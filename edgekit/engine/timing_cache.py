@@ -12,12 +12,12 @@ from typing import Any
 
 from edgekit.engine.capabilities import Capabilities
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, cache_folder, write_text
+from edgekit.frames.files import atomic_write, cache_folder, make_cache, write_text
 
 
 def default_path(can: Capabilities) -> Path:
     gpu = re.sub(r"[^a-z0-9]+", "-", can.gpu.lower()).strip("-")
-    return cache_folder() / "tensorrt-timing" / f"{can.tensorrt}-{gpu}-sm{can.sm}.timing"
+    return make_cache(cache_folder() / "tensorrt-timing") / f"{can.tensorrt}-{gpu}-sm{can.sm}.timing"
 
 
 def key_path(path: Path) -> Path:

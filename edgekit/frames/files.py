@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekit.errors import WriteError
+from edgekit.errors import EdgekitError, WriteError
 
 PART = ".part-"
 """How the names begin of folders that hold what is not finished."""
@@ -85,8 +86,45 @@ def remove_parts(folder: str | os.PathLike) -> None:
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept between runs: ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``."""
-    return Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit")
+    """Where what can be made again is kept between runs; it need not be there yet, see ``make_cache``.
+
+    ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``. A user without a home folder, as in many containers, or who may not
+    write there, has it among the temporary files.
+    """
+    if given := os.environ.get("EDGEKIT_CACHE"):
+        return Path(given)
+    home = Path(os.path.expanduser("~"))  # ~ itself where nobody knows
+    folder = home / ".cache" / "edgekit"
+    there = next((f for f in (folder, *folder.parents) if os.path.exists(f)), home)  # False also where one may not look
+    if home.is_absolute() and len(home.parts) > 1 and (there == folder or os.access(there, os.W_OK | os.X_OK)):
+        return folder
+    user = os.getuid() if hasattr(os, "getuid") else os.getpid()
+    folder = Path(tempfile.gettempdir()) / f"edgekit-{user}"
+    with contextlib.suppress(FileNotFoundError):
+        if folder.lstat().st_uid != user:  # somebody else made it: what lies in it is not ours to trust
+            return folder.with_name(f"{folder.name}-{os.getpid()}")
+    return folder
+
+
+def make_cache(folder: Path) -> Path:
+    """``folder``, somewhere under ``cache_folder()``, made if need be. WriteError where it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        fix = "make it writable, or set EDGEKIT_CACHE to a folder that is"
+        raise WriteError(f"the cache cannot be written: {error.strerror}", where=str(folder), fix=fix) from error
+    return folder
+
+
+def expand_home(path: str | os.PathLike) -> Path:
+    """``path`` with ``~`` as the home folder. EdgekitError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        what = "the path begins with '~', and no home folder is known for that"
+        raise EdgekitError(what, where=str(path), fix="write the whole path, or set HOME") from None
 
 
 def sha256(path: str | os.PathLike) -> str:

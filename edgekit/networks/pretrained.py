@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import sha256
+from edgekit.frames.files import expand_home, sha256
 from edgekit.networks.timm_encoder import TimmSegmenter
 from edgekit.networks.timm_import import import_timm
 
@@ -48,7 +48,7 @@ def find_weights(encoder: str, weights: str, base: Path) -> Weights | None:
     if weights == IMAGENET:
         file = _packaged(encoder)
         return Weights(file, sha256(file)) if file else Weights(None, _hub_name(encoder))
-    file = base / Path(weights).expanduser()
+    file = base / expand_home(weights)
     if not file.is_file():
         fix = f"name a file of weights, or write weights: {IMAGENET} or {NONE}"
         raise EdgekitError(f"there are no weights for the encoder '{encoder}'", where=str(file), fix=fix)

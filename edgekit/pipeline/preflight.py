@@ -14,6 +14,7 @@ from edgekit.bundle.manifest import MANIFEST, Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.export.deploy import deploy, plain
+from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
 from edgekit.preflight.lint import Report, Target, lint
 from edgekit.preflight.network import Network, load_model, network_of
@@ -57,7 +58,7 @@ def _is_half(network: Network) -> bool:
 
 
 def _networks(question: Question, jetpack: JetPack, *, dla: bool) -> Iterator[tuple[str, Network]]:
-    path = Path(question.subject).expanduser()
+    path = expand_home(question.subject)
     if question.subject in STUDENTS or path.suffix == ".pt":
         student = _new_student(question) if question.subject in STUDENTS else load_student(path)
         size = question.size or USUAL_SIZE

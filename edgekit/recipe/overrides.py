@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import expand_home
 from edgekit.recipe.document import Branch, Document, Origin, dotted, parse, read_document
 from edgekit.recipe.problems import Problem, quoted
 from edgekit.recipe.shape import Shape, shape_of
@@ -39,7 +40,7 @@ def read_chain(path: Path, model: type[BaseModel], below: Sequence[Path] = ()) -
     if not isinstance(wanted, str) or not wanted:
         raise EdgekitError(f"'extends' is {quoted(wanted)}, but must be the path of one recipe", where=where)
     # str, so that the path reads as the user wrote it: recipes/../base.yaml becomes base.yaml
-    base = Path(os.path.normpath(path.parent / Path(wanted).expanduser()))
+    base = Path(os.path.normpath(path.parent / expand_home(wanted)))
     if any(os.path.realpath(base) == os.path.realpath(file) for file in chain):
         loop = " -> ".join(str(file) for file in [*chain, base])
         raise EdgekitError(f"'extends' goes in a circle: {loop}", where=where, fix="remove one 'extends' of the circle")

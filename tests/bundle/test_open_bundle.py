@@ -308,3 +308,13 @@ def test_files_beside_those_of_a_bundle_are_strays_and_engines_are_not(bundle):
         (bundle / name).write_text("")
     (bundle / "link").symlink_to("/tmp")
     assert open_bundle(bundle).strays() == ["link", "more/.hidden", "more/engines/x.plan", "notes.txt"]
+
+
+def test_a_denied_cache_is_said_and_a_directory_needs_none(bundle, tmp_path, monkeypatch):
+    archive = pack(tmp_path / "b.tar", contents(bundle))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(EdgekitError, match="the cache cannot be written") as caught:
+        open_bundle(archive)
+    assert "EDGEKIT_CACHE" in caught.value.fix
+    assert open_bundle(bundle).manifest.name == "tiny"

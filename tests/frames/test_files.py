@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, sha256
+from edgekit.frames.files import atomic_write, cache_folder, make_cache, sha256
 
 LIMITED = """
 import resource, sys
@@ -101,3 +101,47 @@ def test_sha256(tmp_path, size):
     content = bytes(i % 251 for i in range(size))
     (tmp_path / "f").write_bytes(content)
     assert sha256(tmp_path / "f") == hashlib.sha256(content).hexdigest()
+
+
+def caches(tmp_path: Path, **environment: str) -> list[str]:
+    """What a process of user 54321, who is not in passwd, calls its cache in this environment; then what ~/x is."""
+    code = (
+        "import os, pwd, sys\n"
+        "from edgekit.frames.files import cache_folder, expand_home\n"
+        "os.setgid(54321), os.setuid(54321)\n"
+        "print(cache_folder())\n"
+        "try:\n    print(expand_home('~/x'))\nexcept Exception as error:\n    print(type(error).__name__, error)"
+    )
+    settings = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=settings | environment, capture_output=True, text=True, check=True)
+    return done.stdout.split("\n", 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs to become another user")
+def test_a_user_without_a_home_folder_has_a_cache_all_the_same(tmp_path):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o777)
+    temporary = str(tmp_path / "edgekit-54321")
+    cache, home = caches(tmp_path)  # not in passwd, and HOME unset
+    assert cache == temporary and home.startswith("EdgekitError") and "set HOME" in home
+    for nowhere in ("/", "", "/root", "/nowhere/at/all"):
+        assert caches(tmp_path, HOME=nowhere)[0] == temporary, nowhere
+    (tmp_path / "home").mkdir(mode=0o777)
+    (tmp_path / "home").chmod(0o777)
+    cache, home = caches(tmp_path, HOME=str(tmp_path / "home"))
+    assert cache == str(tmp_path / "home" / ".cache" / "edgekit") and home.strip() == str(tmp_path / "home" / "x")
+    assert caches(tmp_path, EDGEKIT_CACHE="/given", HOME="/")[0] == "/given"
+    Path(temporary).mkdir()  # by somebody else
+    assert caches(tmp_path)[0].startswith(f"{temporary}-")
+
+
+def test_a_cache_that_is_denied_names_what_to_set(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "cache", Path("/proc/cache")):
+        monkeypatch.setenv("EDGEKIT_CACHE", str(place))
+        with pytest.raises(EdgekitError, match="the cache cannot be written") as caught:
+            make_cache(cache_folder() / "bundles")
+        assert "EDGEKIT_CACHE" in caught.value.fix and str(place) in caught.value.where
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "good"))
+    assert make_cache(cache_folder() / "bundles").is_dir() and make_cache(cache_folder() / "bundles").is_dir()

@@ -19,6 +19,7 @@ from edgekit.data.dronescapes.published import LABELS, published_task
 from edgekit.data.image_folder.listing import natural
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import expand_home
 from edgekit.tasks import Task, kind_of
 
 _USUAL = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
@@ -36,7 +37,7 @@ class Dronescapes:
     """
 
     def __init__(self, config: DronescapesConfig, base: Path, cache: Path | None = None):
-        self._root = Path(base, config.root.expanduser())
+        self._root = Path(base, expand_home(config.root))
         self._config = config
         if not self._root.is_dir():
             raise EdgekitError(

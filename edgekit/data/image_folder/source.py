@@ -23,6 +23,7 @@ from edgekit.data.image_folder.listing import (
 )
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import expand_home
 from edgekit.frames.images import read_label, read_photo, stored_size, turn
 from edgekit.tasks import Task
 
@@ -39,7 +40,7 @@ class ImageFolder:
     """
 
     def __init__(self, config: ImageFolderConfig, base: Path, cache: Path | None = None):
-        self._root = Path(base, config.root.expanduser())
+        self._root = Path(base, expand_home(config.root))
         self._base = Path(base)
         self._size = config.size
         self._labels_upright = config.labels_upright
@@ -186,7 +187,7 @@ class ImageFolder:
 
     def _find(self, path: Path) -> Path:
         """A file named in the recipe: in the root or else beside the recipe."""
-        path = path.expanduser()
+        path = expand_home(path)
         beside = self._base / path
         return beside if beside.exists() and not (self._root / path).exists() else self._root / path
 

@@ -18,6 +18,7 @@ from edgekit.data.scenes.scene import SPLITS, SceneShelf
 from edgekit.data.scenes.store import is_whole, read_frame, write_frame
 from edgekit.data.scenes.worker import frame_path
 from edgekit.data.source import FrameInfo
+from edgekit.frames.files import make_cache
 from edgekit.tasks.task import Task
 
 
@@ -94,7 +95,7 @@ class Scenes:
                 if not is_whole(self._path(frame)):
                     missing.setdefault((split, _number(frame)), []).append(frame.index)
         if missing:
-            render_missing(self.config, self.folder, missing, progress, processes or os.cpu_count() or 1)
+            render_missing(self.config, make_cache(self.folder), missing, progress, processes or os.cpu_count() or 1)
         return sum(map(len, missing.values()))
 
     def _path(self, frame: FrameInfo) -> Path:
@@ -104,6 +105,7 @@ class Scenes:
         path = self._path(frame)
         maps = read_frame(path, names)
         if maps is None:
+            make_cache(path.parent)
             write_frame(path, self._shelf.get(frame.split, _number(frame)).frame(frame.index))
             maps = read_frame(path, names)
             if maps is None:

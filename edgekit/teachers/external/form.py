@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import sha256
+from edgekit.frames.files import expand_home, sha256
 from edgekit.heads import HEADS
 from edgekit.tasks import Task
 
@@ -29,7 +29,7 @@ class Setting:
 
     def file(self, path: Path) -> Path:
         """A file named in the recipe. EdgekitError where there is none."""
-        found = Path(self.base, path.expanduser())
+        found = Path(self.base, expand_home(path))
         if not found.is_file():
             raise EdgekitError(
                 f"the file '{path}' does not exist",

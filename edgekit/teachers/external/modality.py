@@ -14,6 +14,7 @@ from edgekit.data.dronescapes.files import is_whole, read_array, write_array
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo, Source
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import make_cache
 from edgekit.teachers.external.external import External
 
 
@@ -61,6 +62,7 @@ class WithModalities:
         native = {name: self._external.native(name, soft) for name, soft in told.items()}
         if not self._external.form.stored:
             for name, array in native.items():
+                make_cache(self._path(frame, name).parent)
                 write_array(self._path(frame, name), array, compress=True)
         return native
 

@@ -16,6 +16,7 @@ from edgekit.data.dronescapes.files import read_array
 from edgekit.data.dronescapes.listing import SUFFIX, file_of, list_frames
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import expand_home
 from edgekit.heads import HEADS
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import OutputConfig, PredictionsConfig
@@ -42,7 +43,7 @@ class Predictions(Form):
         found: dict[str, str] = {}
         tried = []
         for given in self._config.folders:
-            folder = Path(setting.base, given.expanduser(), name)
+            folder = Path(setting.base, expand_home(given), name)
             tried.append(str(folder))
             if folder.is_dir():
                 for stem, place in list_frames(folder).items():
