@@ -1,4 +1,4 @@
-"""Parts in a recipe's schema: fields that name one, and sections whose keys are those of the part they name.
+"""Parts in a recipe's schema: fields that name one, and sections whose keys are those of the parts they name.
 
 Both take what other packages offer, and import only what the recipe names.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Union
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
@@ -36,30 +36,55 @@ class Name:
 
 
 class Section:
-    """``Annotated[Base, Section(type_of)]``: validated as the type that ``type_of`` answers for the written value.
+    """``Annotated[Base, Section(TABLE, adapter)]``: validated by ``adapter(names)``, for the parts of these names.
 
-    ``type_of(None)`` is asked for the JSON schema: the type for the parts that were imported until then. A type must be
-    the same object each time, or equal to it. Serialised as what the value is, not as ``Base``.
+    named(value)  the names in what is written
+    adapter       gets edgekit's own names, those imported before and those named here; the same names, the same adapter
+
+    A value is serialised as what it is, not as ``Base``. The JSON schema describes what is imported, and has the names
+    of all that is installed.
     """
 
-    def __init__(self, type_of: Callable[[Any], Any]):
-        self._type_of = type_of
+    def __init__(
+        self,
+        table: Parts,
+        named: Callable[[dict[str, Any]], list[Any]],
+        adapter: Callable[[tuple[str, ...]], TypeAdapter],
+    ):
+        self._table = table
+        self._named = named
+        self._adapter = adapter
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(
-            self._validate, serialization=core_schema.simple_ser_schema("any")
-        )
+        as_it_is = core_schema.simple_ser_schema("any")
+        return core_schema.with_info_plain_validator_function(self._validate, serialization=as_it_is)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(_adapter(self._type_of(None)).core_schema)
+        found = handler(self._for([]).core_schema)
+        node = handler.resolve_ref_schema(found)
+        if "discriminator" in node:
+            node["discriminator"]["names"] = list(self._table)
+        else:
+            node["properties"] |= {name: {} for name in self._table if name not in node["properties"]}
+        return found
 
     def _validate(self, value: Any, info: ValidationInfo) -> Any:
-        adapter = _adapter(self._type_of(value))
+        adapter = self._for(self._named(value) if isinstance(value, dict) else [])
         if info.mode == "json":  # a recipe, which is read strictly
             return adapter.validate_json(json.dumps(value), strict=True)
         return adapter.validate_python(value)
 
+    def _for(self, named: list[Any]) -> TypeAdapter:
+        installed = [name for name in named if isinstance(name, str) and name in self._table]
+        return self._adapter(tuple(dict.fromkeys([*self._table.imported(), *installed])))
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter:
-    return TypeAdapter(kind)
+
+def chosen_by(key: str, table: Parts, model: Callable[[str], type[BaseModel]]) -> Section:
+    """A section whose ``key`` names the part. ``model(name)`` says its keys, ``key`` a Literal among them."""
+
+    @cache
+    def adapter(names: tuple[str, ...]) -> TypeAdapter:
+        models = tuple(model(name) for name in names)
+        return TypeAdapter(Annotated[Union[models], Field(discriminator=key)])  # noqa: UP007 - built at run time
+
+    return Section(table, lambda written: [written.get(key)], adapter)

@@ -1,4 +1,7 @@
-"""Data sources by the name they have in a recipe: one line here for a new one."""
+"""Data sources by the name they have in a recipe: one line here for a new one.
+
+Another package offers a SourceEntry as an entry point of the group ``edgekit.sources``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
 from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
 from edgekit.data.scenes import Scenes, ScenesConfig
 from edgekit.data.source import Source
+from edgekit.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,13 @@ class SourceEntry:
     build: Callable[..., Source]
 
 
-SOURCES: dict[str, SourceEntry] = {
-    "scenes": SourceEntry(ScenesConfig, Scenes),
-    "image_folder": SourceEntry(ImageFolderConfig, ImageFolder),
-    "dronescapes": SourceEntry(DronescapesConfig, Dronescapes),
-}
+SOURCES: Parts[SourceEntry] = Parts(
+    "edgekit.sources",
+    "data source",
+    {
+        "scenes": SourceEntry(ScenesConfig, Scenes),
+        "image_folder": SourceEntry(ImageFolderConfig, ImageFolder),
+        "dronescapes": SourceEntry(DronescapesConfig, Dronescapes),
+    },
+    base=SourceEntry,
+)

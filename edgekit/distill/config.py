@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from functools import cache
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from edgekit.heads import HEADS
-from edgekit.losses import LOSSES, Content
+from edgekit.losses import LOSSES, OWN, Content
+from edgekit.part_schema import Section
 from edgekit.training.config import TrainConfig
 
 USUAL_LOSSES = ("soft", "regression", "normals")
@@ -23,8 +25,15 @@ LossesConfig = create_model(
     "LossesConfig",
     __config__=ConfigDict(extra="forbid"),
     __doc__="The distillation losses that are switched on, by name.",
-    **{name: (loss.Config | None, None) for name, loss in LOSSES.items()},
+    **{name: (loss.Config | None, None) for name, loss in OWN.items()},
 )
+
+
+@cache
+def _losses(names: tuple[str, ...]) -> TypeAdapter:
+    """LossesConfig, with fields for the losses of other packages among ``names``."""
+    foreign = {name: (LOSSES[name].Config | None, None) for name in names if name not in OWN}
+    return TypeAdapter(create_model("LossesConfig", __base__=LossesConfig, **foreign) if foreign else LossesConfig)
 
 
 class TargetsConfig(BaseModel):
@@ -42,7 +51,7 @@ class DistillConfig(BaseModel):
     """How the student learns: from labels where there are any, from the ensemble everywhere."""
 
     model_config = ConfigDict(extra="forbid")
-    losses: LossesConfig | None = Field(
+    losses: Annotated[LossesConfig, Section(LOSSES, list, _losses)] | None = Field(
         None, description="exactly these; none: soft targets, log-L1 depth and cosine normals, as the tasks need them"
     )
     supervised: float = Field(1.0, ge=0, description="weight of the labels, where there are labels")
@@ -66,7 +75,7 @@ class DistillConfig(BaseModel):
                 return {name: LOSSES[name].Config() for name in USUAL_LOSSES}
             names = dict.fromkeys([*USUAL_LOSSES, *(n for kind in kinds for n in HEADS[kind].losses[:1])])
             return {name: LOSSES[name].Config() for name in names if any(teaches(name, kind) for kind in kinds)}
-        settings = {name: getattr(self.losses, name) for name in LOSSES}
+        settings = {name: getattr(self.losses, name) for name in type(self.losses).model_fields}
         return {name: config for name, config in settings.items() if config is not None and config.weight > 0}
 
 

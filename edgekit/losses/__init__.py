@@ -1,4 +1,7 @@
-"""Distillation losses by the name they have in a recipe: one file and one line here for a new one."""
+"""Distillation losses by the name they have in a recipe: one file and one line here for a new one.
+
+Another package offers one as an entry point of the group ``edgekit.losses``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from edgekit.losses.hard import HardLoss
 from edgekit.losses.loss import RICHNESS, Content, DistillationLoss, LossConfig
 from edgekit.losses.regression import NormalsLoss, RegressionLoss
 from edgekit.losses.soft import SoftLoss
+from edgekit.parts import Parts
 
-LOSSES: dict[str, type[DistillationLoss]] = {
+OWN: dict[str, type[DistillationLoss]] = {
     "soft": SoftLoss,
     "hard": HardLoss,
     "cwd": CWDLoss,
@@ -18,4 +22,8 @@ LOSSES: dict[str, type[DistillationLoss]] = {
     "normals": NormalsLoss,
 }
 
-__all__ = ["LOSSES", "RICHNESS", "Content", "DistillationLoss", "LossConfig"]
+LOSSES: Parts[type[DistillationLoss]] = Parts(
+    "edgekit.losses", "distillation loss", OWN, base=DistillationLoss, classes=True
+)
+
+__all__ = ["LOSSES", "OWN", "RICHNESS", "Content", "DistillationLoss", "LossConfig"]

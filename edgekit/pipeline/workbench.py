@@ -15,13 +15,13 @@ from edgekit.data.values import judge_values
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
-from edgekit.heads import HEADS
 from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.fit import check_answers, check_fit, no_label
 from edgekit.pipeline.stage import FORMATS, Stage
+from edgekit.recipe.foreign import foreign_parts
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import LEGAL, Recipe
-from edgekit.tasks import KINDS, Task, kind_of
+from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.external import External
 from edgekit.training.distributed import world
 from edgekit.training.progress import Progress
@@ -101,12 +101,6 @@ def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:
     )
 
 
-def _packages(recipe: Recipe, frames: FrameSet) -> list[str]:
-    """The packages, with their versions, that the kinds of what is read and predicted come from; not edgekit itself."""
-    kinds = {frames.tasks[name].kind for name in (*recipe.tasks, *recipe.teacher.modalities)}
-    return sorted({table.origin(kind) for table in (KINDS, HEADS) for kind in kinds} - {""})
-
-
 def _fold(recipe: Recipe) -> tuple[int, int] | None:
     fold = recipe.data.fold
     return (fold.index, fold.of) if fold else None
@@ -117,7 +111,7 @@ class Workbench:
     """The opened recipe.
 
     ``base`` is the folder that the recipe's paths start from, ``root`` that of runs; ``data_key`` changes when the data
-    or its reading does.
+    or its reading does, and with the version of a package whose parts the recipe names.
     """
 
     recipe: Recipe
@@ -150,7 +144,8 @@ class Workbench:
         report = Report.from_json(checked.result())
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
-        data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()), *_packages(recipe, frames))
+        parts = foreign_parts(recipe, frames.tasks)
+        data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()), *parts)
         world().agree("data", data_key)
         bench = cls(recipe, base, root, log, frames, report, data_key, {}, external=external)
         return bench._measured()

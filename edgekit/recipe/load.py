@@ -29,7 +29,9 @@ def load_model(model: type[Model], path: Path, overrides: Sequence[str] = ()) ->
     """
     path = Path(path)
     document = read_chain(path, model)
-    apply_overrides(document, overrides, model)
+    if overrides:
+        validate(document, model)  # imports the parts that it names, whose defaults an override may change
+        apply_overrides(document, overrides, model)
     loaded, problems = validate(document, model, extra_keys=(EXTENDS,))
     raise_problems(document.problems + problems, str(path))
     return loaded

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from functools import cache
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from edgekit.data.registry import SOURCES
 from edgekit.distill.config import BaselineConfig, DistillConfig, TargetsConfig
 from edgekit.export.config import ExportConfig
+from edgekit.part_schema import chosen_by
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.students.config import StudentConfig
 from edgekit.teachers.config import EnsembleConfig, TeacherConfig
@@ -42,14 +44,9 @@ class DataCommon(BaseModel):
     attribution: str | None = Field(None, min_length=1, description="whom the licence asks to name, and how")
 
 
-def _section(name: str, config: type[BaseModel]) -> type[BaseModel]:
-    return create_model(f"{name}_data", __base__=(DataCommon, config), source=(Literal[name], ...))
-
-
-DataConfig = Annotated[
-    Union[tuple(_section(name, entry.config) for name, entry in SOURCES.items())],  # noqa: UP007 - built at run time
-    Field(discriminator="source"),
-]
+@cache
+def _section(source: str) -> type[BaseModel]:
+    return create_model(f"{source}_data", __base__=(DataCommon, SOURCES[source].config), source=(Literal[source], ...))
 
 
 class TaskConfig(BaseModel):
@@ -97,7 +94,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="names the run directory")
     seed: int = Field(0, ge=0)
-    data: DataConfig
+    data: Annotated[DataCommon, chosen_by("source", SOURCES, _section)]
     tasks: dict[str, TaskConfig] = Field(min_length=1, description="what the student predicts, by task name")
     teacher: TeacherConfig = TeacherConfig()
     ensemble: EnsembleConfig = EnsembleConfig()

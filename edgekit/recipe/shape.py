@@ -85,6 +85,10 @@ class Shape:
             tag: self._at({"$ref": mapping[tag]}) for tag in sorted(mapping, key=lambda t: written.index(mapping[t]))
         }
 
+    def tags(self) -> list[str]:
+        """Every value that the discriminator may have, also those of parts that are installed and not imported."""
+        return self.node.get("discriminator", {}).get("names") or list(self.tagged())
+
     def choose(self, value: Any) -> Shape | None:
         """The member of the union that ``value`` is meant for; None if that cannot be told."""
         if self.discriminator and isinstance(value, dict):

@@ -124,7 +124,7 @@ class _Teller:
         return Problem(what, self.document.locate(path), fix)
 
     def _bad_tag(self, path: KeyPath, shape: Shape) -> Problem:
-        here, known = (*path, shape.discriminator), list(shape.tagged())
+        here, known = (*path, shape.discriminator), shape.tags()
         allowed = f"one of {', '.join(known)}"
         value = self._value(path).get(shape.discriminator)
         if value is None:

@@ -90,13 +90,15 @@ def load_student(path: Path, digest: str | None = None) -> Student:
     """A trained student in evaluation mode. EdgekitError where the file is missing, damaged or something else."""
     file = checkpoint.load(path, digest)
     spec = file.get("spec") if isinstance(file, dict) else None
-    if not isinstance(spec, dict) or file.get("format") != 1 or spec.get("student") not in STUDENTS:
+    name = spec.get("student") if isinstance(spec, dict) else None
+    if not isinstance(name, str) or file.get("format") != 1:
         raise EdgekitError("the file is not a student of this version", where=str(path), fix="give a run's student.pt")
+    if name not in STUDENTS:
+        fix = "install the package that it comes from"
+        raise EdgekitError(f"the file is not a student that is installed: '{name}'", where=str(path), fix=fix)
     try:
         tasks = [Task(**{k: _frozen(v) for k, v in t.items()}) for t in spec["tasks"]]
-        student = Student(
-            spec["student"], tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True
-        )
+        student = Student(name, tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True)
         student.load_state_dict(file["state"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise EdgekitError(

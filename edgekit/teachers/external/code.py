@@ -26,6 +26,8 @@ class Code(Form):
     EdgekitError where --allow-code was not given, and for what cannot be imported, found or called.
     """
 
+    Config = CodeConfig
+
     def __init__(self, config: CodeConfig, setting: Setting):
         self._config = config
         self._setting = setting

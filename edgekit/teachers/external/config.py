@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgekit.data.map_config import MapConfig
+from edgekit.part_schema import chosen_by
+from edgekit.teachers.external.registry import EXTERNAL_FORMS
 
 Side = Annotated[int, Field(ge=1, le=16384)]
 Layout = Literal["channels_first", "channels_last"]
@@ -143,6 +145,4 @@ class CodeConfig(ExternalCommon):
     inputs: list[InputConfig] = Field([InputConfig()], min_length=1)
 
 
-ExternalConfig = Annotated[
-    ExpertConfig | PredictionsConfig | OnnxConfig | CheckpointConfig | CodeConfig, Field(discriminator="kind")
-]
+ExternalConfig = Annotated[ExternalCommon, chosen_by("kind", EXTERNAL_FORMS, lambda kind: EXTERNAL_FORMS[kind].Config)]

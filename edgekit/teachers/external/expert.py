@@ -24,6 +24,7 @@ class Expert(Form):
     EdgekitError for a modality the data lacks, of another kind or unit than the task, or that is the task itself.
     """
 
+    Config = ExpertConfig
     stored = True
 
     def __init__(self, config: ExpertConfig, setting: Setting):

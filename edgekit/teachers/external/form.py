@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from edgekit.data.source import FrameInfo
@@ -40,12 +41,14 @@ class Setting:
 
 
 class Form(ABC):
-    """One teacher, opened.
+    """One teacher, opened: ``Form(config, setting)``.
 
+    ``Config``  what a recipe may say of it: an ExternalCommon with ``kind: Literal[…]``
     ``needs``   modalities it must be shown
     ``stored``  whether its answers lie on disk already
     """
 
+    Config: ClassVar[type[BaseModel]]
     needs: Sequence[str] = ()
     stored = False
 

@@ -21,6 +21,8 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 class OnnxFile(Form):
     """Any graph of fixed or free sizes; its inputs are matched by name, or else by position."""
 
+    Config = OnnxConfig
+
     def __init__(self, config: OnnxConfig, setting: Setting):
         self._config = config
         self._setting = setting

@@ -32,6 +32,8 @@ class PhgMae(Form):
     by the other.
     """
 
+    Config = CheckpointConfig
+
     def __init__(self, config: CheckpointConfig, setting: Setting):
         self._config = config
         self._tasks = setting.tasks

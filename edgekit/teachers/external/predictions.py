@@ -30,6 +30,7 @@ class Predictions(Form):
     the recipe says otherwise.
     """
 
+    Config = PredictionsConfig
     stored = True
 
     def __init__(self, config: PredictionsConfig, setting: Setting):

@@ -1,20 +1,24 @@
-"""Kinds of teachers from elsewhere: one file and one line here for a new one."""
+"""Kinds of teachers from elsewhere: one file and one line here for a new one.
+
+Another package offers one as an entry point of the group ``edgekit.external_teachers``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from edgekit.teachers.external.code import Code
-from edgekit.teachers.external.expert import Expert
+from edgekit.parts import Parts
 from edgekit.teachers.external.form import Form
-from edgekit.teachers.external.onnx_file import OnnxFile
-from edgekit.teachers.external.phg_mae import PhgMae
-from edgekit.teachers.external.predictions import Predictions
 
-EXTERNAL_FORMS: dict[str, Callable[..., Form]] = {
-    "expert": Expert,
-    "npz": Predictions,
-    "onnx": OnnxFile,
-    "phg_mae": PhgMae,
-    "torch": Code,
-}
+# By address, for each of these files imports what a recipe may say of it, which needs this table.
+EXTERNAL_FORMS: Parts[type[Form]] = Parts(
+    "edgekit.external_teachers",
+    "kind of external teacher",
+    {
+        "expert": "edgekit.teachers.external.expert:Expert",
+        "npz": "edgekit.teachers.external.predictions:Predictions",
+        "onnx": "edgekit.teachers.external.onnx_file:OnnxFile",
+        "phg_mae": "edgekit.teachers.external.phg_mae:PhgMae",
+        "torch": "edgekit.teachers.external.code:Code",
+    },
+    base=Form,
+    classes=True,
+)
