@@ -38,34 +38,25 @@ def command(
     recipe) goes on after Ctrl-C. Under `torchrun … -m edgekit distill …` all processes
     train together. Exit code 1: it ran, but a requirement that the recipe states does not hold.
     """
-    from edgekit.errors import EdgekitError
-    from edgekit.pipeline.run import Run, distill
-    from edgekit.recipe.find import find_recipe
-    from edgekit.recipe.shipped import names
+    from edgekit.api import distill
 
-    if recipe_or_run.is_dir() and str(recipe_or_run) not in names():
-        if overrides:
-            raise EdgekitError("--set changes a recipe, and this is a run", fix="give the recipe's file to --set on")
-        run = Run.open(recipe_or_run)
-    else:
-        run = Run.of(*find_recipe(recipe_or_run, overrides), out)
-    result = distill(run, baseline=baseline, jobs=jobs)
-    if result is None:  # another process of this run tells it
+    result = distill(recipe_or_run, overrides=overrides, out=out, baseline=baseline, jobs=jobs)
+    if result is None:  # another process of this run prints it
         return
     if as_json:
-        print_json(result)
+        print_json(result.document)
     else:
-        _print(run, result)
-    if not all(requirement["holds"] for requirement in result["requirements"]):
+        _print(result.recipe, result.document)
+    if not result.holds:
         ctx.exit(1)
 
 
-def _print(run, result: dict) -> None:
+def _print(name: str, result: dict) -> None:
     from edgekit.cli.scores import score_tables
     from edgekit.pipeline.trial import told
 
     if "scores" in result:
-        print_rich(*score_tables(run.recipe.name, result))
+        print_rich(*score_tables(name, result))
     lines = [f"trial: {told(result['trial'])}"]
     lines += [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
     lines += [f"skipped   {bad['where']}: {bad['reason']}" for bad in result["bad_files"]]

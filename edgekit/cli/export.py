@@ -75,32 +75,31 @@ def command(
     RUN is a run's folder (default: the one under ./runs that was finished last) or a student's .pt. Exit code 1: a step
     of the export does not say what the one before it said; the first tensor that diverges is named, nothing is written.
     """
-    from edgekit.pipeline.export import Request, export
-    from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
+    from edgekit.api import export
     from edgekit.students.listing import parse_size
 
-    path = run or latest_run()
-    subject = subject_of(path, overrides, frames)
-    count = calibrate_with(subject, calibration_frames)
-    request = Request(
+    result = export(
+        run,
         target=target,
-        out=out or Path("bundles") / f"{subject.name}-{target}",
         precision=precision,
         board=board,
         jetpack=jetpack,
         size=parse_size(size) if size else None,
-        dynamic=frozenset(word.strip() for word in dynamic.split(",") if word.strip()),
+        dynamic=[word.strip() for word in dynamic.split(",") if word.strip()],
+        out=out,
+        frames=frames,
         golden=golden,
-        calibration=count,
-        metric_frames=metric_frames if metrics else 0,
+        calibration_frames=calibration_frames,
+        metrics=metrics,
+        metric_frames=metric_frames,
         threads=threads,
+        overrides=overrides,
     )
-    result = export(subject, request)
     if as_json:
-        print_json(result)
+        print_json(result.document)
     else:
-        _print(result)
-    if not result["holds"]:
+        _print(result.document)
+    if not result.holds:
         ctx.exit(1)
 
 
