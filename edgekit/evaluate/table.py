@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.evaluate.score import Scores, primary_metric
+from edgekit.frames.markdown import cell
 from edgekit.tasks import Task, kind_of
 
 ROWS = {
@@ -79,5 +80,5 @@ def _rows(
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; numbers to the right."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    first, *others = ("| " + " | ".join(map(cell, row)) + " |" for row in (header, *rows))
+    return "\n".join([first, "|---" + "|--:" * (len(header) - 1) + "|", *others]) + "\n"

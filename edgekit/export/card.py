@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.export.golden import FLOOR_DISAGREEMENT, FLOOR_ERROR, MARGIN
+from edgekit.frames.markdown import cell
 from edgekit.tasks import Task, kind_of
 
 CARD = "MODEL_CARD.md"
@@ -168,8 +169,8 @@ def _versions(artifact: Artifact) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    first, *others = ("| " + " | ".join(map(cell, line)) + " |" for line in (header, *rows))
+    return "\n".join([first, "| " + " | ".join(["---"] * len(header)) + " |", *others])
 
 
 def _number(value: Any) -> str:

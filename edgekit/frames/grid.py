@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from edgekit.frames.fonts import font_of
 
 _GAP = 4  # pixels between pictures, and around the grid
 _INK = (30, 30, 30)
@@ -20,7 +22,6 @@ def grid(rows: list[list[np.ndarray]], row_titles: list[str], column_titles: lis
     scale          factor on the pictures, by nearest neighbour, so that label maps keep their colours
 
     Font size follows the pictures' height; a title too long for its picture gets a smaller font, then an ellipsis.
-    The font is Pillow's own, which has Latin letters and no Greek ones.
     ValueError when the number of titles does not fit.
     """
     columns = max((len(row) for row in rows), default=0)
@@ -64,10 +65,10 @@ def _title(text: str, width: int, height: int, font_size: int) -> Image.Image:
     strip = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(strip)
     least = max(_LEAST_FONT, round(0.7 * font_size))  # smaller would look out of place beside its neighbours
-    font = ImageFont.load_default(font_size)
+    text, font = font_of(text, font_size)
     while draw.textlength(text, font) > width and font_size > least:
         font_size -= 1
-        font = ImageFont.load_default(font_size)
+        text, font = font_of(text, font_size)
     if draw.textlength(text, font) > width:
         while text and draw.textlength(text + "…", font) > width:
             text = text[:-1]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from edgekit.frames.fonts import font_of
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.legend import Scale, Swatches
 
@@ -26,7 +27,7 @@ def legend(task: Task, result: np.ndarray, letters: int) -> np.ndarray:
 
 def badge(text: str, letters: int) -> np.ndarray:
     """A line of text on a dark panel, (h, w, 4) uint8 rgba."""
-    font, pad = _font(letters), _pad(letters)
+    (text, font), pad = font_of(text, letters), _pad(letters)
     image, draw = _panel(round(font.getlength(text)) + 2 * pad, round(1.3 * letters) + pad, letters)
     draw.text((pad, image.height / 2), text, font=font, fill=_INK, anchor="lm")
     return np.asarray(image)
@@ -34,29 +35,32 @@ def badge(text: str, letters: int) -> np.ndarray:
 
 def _rows(rows: list[tuple[tuple[int, int, int], str, str]], letters: int) -> np.ndarray:
     """A swatch, a name and a number to a row."""
-    font, pad, line = _font(letters), _pad(letters), round(1.5 * letters)
-    names = max((font.getlength(name) for _, name, _ in rows), default=0)
+    pad, line = _pad(letters), round(1.5 * letters)
+    shown = [font_of(name, letters) for _, name, _ in rows]
+    _, font = font_of("", letters)
+    names = max((own.getlength(name) for name, own in shown), default=0)
     numbers = max((font.getlength(number) for _, _, number in rows), default=0)
     left = pad + letters + round(0.6 * letters)
     width = round(left + names + letters + numbers + pad)
     image, draw = _panel(width, line * len(rows) + pad, letters)
-    for i, (colour, name, number) in enumerate(rows):
+    for i, ((colour, _, number), (name, own)) in enumerate(zip(rows, shown, strict=True)):
         middle = pad / 2 + line * (i + 0.5)
         box = (pad, middle - letters / 2, pad + letters, middle + letters / 2)
         draw.rounded_rectangle(box, radius=letters / 4, fill=(*colour, 255), outline=(255, 255, 255, 90))
-        draw.text((left, middle), name, font=font, fill=_INK, anchor="lm")
+        draw.text((left, middle), name, font=own, fill=_INK, anchor="lm")
         draw.text((width - pad, middle), number, font=font, fill=_FAINT, anchor="rm")
     return np.asarray(image)
 
 
 def _scale(scale: Scale, letters: int) -> np.ndarray:
     """A bar of colours, ticks below it, and marks across it."""
-    font, pad, length, thick = _font(letters), _pad(letters), 14 * letters, letters
+    (_, font), pad, length, thick = font_of("", letters), _pad(letters), 14 * letters, letters
+    title, own = font_of(scale.title, letters)
     side = pad + letters  # a tick's number may reach beyond the bar's end
-    width = max(length + 2 * side, round(font.getlength(scale.title)) + 2 * pad)
+    width = max(length + 2 * side, round(own.getlength(title)) + 2 * pad)
     line = round(1.4 * letters)
     image, draw = _panel(width, 2 * line + thick + pad + letters // 2, letters)
-    draw.text((side, pad / 2 + line / 2), scale.title, font=font, fill=_INK, anchor="lm")
+    draw.text((side, pad / 2 + line / 2), title, font=own, fill=_INK, anchor="lm")
     top = round(pad / 2 + line)
     image.paste(Image.fromarray(scale.colours[None]).resize((length, thick)), (side, top))
     end = -np.inf
@@ -75,7 +79,7 @@ def _scale(scale: Scale, letters: int) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _sphere(task: Task, title: str, letters: int) -> np.ndarray:
     """A ball lit by its own normals."""
-    font, pad, size = _font(letters), _pad(letters), 5 * letters
+    (title, font), pad, size = font_of(title, letters), _pad(letters), 5 * letters
     fine = 4 * size  # drawn larger, so that its rim is smooth
     y, x = (np.mgrid[:fine, :fine] + 0.5) / fine * 2 - 1
     inside = x**2 + y**2 <= 1
@@ -100,8 +104,3 @@ def _panel(width: int, height: int, letters: int) -> tuple[Image.Image, ImageDra
 
 def _pad(letters: int) -> int:
     return round(0.7 * letters)
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)

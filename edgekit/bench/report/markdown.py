@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edgekit.bench.report.entries import Entry, highlights
 from edgekit.bench.report.read import Measurements
 from edgekit.bench.report.sections import columns, definitions, in_common, machines, notes
+from edgekit.frames.markdown import cell
 
 
 def markdown(found: Measurements) -> str:
@@ -35,12 +36,8 @@ def _table(entries: Sequence[Entry]) -> list[str]:
         "|" + "".join("---|" if c.text else "--:|" for c in shown) + ("---|" if said else ""),
     ]
     for entry in entries:
-        cells = [_cell(c.value(entry)) for c in shown]
+        cells = [cell(c.value(entry)) for c in shown]
         if said:
             cells.append(", ".join(str(number) for number, _, whose in said if entry in whose))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
