@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
@@ -36,10 +36,10 @@ class Name:
 
 
 class Section:
-    """``Annotated[Base, Section(TABLE, adapter)]``: validated by ``adapter(names)``, for the parts of these names.
+    """``Annotated[Base, Section(TABLE, named, adapter)]``: a ``Base``, or what is validated by ``adapter(names)``.
 
     named(value)  the names in what is written
-    adapter       gets edgekit's own names, those imported before and those named here; the same names, the same adapter
+    adapter       gets edgekit's own names and those named; the same names, the same adapter
 
     A value is serialised as what it is, not as ``Base``. The JSON schema describes what is imported, and has the names
     of all that is installed.
@@ -57,10 +57,11 @@ class Section:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         as_it_is = core_schema.simple_ser_schema("any")
-        return core_schema.with_info_plain_validator_function(self._validate, serialization=as_it_is)
+        validate = partial(self._validate, source)
+        return core_schema.with_info_plain_validator_function(validate, serialization=as_it_is)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        found = handler(self._for([]).core_schema)
+        found = handler(self._adapter(tuple(self._table.imported())).core_schema)
         node = handler.resolve_ref_schema(found)
         if "discriminator" in node:
             node["discriminator"]["names"] = list(self._table)
@@ -68,15 +69,15 @@ class Section:
             node["properties"] |= {name: {} for name in self._table if name not in node["properties"]}
         return found
 
-    def _validate(self, value: Any, info: ValidationInfo) -> Any:
-        adapter = self._for(self._named(value) if isinstance(value, dict) else [])
+    def _validate(self, base: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, base):
+            return value
+        named = self._named(value) if isinstance(value, dict) else []
+        installed = [name for name in named if isinstance(name, str) and name in self._table]
+        adapter = self._adapter(tuple(dict.fromkeys([*self._table.own(), *installed])))
         if info.mode == "json":  # a recipe, which is read strictly
             return adapter.validate_json(json.dumps(value), strict=True)
         return adapter.validate_python(value)
-
-    def _for(self, named: list[Any]) -> TypeAdapter:
-        installed = [name for name in named if isinstance(name, str) and name in self._table]
-        return self._adapter(tuple(dict.fromkeys([*self._table.imported(), *installed])))
 
 
 def chosen_by(key: str, table: Parts, model: Callable[[str], type[BaseModel]]) -> Section:

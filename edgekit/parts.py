@@ -62,6 +62,10 @@ class Parts(Mapping[str, T], Generic[T]):
         """The part, or ``default`` where no package offers one of that name."""
         return self[name] if name in self else default  # noqa: SIM401 - this is what get is
 
+    def own(self) -> list[str]:
+        """The names of edgekit's own parts."""
+        return list(self._own)
+
     def imported(self) -> list[str]:
         """The names of edgekit's own parts, and of the others that were imported until now."""
         return [*self._own, *(name for name in self._loaded if name not in self._own)]

@@ -9,11 +9,13 @@ import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.data.modalities import COMPUTED
+from edgekit.distill.config import DistillConfig
 from edgekit.errors import EdgekitError
+from edgekit.losses import LOSSES
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.foreign import foreign_parts
-from edgekit.recipe.load import dump, load_model
+from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
 
 MODULES = {
@@ -180,6 +182,16 @@ def test_a_recipe_of_foreign_parts_is_read_written_and_overridden(recipe, tmp_pa
     above.write_text("extends: foreign.yaml\ndata: {frames: 5}\ndistill: {losses: {brier: {weight: 4}}}\n")
     both = load_model(Recipe, above)
     assert both.data.frames == 5 and both.distill.losses.brier.model_dump() == {"weight": 4, "power": 3}
+
+
+def test_what_was_imported_before_changes_no_other_recipe(recipe, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("name: own\ndata: {source: scenes}\ntasks: {depth: {}}\ndistill: {losses: {soft: {}}}\n")
+    before, _ = load_model(Recipe, path), load_model(Recipe, recipe)
+    after = load_model(Recipe, path)
+    assert after == before and dump(after) == dump(before) and recipe_hash(after) == recipe_hash(before)
+    assert set(dict(after.distill.losses)) == set(LOSSES.own())
+    assert DistillConfig(losses=before.distill.losses).active() == after.distill.active()
 
 
 @pytest.mark.parametrize(
