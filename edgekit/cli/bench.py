@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.default_command import DefaultGroup
+from edgekit.cli.options import Threads
 from edgekit.cli.output import json_option, print_json, print_rich
 
 _PATH = click.Path(path_type=Path)
@@ -29,7 +30,7 @@ def command() -> None:
 @click.option(
     "--engine", type=_PATH, metavar="FILE", help="The TensorRT engine to run.  [default: the newest of the bundle]"
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads.  [default: all cores]")
+@click.option("--threads", type=Threads(), metavar="N", help="CPU threads.  [default: all cores]")
 @click.option(
     "--duration", type=click.FloatRange(0), default=3.0, show_default=True, metavar="S", help="At least S seconds."
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import calibration_option, finished_run_argument, photographs_option, set_option
+from edgekit.cli.options import Threads, calibration_option, finished_run_argument, photographs_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -47,7 +47,7 @@ from edgekit.cli.output import json_option, print_json, print_rich
     "--metrics/--no-metrics", default=True, show_default=True, help="Score the files on the recipe's evaluated split."
 )
 @click.option("--metric-frames", type=click.IntRange(1), default=None, metavar="N", help="Score on N frames of it.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--threads", type=Threads(), default=1, show_default=True, help="CPU threads.")
 @set_option
 @json_option
 @click.pass_context

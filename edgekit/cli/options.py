@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,6 +32,21 @@ calibration_option = click.option(
     metavar="N|DIR",
     help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
 )
+
+
+class Threads(click.IntRange):
+    """CPU threads, from 1 to the cores that the process may use: more would wait for each other."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from edgekit.runtime.onnxruntime.backend import usable_cores
+
+        asked, cores = super().convert(value, param, ctx), usable_cores()
+        if asked > cores:
+            self.fail(f"{asked} threads, where this process may use {cores} core(s)", param, ctx)
+        return asked
 
 
 @contextmanager
@@ -69,7 +85,7 @@ def backend_options(command: Callable) -> Callable:
         click.option("--backend", metavar="NAME", help="onnxruntime (default), or tensorrt with --engine."),
         click.option("--lane", metavar="LANE", help="Lane of the bundle; default: the backend's own."),
         click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: int8 where there is."),
-        click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: all cores."),
+        click.option("--threads", type=Threads(), metavar="N", help="CPU threads; default: all cores."),
         click.option("--engine", type=click.Path(path_type=Path), metavar="FILE", help="A built engine to run."),
     )
     for option in reversed(options):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import calibration_option, finished_run_argument, photographs_option, set_option
+from edgekit.cli.options import Threads, calibration_option, finished_run_argument, photographs_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -37,7 +37,7 @@ def command() -> None:
     metavar="FILE.png",
     help="Where to draw it; default: pictures/sensitivity-STYLE.png of the run, or of the .pt's folder.",
 )
-@click.option("--threads", type=click.IntRange(1), default=None, metavar="N", help="CPU threads; default: all cores.")
+@click.option("--threads", type=Threads(), default=None, metavar="N", help="CPU threads; default: all cores.")
 @set_option
 @json_option
 def sensitivity(

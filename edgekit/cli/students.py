@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from edgekit.cli.options import Threads
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
 @click.command(epilog="Example: edgekit students --size 544x960")
 @click.option("--size", default="544x960", show_default=True, metavar="HxW", help="Input size to count and time at.")
 @click.option("--classes", default=8, show_default=True, type=click.IntRange(2, 254), help="Classes of the head.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads to time with.")
+@click.option("--threads", default=1, show_default=True, type=Threads(), help="CPU threads to time with.")
 @json_option
 def command(size: str, classes: int, threads: int, as_json: bool) -> None:
     """List the students: parameters, multiply-adds at a size, CPU latency (median, PyTorch fp32, batch 1)."""

@@ -192,3 +192,12 @@ def test_a_path_that_cannot_be_is_the_users_mistake(capsys):
     assert main(["verify", "n" * 300]) == 2
     said = capsys.readouterr().err
     assert "File name too long" in said and "fix:" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "words", [["bench"], ["verify"], ["run"], ["evaluate"], ["export"], ["quantize", "sensitivity"]]
+)
+def test_more_threads_than_cores_are_refused_before_anything_runs(words, capsys):
+    assert main([*words, "x", "--threads", "1000"]) == 2
+    assert "1000 threads, where this process may use" in capsys.readouterr().err
+    assert main(["students", "--threads", "1000"]) == 2
