@@ -12,8 +12,8 @@ class AugmentConfig(BaseModel):
     flip: bool = Field(True, description="mirror left-right, half of the time")
     vertical_flip: bool = Field(False, description="mirror top-bottom, half of the time: for cameras looking down")
     rotate: float = Field(0.0, ge=0, le=180, description="largest in-plane rotation in degrees, half of the time")
-    scale: tuple[float, float] = Field((1.0, 1.0), description="zoom, log-uniform between these two")
-    colour: float = Field(0.0, ge=0, le=1, description="strength of brightness, contrast, saturation and tint changes")
+    scale: tuple[float, float] = Field((0.75, 1.5), description="zoom, log-uniform between these two")
+    colour: float = Field(0.3, ge=0, le=1, description="strength of brightness, contrast, saturation and tint changes")
     cutmix: float = Field(0.0, ge=0, le=1, description="share of frames that get a rectangle of another one")
 
     @model_validator(mode="after")

@@ -55,10 +55,10 @@ class DistillConfig(BaseModel):
         None, description="exactly these; none: soft targets, log-L1 depth and cosine normals, as the tasks need them"
     )
     supervised: float = Field(1.0, ge=0, description="weight of the labels, where there are labels")
-    warm_start: bool = Field(
-        False,
-        description="start the student from the first teacher with rgb alone visible; they must be of one family and "
-        "width. The labels-only student always starts from nothing",
+    warm_start: bool | None = Field(
+        None,
+        description="start the student from the first teacher with rgb alone visible; none: where they are of one "
+        "family and width. The labels-only student always starts from nothing",
     )
     unless_better: Literal["stop", "warn"] = Field(
         "stop",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ class TimmSegmenter(nn.Module):
 
     stride = 4
     task_slots = False  # the input holds the modalities alone
+    training = MappingProxyType({"optimiser": "adamw", "learning_rate": 1.5e-3})  # it is fine-tuned
 
     def __init__(
         self,

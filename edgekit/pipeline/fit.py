@@ -9,6 +9,7 @@ from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
+from edgekit.pipeline.keys import starts_from_teacher
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
@@ -105,7 +106,7 @@ def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     config = recipe.student
     plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known when the data was read
     student = Student(config.name, predicted, width=config.width, allow_over_limit=config.allow_over_limit, **plain)
-    if recipe.distill.warm_start:
+    if starts_from_teacher(recipe):
         seen = [tasks[name] for name in recipe.teacher.modalities]
         sizes = {task.name: kind_of(task).channels(task) for task in seen}
         statistics = {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}

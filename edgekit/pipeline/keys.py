@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit.heads import HEADS
 from edgekit.networks import resolved_shape
-from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.schema import Recipe
 from edgekit.students.student import student_shape
 from edgekit.tasks import kind_of
 from edgekit.teachers.config import MemberConfig
 from edgekit.training.config import TrainConfig
 from edgekit.training.distributed import world
+
+if TYPE_CHECKING:  # which checks a recipe by what is here before it opens its data
+    from edgekit.pipeline.workbench import Workbench
 
 
 def student_key(bench: Workbench) -> dict[str, Any]:
@@ -30,6 +33,18 @@ def student_key(bench: Workbench) -> dict[str, Any]:
 def network_key(member: MemberConfig) -> dict[str, Any]:
     """A network of the ensemble: family and every argument of its shape."""
     return {"family": member.family, "shape": resolved_shape(member.family, member.shape()), "seed": member.seed}
+
+
+def starts_from_teacher(recipe: Recipe) -> bool:
+    """Whether the student starts from the first teacher: as the recipe says, else where they are of one shape."""
+    asked, teacher = recipe.distill.warm_start, recipe.teacher
+    if asked is not None:
+        return asked
+    if not teacher.members or "rgb" not in teacher.modalities:
+        return False
+    member = teacher.members[0]
+    family, shape = student_shape(recipe.student.name, recipe.student.width)
+    return (family, resolved_shape(family, shape)) == (member.family, resolved_shape(member.family, member.shape()))
 
 
 def heads_key(bench: Workbench) -> list[Any]:

@@ -10,13 +10,14 @@ from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
+from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import IMAGENET, Weights, find_weights, load_encoder
 from edgekit.networks.timm_encoder import ENCODER
-from edgekit.pipeline.keys import heads_key, network_key, student_key, training_key
+from edgekit.pipeline.keys import heads_key, network_key, starts_from_teacher, student_key, training_key
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import Student, load_student
+from edgekit.students.student import Student, load_student, student_shape
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
 from edgekit.training import checkpoint
@@ -64,8 +65,9 @@ def _weights(bench: Workbench, index: int) -> Weights | None:
 
 
 def teacher_config(recipe: Recipe, index: int) -> TrainConfig:
-    """How ensemble member ``index`` is trained."""
-    return recipe.teacher.members[index].train or recipe.teacher.train
+    """How ensemble member ``index`` is trained, with nothing left open."""
+    member = recipe.teacher.members[index]
+    return (member.train or recipe.teacher.train).resolved(FAMILIES[member.family])
 
 
 def teacher_stage(bench: Workbench, index: int) -> Stage:
@@ -109,9 +111,15 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     return network.to(device()).eval()
 
 
+def _student_config(recipe: Recipe) -> TrainConfig:
+    family, _ = student_shape(recipe.student.name, None)
+    return recipe.distill.train.resolved(FAMILIES[family])
+
+
 def _baseline_config(recipe: Recipe) -> TrainConfig:
-    rate = recipe.baseline.learning_rate or recipe.distill.train.learning_rate
-    return recipe.distill.train.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
+    config = _student_config(recipe)
+    rate = recipe.baseline.learning_rate or config.learning_rate
+    return config.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
 
 
 def baseline_stage(bench: Workbench) -> Stage:
@@ -123,10 +131,10 @@ def baseline_stage(bench: Workbench) -> Stage:
 
 def student_stage(bench: Workbench, targets_key: str) -> Stage:
     """The stage of the student that is distilled from the targets of ``targets_key``."""
-    recipe, distill = bench.recipe, bench.recipe.distill
-    settings = distill.model_dump(mode="json", exclude={"train", "unless_better"})
-    inputs = (recipe.seed, student_key(bench), settings, training_key(distill.train), recipe.tasks, targets_key)
-    return bench.stage("student", *inputs)
+    recipe = bench.recipe
+    settings = recipe.distill.model_dump(mode="json", exclude={"train", "unless_better"})
+    settings |= {"train": training_key(_student_config(recipe)), "warm_start": starts_from_teacher(recipe)}
+    return bench.stage("student", recipe.seed, student_key(bench), settings, recipe.tasks, targets_key)
 
 
 def train_student(
@@ -141,7 +149,7 @@ def train_student(
         config, stage = _baseline_config(recipe), baseline_stage(bench)
         distill = recipe.distill.model_copy(update={"supervised": 1.0})  # it has nothing else to learn from
     else:
-        config, distill, stage = recipe.distill.train, recipe.distill, student_stage(bench, targets_key)
+        config, distill, stage = _student_config(recipe), recipe.distill, student_stage(bench, targets_key)
     with stage.unless_done() as todo:
         if todo:
             seed = _seed(bench, recipe.student.seed)

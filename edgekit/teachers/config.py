@@ -30,7 +30,7 @@ class MemberConfig(BaseModel):
     drop_path: float | None = Field(None, ge=0, lt=1, description="largest share of skipped residual branches; 0.1")
     encoder_rate: float | None = Field(None, gt=0, le=1, description="factor of the encoder's learning rate; 1")
     freeze_norm: bool | None = Field(None, description="keep the encoder's batch-norm statistics; false")
-    train: TrainConfig | None = Field(None, description="of this network alone; none: teacher.train")
+    train: TeacherTrainConfig | None = Field(None, description="of this network alone; none: teacher.train")
 
     @model_validator(mode="after")
     def _encoder_is_timm(self) -> MemberConfig:
@@ -45,6 +45,12 @@ class MemberConfig(BaseModel):
         names = ("width", "encoder", "drop_path", "encoder_rate", "freeze_norm")
         usual = {"drop_path": 0.1} if self.family == "timm" else {}
         return usual | {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class TeacherTrainConfig(TrainConfig):
+    """As for every network, but that what has no labels teaches a teacher nothing, unless it reconstructs."""
+
+    labelled_share: float = Field(1.0, ge=0, le=1, description="share of each batch drawn from labelled frames")
 
 
 class MaskingConfig(BaseModel):
@@ -74,11 +80,13 @@ class TeacherConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     modalities: list[str] = Field(["rgb"], min_length=1, description="what the networks see")
-    members: list[MemberConfig] = Field([MemberConfig()], description="trained here; [] where `external` teach alone")
+    members: list[MemberConfig] = Field(
+        [MemberConfig(seed=0), MemberConfig(seed=1)], description="trained here; [] where `external` teach alone"
+    )
     external: list[ExternalConfig] = Field([], description="trained elsewhere: expert, npz, onnx, phg_mae or torch")
     masking: MaskingConfig = MaskingConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()
-    train: TrainConfig = TrainConfig()
+    train: TeacherTrainConfig = TeacherTrainConfig()
 
     @field_validator("modalities")
     @classmethod

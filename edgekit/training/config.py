@@ -11,7 +11,7 @@ from edgekit.errors import EdgekitError
 
 
 class TrainConfig(BaseModel):
-    """Steps, batches and the optimiser (AdamW, linear warm-up, cosine decay to zero)."""
+    """Steps, batches and the optimiser (linear warm-up, cosine decay to zero)."""
 
     model_config = ConfigDict(extra="forbid")
     steps: int = Field(2000, ge=1)
@@ -23,7 +23,12 @@ class TrainConfig(BaseModel):
     label_stride: int = Field(
         1, ge=1, le=8, description="compare with labels at 1/this of the crop's resolution; 2 saves a quarter of a step"
     )
-    learning_rate: float = Field(2e-3, gt=0)
+    optimiser: Literal["adamw", "muon"] | None = Field(
+        None,
+        description="muon: orthogonalised steps for the kernels between hidden maps, AdamW for the rest; none: muon "
+        "for networks that start from nothing, adamw for pretrained encoders",
+    )
+    learning_rate: float | None = Field(None, gt=0, description="none: 5e-3, or 1.5e-3 for pretrained encoders")
     weight_decay: float = Field(1e-2, ge=0)
     warmup: int = Field(100, ge=0, description="steps of linear warm-up")
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
@@ -47,6 +52,11 @@ class TrainConfig(BaseModel):
         if min(self.crop) < 32:
             raise ValueError(f"crop must be at least 32×32, got {self.crop}")
         return self
+
+    def resolved(self, family: type) -> TrainConfig:
+        """With what is best for a network family where the recipe leaves it open (``training`` of the family)."""
+        usual = {"optimiser": "muon", "learning_rate": 5e-3, **getattr(family, "training", {})}
+        return self.model_copy(update={key: value for key, value in usual.items() if getattr(self, key) is None})
 
     def parts(self, processes: int, key: str = "train") -> int:
         """Micro-batches per batch. EdgekitError where the processes cannot share them evenly, or frames are left.

@@ -20,6 +20,7 @@ from edgekit.training.distributed import World, world
 from edgekit.training.ema import EMA
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import keep_freed_memory
+from edgekit.training.optimiser import optimiser_of
 from edgekit.training.precision import device, resolve
 from edgekit.training.progress import Progress
 from edgekit.training.runnable import compiler, runnable
@@ -69,9 +70,7 @@ def train(
     parts = config.parts(together.size, key)
     mine = parts // together.size
     network.to(where, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(
-        _decay_groups(network, config.weight_decay), lr=config.learning_rate, fused=where.type == "cuda"
-    )
+    optimiser = optimiser_of(network, config)
     scaler = torch.amp.GradScaler(where.type, enabled=resolve(config.precision, where.type) == torch.float16)
     ema = EMA(network, config.ema)
     latest = Latest(folder)
@@ -160,20 +159,6 @@ def _agree(together: World, statistics, parts: int, where, problem, interrupt: I
 
 def _facts(total: Tensor, objective: Objective) -> dict[str, float]:
     return {"loss": float(total.detach()), **objective.scores()}
-
-
-def _decay_groups(network: nn.Module, decay: float) -> list[dict]:
-    """Weight decay on convolution kernels alone: decaying a batch norm's scale or a bias only moves the output.
-
-    A parameter's ``rate_factor``, where a network gave it one, multiplies its learning rate.
-    """
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        groups.setdefault((parameter.ndim > 1, getattr(parameter, "rate_factor", 1.0)), []).append(parameter)
-    return [
-        {"params": parameters, "weight_decay": decay if kernels else 0.0, "rate_factor": factor}
-        for (kernels, factor), parameters in groups.items()
-    ]
 
 
 def _not_finite(

@@ -63,7 +63,7 @@ def turned_normals(normals: np.ndarray, turn) -> np.ndarray:
 
 
 def test_without_augmentation_a_frame_comes_back_untouched():
-    view = random_view(np.random.default_rng(1), AugmentConfig(flip=False), (6, 8), (6, 8))
+    view = random_view(np.random.default_rng(1), AugmentConfig(flip=False, scale=(1.0, 1.0)), (6, 8), (6, 8))
     assert view.is_identity
     for task, array in maps_of(6, 8).items():
         assert apply_view(view, task, array) is array

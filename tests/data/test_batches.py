@@ -75,7 +75,7 @@ def batches_of(count: int = 7, labelled: int = 3, **changes) -> Batches:
         "crop": (32, 48),
         "inputs": ["rgb", "guess", "edges"],
         "tasks": ["semantic", "depth", "normals"],
-        "augment": AugmentConfig(),
+        "augment": AugmentConfig(scale=(1.0, 1.0), colour=0.0),
         "seed": 5,
     }
     return Batches(FrameSet(source, cache_bytes=1 << 20), BatchPlan(**{**plan, **changes}))
@@ -147,7 +147,7 @@ def test_a_batch_holds_its_share_of_labelled_frames_and_unlabelled_ones_bring_no
 
 
 def test_zoomed_metres_are_encoded_after_the_zoom():
-    batch = batches_of(augment=AugmentConfig(scale=(2.0, 2.0)))[0]
+    batch = batches_of(augment=AugmentConfig(scale=(2.0, 2.0), colour=0.0))[0]
     metres = 0.5 * np.exp(batch.labels["depth"][:2].numpy() * np.log(200.0))
     ids = batch.labels["semantic"][:2, None].numpy()
     np.testing.assert_allclose(metres, (ids + 1) / 2, rtol=1e-4)
@@ -183,7 +183,7 @@ def test_cutmix_cuts_the_same_rectangle_from_inputs_labels_and_targets(stride, c
         crop=crop,
         inputs=["rgb"],
         tasks=["semantic", "depth"],
-        augment=AugmentConfig(cutmix=1.0),
+        augment=AugmentConfig(scale=(1.0, 1.0), colour=0.0, cutmix=1.0),
         targets=target_of,
         target_stride=stride,
     )
@@ -205,7 +205,12 @@ def test_cutmix_cuts_the_same_rectangle_from_inputs_labels_and_targets(stride, c
 
 def test_cutmix_takes_its_share_of_the_frames():
     batches = batches_of(
-        labelled=7, others=[], supervised=4, inputs=["rgb"], tasks=[], augment=AugmentConfig(cutmix=0.3)
+        labelled=7,
+        others=[],
+        supervised=4,
+        inputs=["rgb"],
+        tasks=[],
+        augment=AugmentConfig(scale=(1.0, 1.0), colour=0.0, cutmix=0.3),
     )
     mixed = [len(one.unique()) > 1 for step in range(60) for one in batches[step].inputs["rgb"]]
     assert np.mean(mixed) == pytest.approx(0.3, abs=0.1)
@@ -213,7 +218,10 @@ def test_cutmix_takes_its_share_of_the_frames():
 
 def test_outside_the_frame_targets_have_no_agreement_and_labels_are_ignored():
     batches = batches_of(
-        augment=AugmentConfig(flip=False, scale=(0.5, 0.5)), crop=(64, 96), targets=target_of, target_stride=4
+        augment=AugmentConfig(flip=False, scale=(0.5, 0.5), colour=0.0),
+        crop=(64, 96),
+        targets=target_of,
+        target_stride=4,
     )
     batch = batches[0]
     inside = np.zeros((64, 96), bool)

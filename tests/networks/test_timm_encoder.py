@@ -11,7 +11,8 @@ import torch
 from edgekit.errors import EdgekitError
 from edgekit.networks.pretrained import find_weights, load_encoder
 from edgekit.networks.timm_encoder import TimmSegmenter
-from edgekit.training.loop import _decay_groups
+from edgekit.training.config import TrainConfig
+from edgekit.training.optimiser import optimiser_of
 
 LITE0 = "tf_efficientnet_lite0"
 RGB = torch.tensor([2, 3, 4])
@@ -203,7 +204,7 @@ def test_frozen_norms_keep_their_statistics_and_the_others_move():
 def test_the_encoder_may_learn_more_slowly_than_its_decoder():
     network = TimmSegmenter(3, 2, width=8, encoder_rate=0.1)
     factors = {}
-    for group in _decay_groups(network, 0.01):
+    for group in optimiser_of(network, TrainConfig().resolved(TimmSegmenter)).param_groups:
         for parameter in group["params"]:
             factors[id(parameter)] = group["rate_factor"]
     assert all(factors[id(p)] == 0.1 for p in network.encoder.parameters())

@@ -23,13 +23,22 @@ def result_of(**changes) -> dict:
 
 
 def holds(result: dict, **require) -> bool:
-    checked = check_requirements(Requirements(**require), TASKS, result)
+    checked = check_requirements(Requirements(**{"student_beats_baseline": False} | require), TASKS, result)
     assert len(checked) == 1 and set(checked[0]) == {"name", "holds", "found"}
     return checked[0]["holds"]
 
 
-def test_nothing_demanded_nothing_checked():
-    assert check_requirements(Requirements(), TASKS, result_of()) == []
+def test_where_nothing_is_demanded_the_student_must_still_beat_its_labels_only_twin():
+    (checked,) = check_requirements(Requirements(), TASKS, result_of())
+    assert checked["holds"] and "distilled student" in checked["name"] and "depth" not in checked["found"]
+    (checked,) = check_requirements(Requirements(), TASKS, result_of(baseline=(0.01, 0.50)))
+    assert checked["holds"]  # of several tasks the first that says what things are
+    (checked,) = check_requirements(Requirements(), TASKS, result_of(baseline=(0.3, 0.70)))
+    assert not checked["holds"]
+    result = result_of()
+    del result["scores"]["baseline"]  # the user has left it out
+    assert check_requirements(Requirements(), TASKS, result) == []
+    assert check_requirements(Requirements(student_beats_baseline=False), TASKS, result_of()) == []
 
 
 @pytest.mark.parametrize(
@@ -51,7 +60,9 @@ def test_each_rule_holds_and_fails(rule, missed):
 
 def test_the_ensemble_is_judged_by_its_semantic_task():
     assert holds(result_of(ensemble=(0.9, 0.70)), ensemble_beats_single=True)
-    (only,) = check_requirements(Requirements(ensemble_beats_single=True), [DEPTH], result_of())
+    (only,) = check_requirements(
+        Requirements(ensemble_beats_single=True, student_beats_baseline=False), [DEPTH], result_of()
+    )
     assert not only["holds"]  # without one, the first task: 0.2 is no better than 0.1
 
 

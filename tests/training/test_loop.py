@@ -21,7 +21,8 @@ from edgekit.errors import EdgekitError
 from edgekit.training.checkpoint import Latest
 from edgekit.training.config import TrainConfig
 from edgekit.training.interrupt import Interrupt
-from edgekit.training.loop import _decay_groups, learning_rate, train
+from edgekit.training.loop import learning_rate, train
+from edgekit.training.optimiser import optimiser_of
 from edgekit.training.progress import Progress
 
 STEPS = 8
@@ -93,7 +94,7 @@ def test_learning_rate_by_hand():
 
 
 def test_only_kernels_decay():
-    decayed, others = _decay_groups(new_network(), 0.3)
+    decayed, others = optimiser_of(new_network(), config_of(weight_decay=0.3)).param_groups
     assert [tuple(p.shape) for p in decayed["params"]] == [(6, 3, 3, 3), (3, 6, 3, 3)]
     assert sorted(tuple(p.shape) for p in others["params"]) == [(3,), (6,), (6,), (6,)]
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0.0)

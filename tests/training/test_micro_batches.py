@@ -57,7 +57,7 @@ def new_network() -> nn.Module:
 
 def config_of(**changes) -> TrainConfig:
     told = {"steps": STEPS, "batch_size": 6, "warmup": 2, "precision": "fp32", "ema": 0.0, "micro_batches": PARTS}
-    return TrainConfig(**told | changes)
+    return TrainConfig(**told | {"optimiser": "adamw", "learning_rate": 2e-3} | changes)
 
 
 def trained(folder: Path, objective=Reconstruct, **changes) -> nn.Module:
