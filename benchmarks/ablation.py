@@ -2,8 +2,8 @@
 
     nohup python benchmarks/ablation.py > ablation.log 2>&1 &      # hours; the same command goes on after a kill
 
-The settings are those of recipes/semantic_drone.yaml, but teachers see six modalities, so that thirty maskings exist,
-and --steps gives all students another budget: half of the recipe's halves the hours.
+The settings are those of recipes/semantic_drone.yaml, but teachers begin from nothing and see six modalities, so that
+thirty maskings exist, and --steps gives all students another budget: fewer of them save hours.
 A fold holds out every fourth frame of `train` and scores on the labelled ones among them; `val` is never read. One
 seed; the student is repseg. Variants share teachers and targets wherever they can: one teacher serves all numbers of
 maskings.
@@ -21,7 +21,13 @@ from results import provenance, table, write_section
 from variants import PHOTOGRAPHS, QUICK, REPOSITORY, Comparison, Found, finished, photographs
 
 FOLDS = 4
-COMMON = ("teacher.modalities=[rgb, hsv, lab, edges, texture, blur]", f"data.fold.of={FOLDS}", "evaluate.split=val")
+COMMON = (
+    "teacher.modalities=[rgb, hsv, lab, edges, texture, blur]",
+    "teacher.masking={keep: [rgb], hide: 0.5}",
+    "teacher.members=[{family: repseg, width: 32, seed: 0}, {family: repseg, width: 32, seed: 1}]",
+    *("teacher.train.steps=6500", "teacher.train.labelled_share=0.875", "teacher.train.ema=0.998"),
+    *("ensemble.maskings=3", "ensemble.scales=[0.5]", f"data.fold.of={FOLDS}", "evaluate.split=val"),
+)
 ONE = "teacher.members=[{family: repseg, width: 32, seed: 0}]"
 PLAIN = ("ensemble.flips=false", "ensemble.vertical_flips=false")
 FLIPPED = ("ensemble.flips=true", "ensemble.vertical_flips=true")

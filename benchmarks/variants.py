@@ -17,6 +17,7 @@ from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Predict, Scores
 from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import evaluate, predictors
+from edgekit.pipeline.keys import starts_from_teacher
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
@@ -32,7 +33,7 @@ TASK = "semantic"
 QUICK = (
     *("teacher.train.steps=4", "distill.train.steps=4", "teacher.train.warmup=1", "distill.train.warmup=1"),
     *("teacher.train.batch_size=2", "distill.train.batch_size=2", "targets.stride=8"),
-    *("ensemble.flips=false", "ensemble.vertical_flips=false", "ensemble.maskings=2"),
+    *("ensemble.flips=false", "ensemble.vertical_flips=false"),
     *("teacher.train.crop=[64,96]", "distill.train.crop=[64,96]", "ensemble.scales=[0.25]", "student.input_scale=0.25"),
     *("teacher.train.augment.scale=[0.2,0.4]", "distill.train.augment.scale=[0.2,0.4]"),
 )
@@ -52,17 +53,20 @@ class Found:
 
 @dataclass
 class Comparison:
-    """Where variants of ``RECIPE`` are trained: ``root`` holds their stages, ``data`` the photographs."""
+    """Where variants of a recipe are trained: ``root`` holds their stages, ``data`` the photographs."""
 
     root: Path
     data: Path
     common: Sequence[str] = ()
+    recipe: Path = field(default_factory=lambda: RECIPE)
 
     def run(self, rows: Iterable[str], *changes: str) -> Found:
         """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
         rows = list(rows)
-        recipe = load_model(Recipe, RECIPE, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes])
-        bench = Workbench.open(recipe, RECIPE.parent, self.root, self.root / "log.jsonl")
+        recipe = load_model(
+            Recipe, self.recipe, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes]
+        )
+        bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
         split, found = recipe.evaluate.split, Found()
         networks = [train_teacher(bench, i) for i in range(len(recipe.teacher.members))]
         ensemble = build_ensemble(bench, networks)
@@ -76,11 +80,12 @@ class Comparison:
             of_rows["baseline"] = (baseline_stage(bench).key,)
         if "student" in rows:
             store, facts, key = compute_targets(bench, ensemble)
-            first = networks[0] if recipe.distill.warm_start else None
+            first = networks[0] if starts_from_teacher(recipe) else None
             students["student"], stage = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
             of_rows["student"] = (stage.key,)
-            found.facts["parameters"] = parameter_count(students["student"])
             found.facts["target_seconds"] = facts["seconds"]
+        for student in students.values():
+            found.facts["parameters"] = parameter_count(student)
         predict = predictors(bench, networks, students)
         for row in rows:
             found.scores[row] = _scored(bench, row, predict[row], split, of_rows[row])

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
 
 from edgekit.data.frameset import FrameSet
 from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
-from edgekit.pipeline.keys import starts_from_teacher
+from edgekit.networks.pretrained import load_encoder
+from edgekit.pipeline.keys import starts_from_teacher, weights_of
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
+from edgekit.teachers.config import MemberConfig
 from edgekit.teachers.external.external import External
+from edgekit.teachers.masking import distinct_maskings
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.distributed import world
+from edgekit.training.progress import note
 
 
-def check_fit(recipe: Recipe, frames: FrameSet) -> None:
-    """EdgekitError for what would end a run late: after the data was read, or after teachers were trained."""
+def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
+    """EdgekitError for what would end a run late: after the data was read, or after teachers were trained.
+
+    ``base`` is the folder that the recipe's paths start from.
+    """
     tasks = frames.tasks
     _check_heads(recipe, tasks)
     _check_taught(recipe, tasks)
     for key, config in (("teacher.train", recipe.teacher.train), ("distill.train", recipe.distill.train)):
         config.parts(world().size, key)
     _check_labels(recipe, frames)
+    _check_members(recipe, base, tasks)
+    told = fewer_maskings(recipe)
+    if told:
+        note("ensemble", told)
     _check_student(recipe, tasks)
 
 
@@ -48,6 +62,17 @@ def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[Ext
             asked = next((f for f in infos if f not in lacking), None)
             if asked is not None:
                 external.answer(frames, asked, None)
+
+
+def fewer_maskings(recipe: Recipe) -> str | None:
+    """A sentence where the recipe asks for more maskings than its modalities have; None where not."""
+    asked, teacher = recipe.ensemble.maskings, recipe.teacher
+    if not teacher.members or "maskings" not in recipe.ensemble.model_fields_set:
+        return None
+    found = len(distinct_maskings(asked, teacher.modalities, teacher.masking, recipe.ensemble.seed))
+    if found == asked:
+        return None
+    return f"ensemble.maskings asks for {asked}, and of {', '.join(teacher.modalities)} there are {found} to be learned"
 
 
 def _check_heads(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
@@ -100,6 +125,41 @@ def _check_labels(recipe: Recipe, frames: FrameSet) -> None:
         )
 
 
+def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> None:
+    """Build each network of the ensemble, give it its weights and show it a crop: all three may refuse."""
+    shapes = {
+        str(m.model_copy(update={"seed": 0})): (i, m) for i, m in reversed(list(enumerate(recipe.teacher.members)))
+    }
+    for index, member in shapes.values():
+        network = _untrained(recipe, member, tasks)
+        weights, where = weights_of(member, base), f"teacher.members.{index}"
+        if weights and weights.fetched:
+            note(where, f"the weights are fetched when it is trained: {weights.key}")
+        elif weights:
+            load_encoder(network.network, weights, network.channels()["rgb"])
+        if member.family != "timm":
+            continue  # all other families take any size
+        crop = (member.train or recipe.teacher.train).crop
+        channels = sum(network.sizes[t.name] for t in network.modalities)
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, channels, *crop), torch.ones(len(network.modalities), dtype=torch.bool))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise EdgekitError(
+                f"the encoder cannot read crops of {crop[0]}×{crop[1]}: {str(error).splitlines()[0]}",
+                where=where,
+                fix="use an encoder that takes any size, or a crop that it takes",
+            ) from error
+
+
+def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) -> MultiModal:
+    """A network of the ensemble before it has seen data, whose statistics are not known yet."""
+    seen = [tasks[name] for name in recipe.teacher.modalities]
+    sizes = {task.name: kind_of(task).channels(task) for task in seen}
+    statistics = {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}
+    return MultiModal(member, seen, [tasks[name] for name in recipe.tasks], statistics)
+
+
 def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     """Build it, and start it from the first teacher if the recipe says so: both refuse what does not fit."""
     predicted = [tasks[name] for name in recipe.tasks]
@@ -107,7 +167,4 @@ def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known when the data was read
     student = Student(config.name, predicted, width=config.width, allow_over_limit=config.allow_over_limit, **plain)
     if starts_from_teacher(recipe):
-        seen = [tasks[name] for name in recipe.teacher.modalities]
-        sizes = {task.name: kind_of(task).channels(task) for task in seen}
-        statistics = {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}
-        warm_start(student, MultiModal(recipe.teacher.members[0], seen, predicted, statistics))
+        warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.heads import HEADS
 from edgekit.networks import resolved_shape
+from edgekit.networks.pretrained import IMAGENET, Weights, find_weights
+from edgekit.networks.timm_encoder import ENCODER
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import student_shape
 from edgekit.tasks import kind_of
@@ -33,6 +36,13 @@ def student_key(bench: Workbench) -> dict[str, Any]:
 def network_key(member: MemberConfig) -> dict[str, Any]:
     """A network of the ensemble: family and every argument of its shape."""
     return {"family": member.family, "shape": resolved_shape(member.family, member.shape()), "seed": member.seed}
+
+
+def weights_of(member: MemberConfig, base: Path) -> Weights | None:
+    """What a network of the ensemble begins with; None for nothing. ``base``: where the recipe's paths start."""
+    if member.family != "timm":
+        return None
+    return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, base)
 
 
 def starts_from_teacher(recipe: Recipe) -> bool:

@@ -24,6 +24,7 @@ from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
+from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import ELSEWHERE, Stage
@@ -159,7 +160,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
     }
     result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
-    run._write("table.md", f"{report(bench, results)}\nTrial: {told(trial)}\n")
+    notes = [f"Trial: {told(trial)}", fewer_maskings(run.recipe)]
+    run._write("table.md", "\n\n".join([report(bench, results), *filter(None, notes)]) + "\n")
     run._write("result.json", json.dumps(result, indent=2))
     return result
 

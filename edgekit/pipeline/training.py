@@ -11,9 +11,8 @@ from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
 from edgekit.networks import FAMILIES
-from edgekit.networks.pretrained import IMAGENET, Weights, find_weights, load_encoder
-from edgekit.networks.timm_encoder import ENCODER
-from edgekit.pipeline.keys import heads_key, network_key, starts_from_teacher, student_key, training_key
+from edgekit.networks.pretrained import load_encoder
+from edgekit.pipeline.keys import heads_key, network_key, starts_from_teacher, student_key, training_key, weights_of
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
@@ -56,14 +55,6 @@ def _new_teacher(bench: Workbench, index: int) -> MultiModal:
     return MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
 
 
-def _weights(bench: Workbench, index: int) -> Weights | None:
-    """What the encoder of ensemble member ``index`` begins with."""
-    member = bench.recipe.teacher.members[index]
-    if member.family != "timm":
-        return None
-    return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, bench.base)
-
-
 def teacher_config(recipe: Recipe, index: int) -> TrainConfig:
     """How ensemble member ``index`` is trained, with nothing left open."""
     member = recipe.teacher.members[index]
@@ -74,7 +65,7 @@ def teacher_stage(bench: Workbench, index: int) -> Stage:
     """The stage of ensemble member ``index``; members that differ in nothing but their place share it."""
     recipe, member = bench.recipe, bench.recipe.teacher.members[index]
     settings = training_key(teacher_config(recipe, index))
-    weights = _weights(bench, index)
+    weights = weights_of(member, bench.base)
     return bench.stage(
         "teacher",
         recipe.seed,
@@ -98,7 +89,7 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
         if todo:
             member, config = recipe.teacher.members[index], teacher_config(recipe, index)
             seed = _seed(bench, member.seed)
-            weights = _weights(bench, index)
+            weights = weights_of(member, bench.base)
             if weights:
                 load_encoder(network.network, weights, network.channels()["rgb"])
             names = list(recipe.teacher.modalities)

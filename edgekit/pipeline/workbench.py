@@ -69,7 +69,7 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
         )
     predicted = [tasks[name] for name in recipe.tasks]
     check_losses(recipe.distill.active({t.kind for t in predicted}), predicted, recipe.targets)
-    check_fit(recipe, frames)
+    check_fit(recipe, base, frames)
     prepare = getattr(source, "prepare", None)
     if prepare:
         with Progress("rendering", log) as bar:

@@ -278,6 +278,7 @@ ensemble: {maskings: 2, scales: [1.0, 0.75]}
 student: {name: repseg, width: 16}
 distill: {train: *train}
 evaluate: {split: train, pictures: 1}
+require: {student_beats_baseline: false}
 """
 
 

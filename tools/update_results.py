@@ -1,6 +1,6 @@
-"""Put the tables of finished runs into README.md, so that no figure there is typed by hand.
+"""Put the tables of finished runs into docs/results.md, so that no figure there is typed by hand.
 
-    python tools/update_readme.py runs/uav-1a2b3c4d5e runs/semantic-drone-5e4d3c2b1a
+    python tools/update_results.py runs/uav-1a2b3c4d5e runs/semantic-drone-5e4d3c2b1a
 
 Replaces what stands between ``<!-- run NAME -->`` and ``<!-- end -->``, NAME the recipe's name.
 """
@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 
 
 def section(run: Path) -> tuple[str, str]:
@@ -35,14 +35,14 @@ def section(run: Path) -> tuple[str, str]:
 
 
 def main(runs: list[str]) -> None:
-    text = README.read_text()
+    text = PAGE.read_text()
     for run in runs:
         name, body = section(Path(run))
         pattern = re.compile(rf"(<!-- run {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
-            sys.exit(f"README.md has no section for '{name}'")
+            sys.exit(f"{PAGE.name} has no section for '{name}'")
         text = pattern.sub(lambda match, body=body: match[1] + body + match[2], text)
-    README.write_text(text)
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":
