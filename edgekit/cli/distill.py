@@ -69,6 +69,7 @@ def _print(name: str, result: dict) -> None:
         f"student   {result['student']}  ({result['parameters']:,} parameters)",
         f"table     {result['table']}",
         *(f"picture   {path}" for path in result["pictures"]),
-        f"targets   {result['target_bytes_per_frame']:,} bytes per frame, {result['members']} members",
+        f"targets   {result['target_bytes_per_frame']:,} bytes per frame, of {result['passes']} passes and "
+        f"{result['members'] - result['passes']} votes of external members",
     ]
     click.echo("\n".join(lines))

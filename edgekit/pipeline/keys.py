@@ -9,6 +9,7 @@ from edgekit.heads import HEADS
 from edgekit.networks import resolved_shape
 from edgekit.networks.pretrained import IMAGENET, Weights, find_weights
 from edgekit.networks.timm_encoder import ENCODER
+from edgekit.pipeline.stage import FORMATS
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import student_shape
 from edgekit.tasks import kind_of
@@ -58,8 +59,9 @@ def starts_from_teacher(recipe: Recipe) -> bool:
 
 
 def heads_key(bench: Workbench) -> list[Any]:
-    """What is predicted, and by which heads."""
-    return [
+    """What is predicted, by which heads, and how the data was checked and measured for it."""
+    measured = [FORMATS[stage] for stage in ("check", "statistics", "class-weights")]
+    return measured + [
         [
             task.name,
             task.kind,

@@ -28,7 +28,7 @@ from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import ELSEWHERE, Stage
-from edgekit.pipeline.targets import targets_stage
+from edgekit.pipeline.targets import build_ensemble, targets_stage
 from edgekit.pipeline.training import (
     baseline_stage,
     student_stage,
@@ -148,6 +148,7 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "parameters": parameter_count(students["student"]),
         "teachers": [parameter_count(n) for n in networks],
         "members": facts["members"],
+        "passes": len(build_ensemble(bench, networks).members),
         "split": split,
         "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
         "bad_files": [asdict(bad) for bad in bench.report.bad],

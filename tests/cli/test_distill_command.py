@@ -28,6 +28,7 @@ def result_of(holds: bool = True) -> dict:
         "pictures": ["runs/short-1/pictures/depth-val.png"],
         "target_bytes_per_frame": 4321,
         "members": 16,
+        "passes": 12,
     }
 
 
