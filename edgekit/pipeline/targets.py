@@ -18,7 +18,7 @@ from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.training import teacher_stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
-from edgekit.teachers.ensemble import Ensemble, Voice, members_of
+from edgekit.teachers.ensemble import Ensemble, ExternalMember, members_of
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.distributed import world
 from edgekit.training.interrupt import Interrupt
@@ -39,7 +39,7 @@ def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble
         precision=precision,
         at_once=config.at_once,
         tasks=bench.tasks,
-        others=[Voice(partial(e.answer, bench.frames), e.config.votes) for e in bench.external],
+        others=[ExternalMember(partial(e.answer, bench.frames), e.config.votes) for e in bench.external],
     )
 
 

@@ -130,7 +130,7 @@ def _look_at(network: Network, number: int, node: NodeProto, target: Target, ins
         place = "falls back" if reason else "DLA"
         if reason:
             findings.append(Finding("dla", "slow", *reason))
-        else:  # which kernel of the GPU's would be slow is nothing to it
+        else:  # a DLA has kernels of its own: which of the GPU's would be slow does not matter
             findings = [finding for finding in findings if finding.rule != thin.RULE]
     shape = network.shapes.get(node.output[0]) if node.output else None
     return NodeReport(number, inside + network.label(node), node.op_type, place, shape, tuple(findings))

@@ -61,7 +61,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Voice:
+class ExternalMember:
     """A teacher trained elsewhere: (frame, size) → soft map (1, C, *size) per task it has a word on, and its votes."""
 
     answer: Callable[[FrameInfo, tuple[int, int]], dict[str, Tensor]]
@@ -84,7 +84,7 @@ class Ensemble:
         precision="auto",
         at_once: int = 8,
         tasks: Sequence[Task] | None = None,
-        others: Sequence[Voice] = (),
+        others: Sequence[ExternalMember] = (),
     ):
         self.networks = [n.eval() for n in networks]
         self.members = list(members)
@@ -107,9 +107,9 @@ class Ensemble:
         for group in self._groups():
             for task, soft in self._ask(group, inputs, size):
                 sums[task.name].add(soft)
-        for voice in self.others:
-            for name, soft in voice.answer(frame, size).items():
-                for _ in range(voice.votes):
+        for other in self.others:
+            for name, soft in other.answer(frame, size).items():
+                for _ in range(other.votes):
                     sums[name].add(soft)
         silent = [name for name, total in sums.items() if not total.members]
         if silent:
@@ -123,7 +123,7 @@ class Ensemble:
     @property
     def count(self) -> int:
         """How many members there are, those from elsewhere by their votes."""
-        return len(self.members) + sum(voice.votes for voice in self.others)
+        return len(self.members) + sum(other.votes for other in self.others)
 
     @property
     def largest_batch(self) -> int:

@@ -138,7 +138,7 @@ class _Mine:
 
 
 def _agree(together: World, statistics, parts: int, where, problem, interrupt: Interrupt, at: str) -> bool:
-    """Sum the running statistics over all processes, and whether to stop: for good reason, or for a bad one.
+    """Sum the running statistics over all processes, and whether the user asked to stop.
 
     EdgekitError where any of them met a loss that is not finite. One exchange for all, so that nobody waits twice.
     """

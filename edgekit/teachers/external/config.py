@@ -73,7 +73,7 @@ class OutputConfig(BaseModel):
 class ExternalCommon(BaseModel):
     """What all teachers from elsewhere have.
 
-    role    ``member``: one more voice in the ensemble, asked once per frame, as it is (maskings, flips and scales are
+    role    ``member``: one more member of the ensemble, asked once per frame, as it is (maskings, flips and scales are
             for the networks trained here); ``modality``: something those networks see, listed under
             teacher.modalities by the output's name
     votes   how many members of the ensemble it counts as

@@ -1,4 +1,4 @@
-"""An expert of the data as a voice of its own: its map, encoded by hand, and what is refused."""
+"""An expert of the data as a member of its own: its map, encoded by hand, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from edgekit.data.frameset import FrameSet
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
-from edgekit.teachers.ensemble import Ensemble, Voice
+from edgekit.teachers.ensemble import Ensemble, ExternalMember
 from edgekit.teachers.external.config import ExternalConfig
 from tests.teachers.external.conftest import CLASSES, Frames
 
@@ -62,9 +62,12 @@ def test_votes_weigh_an_expert_among_the_others(open_teacher, frames, maps):
     expert = open_teacher(kind="expert", votes=3, outputs={"depth": {"output": "far"}})
     frame = frames.frames("train")[0]
     word = expert.answer(frames, frame, (6, 8))["depth"]
-    other = Voice(lambda frame, size: {"depth": 0.5 * word})
+    other = ExternalMember(lambda frame, size: {"depth": 0.5 * word})
     ensemble = Ensemble(
-        [], [], tasks=[frames.tasks["depth"]], others=[other, Voice(lambda f, s: expert.answer(frames, f, s), 3)]
+        [],
+        [],
+        tasks=[frames.tasks["depth"]],
+        others=[other, ExternalMember(lambda f, s: expert.answer(frames, f, s), 3)],
     )
     found = ensemble.predict({}, (6, 8), frame)["depth"]
     np.testing.assert_allclose(found.soft.numpy(), (0.5 + 3) / 4 * word.numpy(), atol=1e-6)
