@@ -62,8 +62,8 @@ class DistillConfig(BaseModel):
     )
     unless_better: Literal["stop", "warn"] = Field(
         "stop",
-        description="what to do where the ensemble is no better than the labels-only student on labelled frames that "
-        "are held back for a trial; where fewer than 32 frames are labelled there is none",
+        description="what to do where the ensemble is worse than the labels-only student on labelled frames that are "
+        "held back for a trial; where fewer than 32 frames are labelled there is none",
     )
     agreement: bool = Field(True, description="weight each pixel by how much the ensemble's members agree")
     train: TrainConfig = TrainConfig()

@@ -36,7 +36,7 @@ from edgekit.pipeline.training import (
     train_student,
     train_teacher,
 )
-from edgekit.pipeline.trial import BETTER, run_trial, told, too_few, trial_of
+from edgekit.pipeline.trial import BETTER, WORSE, run_trial, told, too_few, trial_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
@@ -123,7 +123,7 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     began = time.perf_counter()
     bench = run.bench()
     trial = _trial(run, bench, jobs)
-    if not trial.get("better", True) and run.recipe.distill.unless_better == "stop":
+    if trial["verdict"] == WORSE and run.recipe.distill.unless_better == "stop":
         return _stopped(run, bench, trial) if world().first else None
     _train_at_once(run, bench, baseline=baseline, jobs=jobs)
     distilled = distil_student(bench)

@@ -21,6 +21,7 @@ FOLDS = 4  # one in so many labelled frames is held back
 LEAST = 8  # held-back frames; fewer tell a good teacher from a bad one by chance alone
 STEPS = 0.5  # of the recipe's steps, for teachers and student alike
 NAMES = {"single_all": "one pass", "ensemble": "ensemble", "baseline": "labels only"}  # the rows that are compared
+WORSE, UNCLEAR = "worse", "unclear"
 BETTER = "ensemble beats the labels-only student on held-back frames"
 TRY = "try a pretrained encoder (family: timm), an expert as a member, more steps, or other modalities"
 
@@ -40,10 +41,7 @@ class Trial:
 
 
 def trial_of(bench: Workbench) -> Trial | None:
-    """The trial of the bench's recipe; None where too few frames are labelled to hold some back.
-
-    One network of each shape takes part: networks that differ in their seed alone are about equally good.
-    """
+    """The trial of the bench's recipe; None where too few frames are labelled to hold some back."""
     labelled, _ = bench.train_frames()
     held = held_back(labelled)
     if len(held) < LEAST:
@@ -63,11 +61,11 @@ def held_back(labelled: Sequence[FrameInfo]) -> list[FrameInfo]:
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
-    """Train, compare and tell: a document with ``better`` (whether the ensemble beats the labels-only student).
+    """Train, compare and tell: a document with the ``verdict`` on the ensemble beside the labels-only student.
 
     What was trained is read. ``scores``: row → the primary metric of the first task on the held-back frames,
     ``difference``: of the ensemble to the labels-only student, positive where it is better, ``error``: its standard
-    error over groups of frames.
+    error over groups of frames. ``verdict``: better, worse, or unclear where the difference is within its error.
     """
     bench, stage = trial.bench, trial.stage()
     with stage.unless_done() as todo:
@@ -87,16 +85,22 @@ def run_trial(trial: Trial) -> dict[str, Any]:
                 "scores": dict(found.scores),
                 "difference": difference and difference[0],
                 "error": difference and difference[1],
-                "better": difference is not None and difference[0] > 0,
+                "verdict": _verdict(difference),
             }
             stage.finish(document, [])
     return stage.result()
 
 
+def _verdict(difference: tuple[float, float] | None) -> str:
+    if difference is None or abs(difference[0]) <= difference[1]:
+        return UNCLEAR
+    return "better" if difference[0] > 0 else WORSE
+
+
 def too_few(bench: Workbench) -> dict[str, Any]:
     """The document where there is no trial."""
     labelled, _ = bench.train_frames()
-    return {"labelled": len(labelled), "held_back": 0}
+    return {"labelled": len(labelled), "held_back": 0, "verdict": UNCLEAR}
 
 
 def told(trial: dict[str, Any]) -> str:
@@ -112,10 +116,11 @@ def told(trial: dict[str, Any]) -> str:
     if trial["difference"] is None:
         return f"{scores} {where}: not comparable"
     difference = f"{abs(trial['difference']):.4f} ± {trial['error']:.4f}"
-    if not trial["better"]:
-        return f"{scores} {where}: the ensemble is worse by {difference} and would teach the student nothing; {TRY}"
-    doubt = "" if trial["difference"] > 2 * trial["error"] else ", which may be chance"
-    return f"{scores} {where}: the ensemble is better by {difference}{doubt}"
+    if trial["verdict"] == WORSE:
+        return f"{scores} {where}: the ensemble is worse by {difference} and has nothing to teach the student; {TRY}"
+    way = "better" if trial["difference"] > 0 else "worse"
+    doubt = f", which may be chance; {TRY}" if trial["verdict"] == UNCLEAR else ""
+    return f"{scores} {where}: the ensemble is {way} by {difference}{doubt}"
 
 
 def _said(score: float | None) -> str:
@@ -123,15 +128,12 @@ def _said(score: float | None) -> str:
 
 
 def _shortened(recipe: Recipe) -> Recipe:
-    """The recipe with a share of the steps and one network of each shape."""
+    """The recipe with a share of the steps."""
 
     def less(config: TrainConfig) -> TrainConfig:
         return config.model_copy(update={"steps": max(1, round(config.steps * STEPS))})
 
-    shapes = {}
-    for member in recipe.teacher.members:
-        shapes.setdefault(str(member.model_copy(update={"seed": 0})), member)
-    members = [m.model_copy(update={"train": less(m.train)} if m.train else {}) for m in shapes.values()]
+    members = [m.model_copy(update={"train": less(m.train)} if m.train else {}) for m in recipe.teacher.members]
     teacher = recipe.teacher.model_copy(update={"members": members, "train": less(recipe.teacher.train)})
     distill = recipe.distill.model_copy(update={"train": less(recipe.distill.train)})
     return recipe.model_copy(update={"teacher": teacher, "distill": distill})
