@@ -176,7 +176,7 @@ def _train(
     size, crop = config.batch_size, "×".join(map(str, config.crop))
     doing = f"training {title} on batches of {size} frames of {crop}"
     fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop}), or raise {key}.micro_batches"
-    with Progress(title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
+    with Progress(bench.doing + title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
         trained = train(network, objective, batches, config, folder=stage.folder, progress=progress, key=key)
     if world().first:
         save(trained, stage.folder / "network.pt")

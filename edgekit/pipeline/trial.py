@@ -48,7 +48,7 @@ def trial_of(bench: Workbench) -> Trial | None:
         return None
     names = sorted(f.name for f in held)
     frames = bench.frames.without(names)
-    return Trial(bench.on(_shortened(bench.recipe), frames, names), held)
+    return Trial(bench.on(_shortened(bench.recipe), frames, names, "trial, "), held)
 
 
 def held_back(labelled: Sequence[FrameInfo]) -> list[FrameInfo]:

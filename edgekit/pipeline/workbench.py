@@ -124,6 +124,7 @@ class Workbench:
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
     external: list[External] = field(default_factory=list)
+    doing: str = ""  # before the titles of its stages, where they are a part of something
 
     @classmethod
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
@@ -150,10 +151,13 @@ class Workbench:
         bench = cls(recipe, base, root, log, frames, report, data_key, {}, external=external)
         return bench._measured()
 
-    def on(self, recipe: Recipe, frames: FrameSet, held: Sequence[str]) -> Workbench:
-        """The same data without the labels of the frames ``held``, for a recipe that differs in its training alone."""
+    def on(self, recipe: Recipe, frames: FrameSet, held: Sequence[str], doing: str) -> Workbench:
+        """The same data without the frames ``held``, for a recipe that differs in its training alone.
+
+        ``doing`` stands before the titles of its stages.
+        """
         key = recipe_hash([self.data_key, "without", list(held)])
-        return replace(self, recipe=recipe, frames=frames, data_key=key)._measured()
+        return replace(self, recipe=recipe, frames=frames, data_key=key, doing=doing)._measured()
 
     def _measured(self) -> Workbench:
         """With the statistics of its train frames and the weights of their classes."""

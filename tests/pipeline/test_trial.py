@@ -71,6 +71,7 @@ def test_a_good_ensemble_goes_on_and_the_table_tells_of_the_trial(many, tmp_path
     assert trial["verdict"] == "better" and trial["held_back"] == LEAST and trial["labelled"] == 32
     assert trial["difference"] == pytest.approx(trial["scores"]["ensemble"] - trial["scores"]["baseline"])
     assert set(trial["scores"]) == {"single_all", "ensemble", "baseline"} and trial["error"] > 0
+    assert "trial, teacher 1/2: 40/40" in done.err and "trial, labels-only student: 1/1" in done.err
     assert "the ensemble is better by" in (run / "table.md").read_text() and (run / "student.pt").exists()
 
 
