@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,10 +14,22 @@ from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from edgekit.engine.calibration_cache import INT8_MOST
 from edgekit.quantize.calibration import calibrate
+from edgekit.quantize.parameters import REDUCED_MOST
 from edgekit.quantize.qdq import write_qdq
 
 WHOLE = frozenset({"logits"})
+
+
+def _saturates() -> bool:
+    """Whether onnxruntime's integer kernels saturate here: an x86 without VNNI adds products of 8 bits in 16."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text(encoding="utf-8").split()) if info.exists() else set()
+    return "avx2" in flags and not flags & {"avx512_vnni", "avx_vnni"}
+
+
+SATURATES = _saturates()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +125,7 @@ def test_outputs_are_float_unless_asked_for(student, frames, ranges):
     steps = {len(np.unique(run(write_qdq(student, ranges, integer_outputs=o), frames))) for o in (WHOLE, frozenset())}
     assert min(steps) <= 256 < max(steps)
     for outputs in (WHOLE, frozenset()):
-        error = run(write_qdq(student, ranges, integer_outputs=outputs), frames) - exact
+        error = run(write_qdq(student, ranges, integer_outputs=outputs, reduce_range=SATURATES), frames) - exact
         assert np.abs(error).mean() < 0.03 * np.abs(exact).mean()
 
 
@@ -212,11 +225,12 @@ def test_an_upsampling_convolution_has_integer_weights_per_channel(build, frames
         ["out"],
     )
     ranges = calibrate(model, frames, observer="minmax").ranges
-    written = write_qdq(model, ranges)
+    written = write_qdq(model, ranges, reduce_range=SATURATES)
     scales = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
-    expected = np.abs(numpy_helper.to_array(model.graph.initializer[2])).max(axis=(0, 2, 3)) / np.float32(127)
+    most = np.float32(REDUCED_MOST if SATURATES else INT8_MOST)
+    expected = np.abs(numpy_helper.to_array(model.graph.initializer[2])).max(axis=(0, 2, 3)) / most
     np.testing.assert_array_equal(scales["out_node.weight.scale"], expected)
     exact, said = run(model, frames), run(written, frames)
     for channel in range(8):  # also the smallest, which a scale per tensor would round away
         error = np.abs(said[:, channel] - exact[:, channel]).mean()
-        assert error < 0.02 * np.abs(exact[:, channel]).mean()
+        assert error < (0.04 if SATURATES else 0.02) * np.abs(exact[:, channel]).mean()
