@@ -36,11 +36,12 @@ def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
     for key, config in (("teacher.train", recipe.teacher.train), ("distill.train", recipe.distill.train)):
         config.parts(world().size, key)
     _check_labels(recipe, frames)
-    _check_members(recipe, base, tasks)
     told = fewer_maskings(recipe)
     if told:
         note("ensemble", told)
-    _check_student(recipe, tasks)
+    with torch.random.fork_rng(devices=[]):  # networks that are built to be looked at change no seed's draws
+        _check_members(recipe, base, tasks)
+        _check_student(recipe, tasks)
 
 
 def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[External]) -> None:
