@@ -42,21 +42,6 @@ def semantic_drone() -> Path:
     return folder
 
 
-def _family(name: str):
-    """A network family as a test's parameter; timm's is skipped where that extra is not installed."""
-    absent = name == "timm" and importlib.util.find_spec("timm") is None
-    return pytest.param(name, marks=pytest.mark.skipif(absent, reason="timm is not installed (edgekit[timm])"))
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for ``family`` is run for every network family, unless it names some itself."""
-    named = any("family" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
-    if "family" in metafunc.fixturenames and not named:
-        from edgekit.networks import FAMILIES  # torch is slow to import, and not every test needs it
-
-        metafunc.parametrize("family", [_family(name) for name in FAMILIES])
-
-
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """tests/tiny_bundle.py: ``tiny.write_tiny_bundle(folder)`` and what its network computes."""

@@ -19,7 +19,7 @@ from edgekit.errors import EdgekitError
 def job_for(folder, work, lane, precision, /, **changes):
     """The job of an artifact, to be changed into what edgekit itself would not ask for."""
     bundle = open_bundle(folder)
-    can = Capabilities("10.3.0", True, True, True, True, True, 2, "gpu", "8.7", "12.6", "12.6", 8 << 30)
+    can = Capabilities("10.3.0", True, True, True, True, 2, "gpu", "8.7", "12.6", "12.6", 8 << 30)
     job = _job(bundle, bundle.artifact(lane, precision), can, BuildOptions(), work)
     return dataclasses.replace(job, timing_cache=None, **changes)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import pytest
 import torch
 
+from edgekit.networks import FAMILIES
 from edgekit.tasks import kind_of
 
 
-@pytest.fixture
-def network(family, make_network):
-    return make_network(family=family)
+@pytest.fixture(params=FAMILIES)
+def network(request, make_network):
+    if request.param == "timm" and importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed (edgekit[timm])")
+    return make_network(family=request.param)
 
 
 def visible(*hidden: int, count: int = 4) -> torch.Tensor:
