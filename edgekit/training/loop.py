@@ -7,30 +7,30 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from edgekit.data.batches import Batch, Batches, Prefetch
 from edgekit.errors import EdgekitError
-from edgekit.training.checkpoint import Latest
+from edgekit.training.checkpoint import UNFINISHED, load_checkpoint, save_checkpoint
 from edgekit.training.config import TrainConfig
-from edgekit.training.distributed import World, world
-from edgekit.training.ema import EMA
+from edgekit.training.distributed import ProcessGroup, world
+from edgekit.training.ema import averaged
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import keep_freed_memory
 from edgekit.training.optimiser import optimiser_of
 from edgekit.training.precision import device, resolve
 from edgekit.training.progress import Progress
-from edgekit.training.runnable import compiler, runnable
+from edgekit.training.runnable import callable_of, compiler
 from edgekit.training.running_statistics import RunningStatistics
 
 
 class Objective(Protocol):
     """What is minimised: named scalars whose sum is the loss, and scores of the last batch for the progress bar.
 
-    ``forward`` is what it calls for the network's output: the network, until ``train`` wraps it.
+    ``forward`` computes the network's output: the network itself, until ``train`` wraps it.
     """
 
     forward: Callable
@@ -58,9 +58,9 @@ def train(
 ) -> nn.Module:
     """Train in place and return the averaged network, in evaluation mode on the CPU.
 
-    Continues from the newest checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one
-    more on Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
-    ``key``: the recipe's section that ``config`` is, for messages.
+    Continues from the checkpoint in ``folder``, writes one every ``config.checkpoint_every`` seconds, and one more on
+    Ctrl-C. Batch k depends on k alone, so a resumed run equals an unbroken one for the same thread count.
+    ``key``: the section of the recipe that ``config`` comes from, for messages.
     Where processes train together each takes its micro-batches of every batch, and the first one writes.
     EdgekitError where loss or gradient stop being finite, or another process ended; KeyboardInterrupt after a
     checkpoint on Ctrl-C.
@@ -72,13 +72,14 @@ def train(
     network.to(where, memory_format=torch.channels_last).train()
     optimiser = optimiser_of(network, config)
     scaler = torch.amp.GradScaler(where.type, enabled=resolve(config.precision, where.type) == torch.float16)
-    ema = EMA(network, config.ema)
-    latest = Latest(folder)
-    start, spent = _restore(latest, network, ema, optimiser, scaler, progress)
-    objective.forward, unsynced = runnable(network, compiled=config.compile, key=key)
+    average = averaged(network, config.ema)
+    path = folder / UNFINISHED
+    stateful = {"network": network, "average": average, "optimiser": optimiser, "scaler": scaler}
+    start, spent = _restore(path, stateful, progress)
+    objective.forward, unsynced = callable_of(network, compiled=config.compile, key=key)
     statistics = RunningStatistics(network) if parts > 1 else None
     saved_at = time.monotonic()
-    own = _Mine(batches, parts, mine, together.rank)
+    own = _OwnMicroBatches(batches, parts, mine, together.rank)
     prefetch = Prefetch(own, start * mine, config.steps * mine, workers=config.workers)
     ready = (batch for _, batch in prefetch)
     progress.begin(config.steps, start, spent=spent)
@@ -112,20 +113,21 @@ def train(
                         raise problem
                 scaler.step(optimiser)
                 scaler.update()
-                ema.update()
+                average.update_parameters(network)
                 progress.step(step + 1, lambda: _facts(total, objective), waited=prefetch.waited)  # noqa: B023
                 if together.first and (stop or time.monotonic() - saved_at > config.checkpoint_every):
-                    _save(latest, step + 1, progress.seconds, network, ema, optimiser, scaler)
+                    states = {name: part.state_dict() for name, part in stateful.items()}
+                    save_checkpoint(path, {"step": step + 1, "seconds": progress.seconds, **states})
                     saved_at = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
     finally:
         prefetch.close()
         progress.end()
-    return ema.network.eval().cpu()
+    return average.module.cpu()
 
 
-class _Mine:
+class _OwnMicroBatches:
     """The micro-batches that one process takes, in order: ``mine`` of the ``parts`` of every batch."""
 
     def __init__(self, batches: Batches, parts: int, mine: int, rank: int):
@@ -137,10 +139,10 @@ class _Mine:
         return self._batches[step] if self._parts == 1 else self._batches.part(step, self._first + part, self._parts)
 
 
-def _agree(together: World, statistics, parts: int, where, problem, interrupt: Interrupt, at: str) -> bool:
-    """Sum the running statistics over all processes, and whether the user asked to stop.
+def _agree(together: ProcessGroup, statistics, parts: int, where, problem, interrupt: Interrupt, at: str) -> bool:
+    """Average the running statistics over all processes; returns whether the user asked any of them to stop.
 
-    EdgekitError where any of them met a loss that is not finite. One exchange for all, so that nobody waits twice.
+    EdgekitError where any of them met a loss that is not finite. All of it is one exchange between the processes.
     """
     if statistics is None:
         return interrupt.requested
@@ -152,7 +154,8 @@ def _agree(together: World, statistics, parts: int, where, problem, interrupt: I
         raise problem
     failed = [rank for rank in range(together.size) if summed[rank]]
     if failed:
-        raise EdgekitError(f"process {failed[0]} met a loss that is not finite", where=at, fix="see what it says")
+        fix = "see the message of that process"
+        raise EdgekitError(f"process {failed[0]} met a loss that is not finite", where=at, fix=fix)
     statistics.finish(summed[len(flags) :], parts)
     return bool(summed[len(flags) - 1])
 
@@ -164,7 +167,7 @@ def _facts(total: Tensor, objective: Objective) -> dict[str, float]:
 def _not_finite(
     what: str, value: Tensor, terms: dict[str, Tensor], batch: Batch, stage: str, key: str
 ) -> EdgekitError | None:
-    """What to raise before the weights change, so that no checkpoint ever holds NaN; None where all is well."""
+    """The error to raise before the weights change, so that no checkpoint ever holds NaN; None for a finite value."""
     if torch.isfinite(value):
         return None
     bad = [name for name, term in terms.items() if not torch.isfinite(term)]
@@ -176,60 +179,39 @@ def _not_finite(
     )
 
 
-def _save(latest: Latest, step: int, seconds: float, network: nn.Module, ema: EMA, optimiser, scaler) -> None:
-    latest.save(
-        step,
-        {
-            "seconds": seconds,
-            "network": network.state_dict(),
-            "ema": ema.network.state_dict(),
-            "ema_updates": ema.updates,
-            "optimiser": optimiser.state_dict(),
-            "scaler": scaler.state_dict(),
-        },
-    )
-
-
-def _restore(latest: Latest, network: nn.Module, ema: EMA, optimiser, scaler, progress: Progress) -> tuple[int, float]:
-    """(steps done, seconds spent): from the newest checkpoint, from nothing where there is none or a damaged one."""
+def _restore(path: Path, stateful: dict[str, Any], progress: Progress) -> tuple[int, float]:
+    """(steps done, seconds spent): of the checkpoint, which is loaded; zeros where it is missing or damaged."""
 
     def restore() -> list:
-        state = latest.load()
-        if state is None:
-            return [0, 0.0]
-        if not _fits(state, network):
+        state = load_checkpoint(path)
+        if not _fits(state, stateful):
             raise EdgekitError("the checkpoint is of another network")
-        network.load_state_dict(state["network"])
-        ema.network.load_state_dict(state["ema"])
-        ema.updates = state["ema_updates"]
-        optimiser.load_state_dict(state["optimiser"])
-        scaler.load_state_dict(state["scaler"])
+        for name, part in stateful.items():
+            part.load_state_dict(state[name])
         return [state["step"], state["seconds"]]
 
     def restore_or_begin() -> list:
         try:
-            return restore()
+            return restore() if path.exists() else [0, 0.0]
         except EdgekitError as error:
             progress.note(f"{error.what}; training starts from step 0")
-            latest.clear()
+            path.unlink(missing_ok=True)
             return [0, 0.0]
 
     together = world()
     step, seconds = together.lead(f"the checkpoint of {progress.title}", restore_or_begin)
     if not together.first and step and restore()[0] != step:
-        raise EdgekitError("this process sees another checkpoint than process 0", where=str(latest.folder))
+        raise EdgekitError("this process sees another checkpoint than process 0", where=str(path))
     return step, seconds
 
 
-def _fits(state: dict, network: nn.Module) -> bool:
-    """Whether a checkpoint holds all that ``_save`` writes, for a network of this shape."""
-    keys = {"step", "seconds", "network", "ema", "ema_updates", "optimiser", "scaler"}
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    return (
-        isinstance(state, dict)
-        and keys <= state.keys()
-        and all(
-            isinstance(state[part], dict) and {n: getattr(v, "shape", None) for n, v in state[part].items()} == shapes
-            for part in ("network", "ema")
-        )
-    )
+def _fits(state: Any, stateful: dict[str, Any]) -> bool:
+    """Whether a checkpoint holds all that ``train`` writes, for a network of this shape."""
+    if not isinstance(state, dict) or not {"step", "seconds", *stateful} <= state.keys():
+        return False
+    modules = {name: part.state_dict() for name, part in stateful.items() if isinstance(part, nn.Module)}
+    return all(isinstance(state[name], dict) and _shapes(state[name]) == _shapes(own) for name, own in modules.items())
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: getattr(value, "shape", None) for name, value in state.items()}

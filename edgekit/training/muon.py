@@ -1,4 +1,4 @@
-"""Muon: steps of equal length in every direction of a kernel, beside AdamW for all that is no kernel."""
+"""Muon: steps of equal length in every direction of a kernel; AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EPSILON = 1e-7
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, but for groups with ``orthogonal``: their kernels move by the orthogonal part of their momentum.
+    """AdamW; kernels in groups with ``orthogonal`` move by the orthogonal part of their momentum instead.
 
     A convolution's kernel is a matrix (c_out, c_in·k·k). Its momentum U·S·Vᵀ is replaced by about U·Vᵀ, so that rare
     directions learn as fast as common ones (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/), scaled to
@@ -32,19 +32,16 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def _orthogonal_step(self, group: dict) -> None:
-        moved = [p for p in group["params"] if p.grad is not None]
         by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-        for parameter in moved:
-            by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
         for shape, parameters in by_shape.items():  # kernels of one shape in one product
             updates = []
             for parameter in parameters:
                 state = self.state[parameter]
-                if not state:
-                    state |= {
-                        "step": torch.zeros(()),
-                        "momentum": torch.zeros_like(parameter),
-                    }  # AdamW looks for a step
+                if not state:  # AdamW expects a step
+                    state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(parameter)}
                 state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
                 updates.append(parameter.grad.lerp(state["momentum"], MOMENTUM).reshape(shape[0], -1))  # Nesterov's
             turned = orthogonal(torch.stack(updates))

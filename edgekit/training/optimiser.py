@@ -12,8 +12,8 @@ from edgekit.training.muon import Muon
 def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW over a network's parameters, or Muon for its kernels and AdamW for the rest, as the config says.
 
-    Weight decay on kernels alone: decaying a batch norm's scale or a bias only moves the output. A parameter's
-    ``rate_factor``, where a network gave it one, multiplies its learning rate; the group says by how much.
+    Weight decay applies to kernels alone: decaying a batch norm's scale or a bias only moves the output. A parameter's
+    ``rate_factor``, where its network sets one, multiplies the learning rate of its group.
     """
     muon = config.optimiser == "muon"
     chosen = {id(p) for p in _hidden_kernels(network)} if muon else set()

@@ -25,7 +25,7 @@ def resolve(precision: str, device_type: str) -> torch.dtype:
 
 
 def autocast(precision: str, device_type: str) -> torch.autocast:
-    """A fresh autocast context for a forward pass."""
+    """An autocast context for a forward pass."""
     dtype = resolve(precision, device_type)
     return torch.autocast(device_type, dtype, enabled=dtype != torch.float32)
 

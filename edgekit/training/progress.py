@@ -17,15 +17,13 @@ from edgekit.training.views import view_for
 
 LOG_SECONDS = 10.0
 
-Values = Callable[[], dict[str, float]]
-
 
 class Progress:
     """Progress of one stage.
 
-    ``step(done, values)``: ``values`` is called only when something is shown, so that a GPU need not be waited for at
-    every step; a value whose name ends in " loss" is a term of the loss, for the log alone. ``waited`` is the seconds
-    so far that the stage stood still for its data. ``log`` is a JSON-lines file.
+    ``step(done, values)``: ``values`` is called only when something is shown, so that not every step waits for the GPU;
+    a value whose name ends in " loss" is a term of the loss, for the log alone. ``waited``: seconds so far in which the
+    stage waited for its data. ``log``: a JSON-lines file.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Progress:
         if start:
             self._view.show(self.title, start, total, "continues", None)
 
-    def step(self, done: int, values: Values = dict, *, waited: float | None = None) -> None:
+    def step(self, done: int, values: Callable[[], dict[str, float]] = dict, *, waited: float | None = None) -> None:
         now = time.monotonic()
         if now - self._shown_at < self._interval and done < self._total:
             return
@@ -77,12 +75,12 @@ class Progress:
             self._write({"stage": self.title, "step": done, "seconds": round(self.seconds, 3), "rate": rate, **facts})
 
     def note(self, text: str) -> None:
-        """Something the user should know that stops nothing; kept in the log too."""
+        """Show a message, and write it to the log."""
         self._view.note(self.title, text)
         self._write({"stage": self.title, "note": text})
 
     def count(self, done: int, total: int) -> None:
-        """The form of a plain callback: begins by itself."""
+        """A plain callback ``(done, total)``, which calls ``begin`` by itself."""
         if done <= 1 or not self._total:
             self.begin(total)
         self.step(done)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.training.distributed import world
 
 # torch 2.13 gave it a new name
@@ -19,17 +19,17 @@ _NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
 _LEAVE_BUFFERS = {"forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False}
 
 
-def runnable(
+def callable_of(
     network: nn.Module, *, compiled: bool, key: str = "train"
 ) -> tuple[Callable, Callable[[], AbstractContextManager]]:
     """(what to call, a context in which backward passes only add up). Weights and checkpoints stay ``network``'s.
 
-    With several processes a backward pass averages the gradients over them. Buffers are left alone: see
-    RunningStatistics for those that change.
+    With several processes a backward pass averages the gradients over them. Buffers are not synchronised here:
+    RunningStatistics does that for batch norm.
     """
     call, unsynced = network, nullcontext
     if world().size > 1:
-        # gradients come in another memory order than the weights: a copy, and no reason to worry the user
+        # gradients in another memory order than the weights cost a copy and are otherwise harmless
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         with world().contact("sharing the network"):
             call = DistributedDataParallel(network, **_LEAVE_BUFFERS)
@@ -45,15 +45,14 @@ def compiler(used: bool, key: str) -> Iterator[None]:
     """EdgekitError where torch.compile cannot work here, as without a C++ compiler."""
     try:
         with warnings.catch_warnings():
-            if used:  # what torch's compiler imports of its own past
+            if used:  # torch's compiler imports deprecated parts of torch
                 warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
             yield
     except Exception as error:
         if not used or not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EdgekitError(
-            f"torch.compile failed: {reason}",
+            f"torch.compile failed: {first_line(error)}",
             where=f"{key}.compile",
             fix=f"set {key}.compile: false, or install what torch.compile needs (on a CPU a C++ compiler such as g++)",
         ) from error

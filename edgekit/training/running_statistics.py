@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class RunningStatistics:
-    """Every micro-batch of a step starts from the same running mean and variance; the step's are their average.
+    """Every micro-batch of a step starts from the same running mean and variance; the step ends with their average.
 
     So they do not depend on which process took which micro-batch, nor on the order.
     """
@@ -34,7 +34,7 @@ class RunningStatistics:
             count -= 1
 
     def sums(self) -> Tensor:
-        """(K,) what this process's micro-batches add up to, to be summed over processes."""
+        """(K,) the sums over this process's micro-batches, to be summed over processes."""
         return torch.cat([total.flatten() for total in self._sums]) if self._sums else torch.zeros(0)
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,19 +16,23 @@ FORWARD = "EDGEKIT_PROGRESS_SECONDS"
 """Set in a worker's environment: print JSON lines for the parent, at this interval."""
 
 
-class View(Protocol):
-    """Shows the progress of any number of stages; ``interval`` is how often, in seconds, it wants to be told."""
+class ProgressView:
+    """Shows the progress of any number of stages, every ``interval`` seconds at most. This one shows nothing: of
+    processes that train together only the first one prints."""
 
-    interval: float
+    interval = 3600.0
 
-    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None: ...
+    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
+        """``done`` of ``total`` steps; ``eta``: seconds left, None where that is not known."""
 
-    def note(self, title: str, text: str) -> None: ...
+    def note(self, title: str, text: str) -> None:
+        """A message about a stage."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Leave the stream as it was found."""
 
 
-class LineView:
+class LineView(ProgressView):
     """One line at a time, for logs."""
 
     interval = 10.0
@@ -43,11 +47,8 @@ class LineView:
     def note(self, title: str, text: str) -> None:
         print(f"{title}: {text}", file=self._stream, flush=True)
 
-    def close(self) -> None:
-        """Nothing is left open."""
 
-
-class BarView:
+class BarView(ProgressView):
     """A bar per stage, redrawn in place."""
 
     interval = 0.5
@@ -72,56 +73,34 @@ class BarView:
         self._bars.stop()
 
 
-class JsonView:
-    """One JSON object per line, which ``forward`` understands."""
+class JsonView(ProgressView):
+    """One JSON object per line: the method of the parent's view to call, and its arguments."""
 
     def __init__(self, stream: TextIO, interval: float):
         self._stream = stream
         self.interval = interval
 
-    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
-        shown = {"title": title, "done": done, "total": total, "note": note, "eta": eta}
-        print(json.dumps(shown), file=self._stream, flush=True)
+    def show(self, *shown: str | int | float | None) -> None:
+        print(json.dumps({"show": shown}), file=self._stream, flush=True)
 
-    def note(self, title: str, text: str) -> None:
-        print(json.dumps({"title": title, "text": text}), file=self._stream, flush=True)
-
-    def close(self) -> None:
-        """Nothing is left open."""
+    def note(self, *noted: str) -> None:
+        print(json.dumps({"note": noted}), file=self._stream, flush=True)
 
 
-class SilentView:
-    """Nothing: of processes that train together only the first one speaks."""
-
-    interval = 3600.0
-
-    def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
-        """Said by the first process."""
-
-    def note(self, title: str, text: str) -> None:
-        """Said by the first process."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def view_for(stream: TextIO) -> View:
+def view_for(stream: TextIO) -> ProgressView:
     """The view that fits where the text goes."""
     if rank():
-        return SilentView()
+        return ProgressView()
     if FORWARD in os.environ:
         return JsonView(stream, float(os.environ[FORWARD]))
     return BarView(stream) if stream.isatty() else LineView(stream)
 
 
-def forward(line: str, view: View) -> bool:
+def forward(line: str, view: ProgressView) -> bool:
     """Show what a ``JsonView`` printed; False where the line is something else."""
     try:
-        shown = json.loads(line)
-        if "text" in shown:
-            view.note(shown["title"], shown["text"])
-        else:
-            view.show(shown["title"], shown["done"], shown["total"], shown["note"], shown["eta"])
-    except (ValueError, KeyError, TypeError):
+        ((method, arguments),) = json.loads(line).items()
+        {"show": view.show, "note": view.note}[method](*arguments)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return True

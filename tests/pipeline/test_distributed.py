@@ -104,7 +104,7 @@ def wait_until(holds, seconds: float = 120.0) -> bool:
 def test_when_one_is_killed_the_other_ends_and_says_so(nursery, photographs, tmp_path, victim):
     pids = start_two(nursery, tmp_path, "distill", photographs / "tiny.yaml", "--out", tmp_path / "runs", *ENDLESS)
     try:
-        assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/latest.json"))), said(tmp_path)
+        assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/checkpoint.pt"))), said(tmp_path)
         os.kill(pids[victim], signal.SIGKILL)
         assert wait_until(lambda: not nursery.alive(pids[1 - victim])), "the other one hangs"
     finally:
@@ -129,7 +129,7 @@ def test_processes_that_were_told_different_things_end(nursery, photographs, tmp
         )
     assert [nursery.code(p) for p in pids] == [2, 2]
     first, other = ((tmp_path / f"err-{rank}").read_text() for rank in range(2))
-    assert "process 1" in other and "sees other run" in other
+    assert "process 1" in other and "differs from process 0 in: run" in other
     assert "lost the others at" in first
 
 
@@ -138,7 +138,7 @@ def test_one_that_hangs_is_not_waited_for_without_end(nursery, photographs, tmp_
     options = ("--out", tmp_path / "runs", *ENDLESS)
     pids = start_two(nursery, tmp_path, "distill", photographs / "tiny.yaml", *options, EDGEKIT_WAIT_MINUTES="0.5")
     try:
-        assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/latest.json"))), said(tmp_path)
+        assert wait_until(lambda: any(tmp_path.glob("runs/stages/teacher-*/checkpoint.pt"))), said(tmp_path)
         os.kill(pids[1], signal.SIGSTOP)
         assert wait_until(lambda: not nursery.alive(pids[0])), "it waits for ever"
     finally:
@@ -162,7 +162,7 @@ def test_under_torchrun_a_killed_process_ends_the_run_and_the_next_start_resumes
 
     with open(tmp_path / "err", "w") as err:
         run = subprocess.Popen(command(tmp_path / "a"), stdout=subprocess.DEVNULL, stderr=err, env=environment)
-        assert wait_until(lambda: any(tmp_path.glob("a/stages/teacher-*/latest.json")))
+        assert wait_until(lambda: any(tmp_path.glob("a/stages/teacher-*/checkpoint.pt")))
         workers = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
         os.kill(int(workers[-1]), signal.SIGKILL)
         assert run.wait(120) != 0

@@ -111,7 +111,7 @@ def test_killed_anywhere_and_run_again_the_student_is_the_same(photographs, nurs
             found = load_student(next(root.glob(f"tiny-*/{name}.pt"))).state_dict()
             for key, value in student.state_dict().items():
                 assert torch.equal(found[key], value), (name, key, told)
-        assert not list(root.rglob(".part-*")) and not list(root.rglob("step-*.pt")), told
+        assert not list(root.rglob(".part-*")) and not list(root.rglob("checkpoint.pt")), told
     with capsys.disabled():
         print("", *told, f"{kills} kills, {dict(hits)}, {time.monotonic() - began:.0f} s", sep="\n")
     assert kills >= 20 and set(hits) >= set(STAGES) and halves, told

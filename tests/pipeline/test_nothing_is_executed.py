@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from edgekit.data.scenes.store import read_frame
-from edgekit.frames.files import sha256
 from edgekit.pipeline.stage import Stage
 from edgekit.students.student import load_student
+from edgekit.training.checkpoint import UNFINISHED
 
 
 class Evil:
@@ -68,22 +68,11 @@ def test_in_a_trained_network(copied, tell, evil, stage):
 def test_in_a_checkpoint_of_a_training_under_way(copied, tell, evil, first):
     (folder,) = copied.root.glob("stages/student-*")
     (folder / "done.json").unlink()
-    torch.save({"step": 2, "network": evil}, folder / "step-2.pt")
-    pointer = {"file": "step-2.pt", "sha256": sha256(folder / "step-2.pt"), "step": 2}
-    (folder / "latest.json").write_text(json.dumps(pointer))
+    torch.save({"step": 2, "network": evil}, folder / UNFINISHED)
     done = tell("distill", copied.run)
     assert done.code == 0 and "training starts from step 0" in done.err
     for name, value in load_student(first.run / "student.pt").state_dict().items():
         assert torch.equal(value, load_student(copied.run / "student.pt").state_dict()[name])
-
-
-def test_in_a_pointer_to_a_file_elsewhere(copied, tell, evil, tmp_path):
-    (folder,) = copied.root.glob("stages/student-*")
-    (folder / "done.json").unlink()
-    torch.save({"step": 2, "network": evil}, tmp_path / "elsewhere.pt")
-    pointer = {"file": str(tmp_path / "elsewhere.pt"), "sha256": sha256(tmp_path / "elsewhere.pt"), "step": 2}
-    (folder / "latest.json").write_text(json.dumps(pointer))
-    assert tell("distill", copied.run).code == 0
 
 
 def test_in_the_runs_student(copied, tell, evil):

@@ -20,7 +20,7 @@ from edgekit.pipeline.run import Run, distill
 from edgekit.pipeline.training import baseline_stage, teacher_stage
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
-from edgekit.training import checkpoint
+from edgekit.training.checkpoint import load_checkpoint
 
 
 def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
@@ -32,7 +32,7 @@ def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
 
 def trained(bench) -> list[dict]:
     stages = [teacher_stage(bench, 0), teacher_stage(bench, 1), baseline_stage(bench)]
-    states = [checkpoint.load(s.folder / "network.pt")["state"] for s in stages if s.result()]
+    states = [load_checkpoint(s.folder / "network.pt")["state"] for s in stages if s.result()]
     return [*states, distil_student(bench).student.state_dict()]
 
 
@@ -90,7 +90,7 @@ def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
             break
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-    assert list((run.folder.parent / "stages").glob("teacher-*/latest.json")), "no checkpoint was left"
+    assert list((run.folder.parent / "stages").glob("teacher-*/checkpoint.pt")), "no checkpoint was left"
 
 
 def test_a_student_that_is_left_has_the_threads_of_an_unbroken_run(photographs, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def test_a_run_leaves_what_it_promises(first):
     assert "| student, distilled |" in table and "| model | sky | roof | grass |" in table
     stages = sorted(p.name.rpartition("-")[0] for p in (first.root / "stages").iterdir())
     assert stages == ["baseline", "check", "statistics", "student", "targets", "teacher", "teacher"]
-    assert not list((first.root / "stages").rglob("step-*.pt")), "finished stages keep no checkpoint"
+    assert not list((first.root / "stages").rglob("checkpoint.pt")), "finished stages keep no checkpoint"
     for line in (run / "log.jsonl").read_text().splitlines():
         assert {"stage", "step", "rate"} <= set(json.loads(line))
     assert "teacher 2/2: 4/4" in first.err and "waiting" in first.err

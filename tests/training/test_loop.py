@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgekit.data.batches import Batch
 from edgekit.errors import EdgekitError
-from edgekit.training.checkpoint import Latest
+from edgekit.training.checkpoint import UNFINISHED, load_checkpoint
 from edgekit.training.config import TrainConfig
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.loop import learning_rate, train
@@ -108,7 +108,7 @@ def test_it_learns_and_returns_the_average_in_evaluation_mode(tmp_path):
     with torch.no_grad():
         assert (trained(x) - x).square().mean() < (new_network().eval()(x) - x).square().mean() / 2
     last, objective = run(tmp_path, ema=0.0)
-    assert last is objective.network
+    assert same(last, objective.network)
 
 
 def test_a_run_is_repeatable(tmp_path):
@@ -124,7 +124,7 @@ def test_a_run_resumed_after_ctrl_c_equals_an_unbroken_one(tmp_path, step, ema):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "b", interrupt_at(step), ema=ema)
     assert threading.active_count() == before
-    assert Latest(tmp_path / "b").load()["step"] == step + 1  # the step under way was finished first
+    assert load_checkpoint(tmp_path / "b" / UNFINISHED)["step"] == step + 1  # the step under way was finished first
     resumed, objective = run(tmp_path / "b", ema=ema)
     assert objective.seen == list(range(step + 1, STEPS))
     assert same(unbroken, resumed)
@@ -144,9 +144,9 @@ def test_a_run_resumed_after_a_crash_goes_on_from_the_last_checkpoint(tmp_path):
 
 def test_checkpoints_are_written_by_the_clock(tmp_path):
     run(tmp_path / "often", checkpoint_every=1e-9)
-    assert Latest(tmp_path / "often").load()["step"] == STEPS
+    assert load_checkpoint(tmp_path / "often" / UNFINISHED)["step"] == STEPS
     run(tmp_path / "never", checkpoint_every=1000)
-    assert not (tmp_path / "never" / "latest.json").exists()
+    assert not (tmp_path / "never" / UNFINISHED).exists()
 
 
 def test_a_loss_that_is_not_finite_is_told_with_step_and_terms_and_keeps_the_checkpoint(tmp_path):
@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_finite_is_told_with_step_and_terms_and_keeps_the_che
             progress=Progress("test", stream=io.StringIO()),
         )
     assert "bad nan" in caught.value.what and "l2 " in caught.value.what and "learning_rate" in caught.value.fix
-    kept = Latest(tmp_path).load()
+    kept = load_checkpoint(tmp_path / UNFINISHED)
     assert kept["step"] == 4 and all(torch.isfinite(v).all() for v in kept["network"].values())
 
 
@@ -181,21 +181,21 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
     progress = Progress("test", stream=io.StringIO())
     with pytest.raises(EdgekitError, match="the gradient is not finite at step 4"):
         train(network, Steep(network), Made(), config_of(checkpoint_every=1e-9), folder=tmp_path, progress=progress)
-    assert Latest(tmp_path).load()["step"] == 4
+    assert load_checkpoint(tmp_path / UNFINISHED)["step"] == 4
     assert all(torch.isfinite(v).all() for v in network.state_dict().values())
 
 
 def test_gradients_are_clipped(tmp_path):
     """With AdamW's scale invariance a clipped gradient shows in its first moment alone."""
     run(tmp_path, steps=1, clip=1e-3, checkpoint_every=1e-9)
-    moments = [s["exp_avg"] for s in Latest(tmp_path).load()["optimiser"]["state"].values()]
+    moments = [s["exp_avg"] for s in load_checkpoint(tmp_path / UNFINISHED)["optimiser"]["state"].values()]
     norm = math.sqrt(sum(float(m.square().sum()) for m in moments))
     assert norm == pytest.approx(0.1 * 1e-3, rel=1e-3)  # (1 - beta1) · clip
 
 
 def test_mixed_precision_scales_its_loss_and_still_learns(tmp_path):
     trained, _ = run(tmp_path, precision="fp16", checkpoint_every=1e-9)
-    assert Latest(tmp_path).load()["scaler"]["scale"] > 1
+    assert load_checkpoint(tmp_path / UNFINISHED)["scaler"]["scale"] > 1
     assert all(torch.isfinite(v).all() for v in trained.state_dict().values())
 
 

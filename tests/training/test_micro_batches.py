@@ -16,7 +16,7 @@ from torch import nn
 from edgekit.data.batches import Batch
 from edgekit.errors import EdgekitError
 from edgekit.training.config import TrainConfig
-from edgekit.training.distributed import World, world
+from edgekit.training.distributed import ProcessGroup, world
 from edgekit.training.loop import learning_rate, train
 from edgekit.training.progress import Progress
 from edgekit.training.running_statistics import RunningStatistics
@@ -162,7 +162,7 @@ def test_one_process_alone_waits_for_nobody():
 
 
 def test_only_errors_about_other_processes_are_taken_for_such():
-    one_of_two = World(1, 2, 5.0, None)
+    one_of_two = ProcessGroup(1, 2, 5.0, None)
     lost = r"process 1 of 2 lost the others at: the targets \(.*Connection closed"
     with pytest.raises(EdgekitError, match=lost), one_of_two.contact("the targets"):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4242")

@@ -18,7 +18,7 @@ from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.config import CheckpointConfig
 from edgekit.teachers.external.form import Form, Setting, file_key, pick
 from edgekit.teachers.external.inputs import native_channels, resized
-from edgekit.training import checkpoint
+from edgekit.training.checkpoint import load_checkpoint
 from edgekit.training.precision import device
 
 
@@ -122,7 +122,7 @@ def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tu
         )
 
     try:
-        told = checkpoint.load(path)
+        told = load_checkpoint(path)
     except EdgekitError as error:  # whose advice is for checkpoints of our own, which can be made again
         raise misfit(error.what) from error
 
