@@ -115,8 +115,8 @@ class Subject:
         """Scores on the evaluated split of a body's logits, decoded as the student's are."""
         import torch
 
-        from edgekit.evaluate.pictures import as_prediction, spread_out
-        from edgekit.evaluate.score import score
+        from edgekit.evaluate.pictures import spread_out
+        from edgekit.evaluate.score import native_maps, score
         from edgekit.pipeline.targets import encode_inputs
 
         stride = self.student.network.stride
@@ -137,7 +137,8 @@ class Subject:
         self.student.forward = forward  # what resizes, activates and zooms around it stays
 
         def predict(frame: Any, size: tuple[int, int]) -> dict[str, np.ndarray]:
-            return as_prediction(self.student.predict(encode_inputs(self.bench.frames, frame, ["rgb"])["rgb"], size))
+            rgb = encode_inputs(self.bench.frames, frame, ["rgb"])["rgb"]
+            return native_maps(self.bench.tasks, self.student.predict(rgb, size))
 
         found = score(predict, self.bench.frames, infos, self.bench.tasks, sequential=False)
         del self.student.forward

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.score import Predict, Scores
+from edgekit.evaluate.score import Predict, TaskScores
 from edgekit.networks import parameter_count
-from edgekit.pipeline.evaluation import evaluate, predictors
+from edgekit.pipeline.evaluation import predictors, score_models
 from edgekit.pipeline.keys import starts_from_teacher
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
@@ -43,7 +43,7 @@ QUICK = (
 class Found:
     """What a variant came to: row → scores of its task; ``facts`` of the ensemble and the student."""
 
-    scores: dict[str, Scores] = field(default_factory=dict)
+    scores: dict[str, TaskScores] = field(default_factory=dict)
     facts: dict[str, float] = field(default_factory=dict)
 
     def miou(self, row: str) -> float:
@@ -92,12 +92,12 @@ class Comparison:
         return found
 
 
-def _scored(bench: Workbench, row: str, predict: Predict, split: str, depends_on: Sequence[object]) -> Scores:
+def _scored(bench: Workbench, row: str, predict: Predict, split: str, depends_on: Sequence[object]) -> TaskScores:
     """A row's scores on a split: computed once, as a stage of its own."""
     stage = bench.stage("scores", row, split, list(depends_on), bench.recipe.tasks)
     with stage.unless_done() as todo:
         if todo:
-            stage.finish(evaluate(bench, {row: predict}, split)[row], [])
+            stage.finish(score_models(bench, {row: predict}, split)[row], [])
     return stage.result()
 
 

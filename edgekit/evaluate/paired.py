@@ -1,4 +1,4 @@
-"""How much better one model is than another on the same frames, and how sure that is."""
+"""By how much one model is better than another on the same frames, with a standard error."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ GROUPS = 10
 class Paired:
     """The primary metric of one task for several models on the same frames.
 
-    ``scores``: model → value over all frames, None where no pixel defines it. ``without``: model → the value without
-    each of the groups that the frames were dealt into.
+    ``scores``: model → value over all frames, None where it is undefined. ``without``: model → the value without each
+    of the groups that the frames are divided into.
     """
 
     task: Task
@@ -28,7 +28,7 @@ class Paired:
 
     def difference(self, better: str, worse: str) -> tuple[float, float] | None:
         """By how much ``better`` beats ``worse`` (positive: it does, whatever the metric's direction), and the standard
-        error of that by the delete-a-group jackknife. None where a value is not defined."""
+        error of that by the delete-a-group jackknife. None where a value is undefined."""
         pairs = [(self.scores[better], self.scores[worse])]
         pairs += zip(self.without[better], self.without[worse], strict=True)
         if any(value is None for pair in pairs for value in pair):
@@ -57,10 +57,10 @@ def paired(
         maps = frames.read(frame, ["rgb", task.name])
         size = maps["rgb"].shape[:2]
         for name, predict in models.items():
-            answer = kind.decode(task, predict(frame, size)[task.name])
+            predicted = predict(frame, size)[task.name]
             for group, meter in enumerate(meters[name]):
                 if group != i % count and task.name in maps:
-                    meter.update(answer, maps[task.name], frame.scene)
+                    meter.update(predicted, maps[task.name], frame.scene)
             done += 1
             progress(done)
     found = {n: [primary_metric(task, {task.name: m.result()}) for m in of_model] for n, of_model in meters.items()}

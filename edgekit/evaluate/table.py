@@ -1,10 +1,10 @@
-"""The table of a run: five models, every task's metrics, and what the student kept of the ensemble."""
+"""The table of a run: every model's metrics of every task, and the student's share of the ensemble's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.evaluate.score import Scores, primary_metric
+from edgekit.evaluate.score import TaskScores, primary_metric
 from edgekit.frames.markdown import cell
 from edgekit.tasks import Task, kind_of
 
@@ -17,11 +17,11 @@ ROWS = {
 }
 
 EXTERNAL_ROW = "external "
-"""Before the name of a teacher from elsewhere: the key of its row. It need not speak of every task."""
+"""With the name of an external teacher behind it, the key of its row. It may lack some of the tasks."""
 
 
-def retention(tasks: Sequence[Task], results: dict[str, Scores]) -> dict[str, float]:
-    """Task → what the student kept of the ensemble's primary metric: 1 is all of it, more is better than the ensemble.
+def retention(tasks: Sequence[Task], results: dict[str, TaskScores]) -> dict[str, float]:
+    """Task → the student's share of the ensemble's primary metric; above 1 the student is better than the ensemble.
 
     Student / ensemble, or for an error ensemble / student. Only the tasks for which both are known and above 0.
     """
@@ -40,7 +40,7 @@ Cells = tuple[list[str], list[list[str]]]
 """(header, rows) as text."""
 
 
-def cells(task: Task, results: dict[str, Scores], labels: Mapping[str, str] | None = None) -> Cells:
+def cells(task: Task, results: dict[str, TaskScores], labels: Mapping[str, str] | None = None) -> Cells:
     """A task's metrics, one row per model that was scored; metrics that no row has are left out.
 
     ``labels``: key → label of the rows, by default those of a run.
@@ -57,7 +57,7 @@ def cells(task: Task, results: dict[str, Scores], labels: Mapping[str, str] | No
     return ["model", *(title for title, _, _ in shown.values())], rows
 
 
-def class_cells(task: Task, results: dict[str, Scores]) -> Cells:
+def class_cells(task: Task, results: dict[str, TaskScores]) -> Cells:
     """Per-class IoU in percent, one column per class."""
     header = ["model", *task.classes]
     rows = []
@@ -68,7 +68,7 @@ def class_cells(task: Task, results: dict[str, Scores]) -> Cells:
 
 
 def _rows(
-    task: Task, results: dict[str, Scores], labels: Mapping[str, str] | None = None
+    task: Task, results: dict[str, TaskScores], labels: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, dict]]:
     """(label, the task's scores) of every model that was scored on the task, in the table's order."""
     external = {key: f"{key.removeprefix(EXTERNAL_ROW)}, external" for key in results if key.startswith(EXTERNAL_ROW)}
@@ -78,7 +78,7 @@ def _rows(
             yield label, results[key][task.name]
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; numbers to the right."""
     first, *others = ("| " + " | ".join(map(cell, row)) + " |" for row in (header, *rows))
     return "\n".join([first, "|---" + "|--:" * (len(header) - 1) + "|", *others]) + "\n"

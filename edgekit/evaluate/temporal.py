@@ -12,15 +12,17 @@ import numpy as np
 _NO_ANSWER = 255
 
 
-def warp(map_next: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def warp_back(map_next: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Frame t + 1's class map seen from frame t, by nearest neighbour, with the flow from t to t + 1.
 
-    Returns (warped (H, W) uint8, valid (H, W) bool); a pixel that leaves the frame is not valid, and 255.
+    (H, W) uint8; 255 where a pixel leaves the frame or its flow is NaN.
     """
+    height, width = map_next.shape
     y, x = np.indices(map_next.shape)
-    rows, columns, valid = _nearest(y + flow[..., 1], x + flow[..., 0])
-    warped = np.where(valid, map_next[rows, columns], _NO_ANSWER).astype(map_next.dtype)
-    return warped, valid
+    y, x = y + flow[..., 1], x + flow[..., 0]
+    inside = (y > -0.5) & (y < height - 0.5) & (x > -0.5) & (x < width - 0.5)  # False for a NaN flow
+    rows, columns = (np.rint(np.where(inside, v, 0)).astype(np.intp) for v in (y, x))
+    return np.where(inside, map_next[rows, columns], _NO_ANSWER).astype(map_next.dtype)
 
 
 class Consistency:
@@ -35,7 +37,7 @@ class Consistency:
 
     def update(self, map_t: np.ndarray, map_next: np.ndarray, flow: np.ndarray) -> None:
         """Add the maps of frames t and t + 1 and the flow from t to t + 1."""
-        warped, _ = warp(map_next, flow)
+        warped = warp_back(map_next, flow)
         valid = (map_t != _NO_ANSWER) & (warped != _NO_ANSWER)
         self._agreeing += int((map_t == warped)[valid].sum())
         self._pixels += int(valid.sum())
@@ -43,14 +45,6 @@ class Consistency:
     def result(self) -> float | None:
         """The share in 0-1, None before the first valid pixel."""
         return self._agreeing / self._pixels if self._pixels else None
-
-
-def _nearest(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels nearest to points (y, x), all (H, W), and which lie in the frame; row and column 0 for the others."""
-    height, width = y.shape
-    inside = (y > -0.5) & (y < height - 0.5) & (x > -0.5) & (x < width - 0.5)  # False for a NaN flow
-    rows, columns = (np.rint(np.where(inside, v, 0)).astype(np.intp) for v in (y, x))
-    return rows, columns, inside
 
 
 def dis_flow(rgb_t: np.ndarray, rgb_next: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.bundle.bundle import Bundle
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.score import Scores, score_answers
+from edgekit.evaluate.score import TaskScores, score
 from edgekit.evaluate.table import cells
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
@@ -52,14 +52,14 @@ def evaluate_bundle(
     threads: int | None = None,
     engine: Path | None = None,
 ) -> dict[str, Any]:
-    """Scores of one artifact on a split, default the recipe's, with those of the fp32 file beside it.
+    """TaskScores of one artifact on a split, default the recipe's, with those of the fp32 file beside it.
 
     Every frame goes through the Predictor as on the device, at its own size. Returns what `--json` prints.
     """
     split = split or bench.recipe.evaluate.split
     tasks, missing = _tasks(bundle, bench)
     names = [task.name for task in tasks]
-    results: dict[str, Scores] = {}
+    results: dict[str, TaskScores] = {}
     ran: dict[str, dict[str, Any]] = {}
     with load(bundle, backend, precision, threads, names, lane=lane, engine=engine) as predictor:
         row = _row(predictor)
@@ -122,13 +122,11 @@ def _tasks(bundle: Bundle, bench: Workbench) -> tuple[list[Task], list[str]]:
     return found, missing
 
 
-def _score(predictor: Predictor, bench: Workbench, tasks: list[Task], split: str) -> Scores:
+def _score(predictor: Predictor, bench: Workbench, tasks: list[Task], split: str) -> TaskScores:
     def answer(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
         return predictor.infer(bench.frames.read(frame, ["rgb"])["rgb"])
 
     infos = bench.frames.frames(split)
     with Progress(f"evaluating {_row(predictor)} on {split}", bench.log) as progress:
         progress.begin(len(infos))
-        return score_answers(
-            answer, bench.frames, infos, tasks, sequential=bench.frames.sequential, progress=progress.step
-        )
+        return score(answer, bench.frames, infos, tasks, sequential=bench.frames.sequential, progress=progress.step)

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.pictures import as_prediction, spread_out
-from edgekit.evaluate.score import Scores, score, score_answers
+from edgekit.evaluate.pictures import spread_out
+from edgekit.evaluate.score import Predict, TaskScores, native_maps, score
 from edgekit.export.deploy import Deployed, deploy
 from edgekit.export.files import Plan
 from edgekit.graphs.execute import Runner
@@ -20,7 +20,7 @@ from edgekit.pipeline.workbench import Workbench
 from edgekit.runtime.backend import Backend
 from edgekit.runtime.predictor import Predictor
 from edgekit.students.student import Student
-from edgekit.tasks import Task, kind_of
+from edgekit.tasks import kind_of
 from edgekit.training.progress import Progress
 
 
@@ -45,7 +45,7 @@ class GraphBackend(Backend):
 
 
 def predictor(deployed: Deployed, manifest: Manifest, threads: int) -> Predictor:
-    """A Predictor of a graph; of ``manifest`` only tasks and pre-processing matter."""
+    """A Predictor of a graph, with the tasks and pre-processing of ``manifest``."""
     return Predictor(manifest, GraphBackend(deployed, threads))
 
 
@@ -72,39 +72,35 @@ class Scorer:
             self.infos = spread_out(self.infos, most)
         self._bench, self._plan, self._threads = bench, plan, threads
         self._manifest = dataclasses.replace(manifest, tasks=tuple(bench.tasks), preprocessing=plan.preprocessing)
-        # Neighbours are no longer neighbours where frames are left out.
+        # Without some of its frames a film has no consecutive ones.
         self._sequential = bench.frames.sequential and not labelled and most is None
 
-    def module(self, student: Student) -> Scores:
+    def module(self, student: Student) -> TaskScores:
         """The module as the run's table has it: its logits interpolated to the frame's size."""
 
-        def answer(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
             rgb = encode_inputs(self._bench.frames, frame, ["rgb"])["rgb"].cpu()
-            return as_prediction(student.predict(rgb, size))
+            return native_maps(self._bench.tasks, student.predict(rgb, size))
 
-        with Progress("scoring module", self._bench.log) as progress:
-            progress.begin(len(self.infos))
-            return score(answer, *self._what(), sequential=self._sequential, progress=progress.step)
+        return self._score("module", predict)
 
-    def file(self, deployed: Deployed, title: str) -> Scores | None:
+    def file(self, deployed: Deployed, title: str) -> TaskScores | None:
         """A file's own outputs; None where they do not make every task's native map."""
         run = predictor(deployed, self._manifest, self._threads)
         if not {task.name for task in self._bench.tasks} <= set(run.results):
             return None
 
-        def answer(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
-            return run.infer(self._bench.frames.read(frame, ["rgb"])["rgb"])
+        return self._score(title, lambda frame, size: run.infer(self._bench.frames.read(frame, ["rgb"])["rgb"]))
 
-        with Progress(f"scoring {title}", self._bench.log) as progress:
-            progress.begin(len(self.infos))
-            return score_answers(answer, *self._what(), sequential=self._sequential, progress=progress.step)
-
-    def body(self, body: Any, title: str) -> Scores:
+    def body(self, body: Any, title: str) -> TaskScores:
         """A body (float or with Q/DQ), deployed with every task's native map."""
         plan = self._plan
         forms = {task.name: kind_of(task).form_names[:1] for task in plan.tasks}
         deployed = deploy(body, plan.tasks, forms, plan.preprocessing, plan.stride, style=plan.style)
         return self.file(deployed, title)
 
-    def _what(self) -> tuple[Any, list[FrameInfo], list[Task]]:
-        return self._bench.frames, self.infos, self._bench.tasks
+    def _score(self, title: str, predict: Predict) -> TaskScores:
+        bench, sequential = self._bench, self._sequential
+        with Progress(f"scoring {title}", bench.log) as progress:
+            progress.begin(len(self.infos))
+            return score(predict, bench.frames, self.infos, bench.tasks, sequential=sequential, progress=progress.step)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.pictures import as_prediction, picture_grid, spread_out
+from edgekit.evaluate.pictures import picture_grid, spread_out
+from edgekit.evaluate.score import native_maps
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.colours import RIGHT, WRONG
 from edgekit.teachers.ensemble import Prediction
@@ -51,7 +52,7 @@ def shown(grid: np.ndarray, colour) -> int:
 
 def test_a_row_shows_input_label_ensemble_disagreement_student_and_error():
     ensemble = [{"semantic": Prediction(torch.from_numpy(say(1))[None], torch.zeros(1, *SIZE))} for _ in INFOS]
-    student = [{"semantic": say(0)} for _ in INFOS]
+    student = [{"semantic": say(0).argmax(0)} for _ in INFOS]
     pixels = SIZE[0] * SIZE[1]
     one = picture_grid(SEMANTIC, FrameSet(Two()), INFOS[:1], ensemble[:1], student[:1])
     assert one.dtype == np.uint8 and one.shape[1] > 6 * SIZE[1] and one.shape[0] > SIZE[0]
@@ -59,7 +60,7 @@ def test_a_row_shows_input_label_ensemble_disagreement_student_and_error():
     assert shown(one, (10, 20, 30)) == 2 * pixels  # label and student
     assert shown(one, (200, 100, 0)) == pixels  # ensemble
     assert shown(one, RIGHT) == 2 * pixels  # no disagreement, no error
-    both = picture_grid(SEMANTIC, FrameSet(Two()), INFOS, ensemble, [{"semantic": say(1)}] * 2)
+    both = picture_grid(SEMANTIC, FrameSet(Two()), INFOS, ensemble, [{"semantic": say(1).argmax(0)}] * 2)
     assert shown(both, WRONG) == pixels  # the unlabelled frame can have no error
     assert shown(both, (77, 77, 77)) == 2 * pixels
 
@@ -71,7 +72,7 @@ def test_large_frames_are_shown_smaller():
 
     soft = np.repeat(np.repeat(say(0), 40, 1), 40, 2)
     ensemble = [{"semantic": Prediction(torch.from_numpy(soft)[None], torch.zeros(1, 640, 960))}]
-    grid = picture_grid(SEMANTIC, FrameSet(Large()), INFOS[:1], ensemble, [{"semantic": soft}])
+    grid = picture_grid(SEMANTIC, FrameSet(Large()), INFOS[:1], ensemble, [{"semantic": soft.argmax(0)}])
     assert grid.shape[1] < 6 * 300 and grid.shape[0] < 300
 
 
@@ -86,9 +87,11 @@ def test_frames_are_spread_over_the_split(length, count):
         assert steps.max() - steps.min() <= 1
 
 
-def test_tensors_become_arrays():
-    found = as_prediction({"a": torch.ones(1, 2, 3, 4, dtype=torch.bfloat16)})
-    assert found["a"].shape == (2, 3, 4) and found["a"].dtype == np.float32
+def test_soft_tensors_become_native_maps():
+    soft = torch.zeros(1, 2, 3, 4, dtype=torch.bfloat16)
+    soft[0, 1, :, 2:] = 1
+    found = native_maps([SEMANTIC], {"semantic": soft})
+    assert list(found) == ["semantic"] and found["semantic"].tolist() == [[0, 0, 1, 1]] * 3
 
 
 @pytest.mark.parametrize("kind", ["depth", "normals", "binary"])
@@ -105,5 +108,5 @@ def test_other_kinds_have_grids_too(kind):
             return {n: maps[n] for n in names if n in maps}
 
     ensemble = [{kind: Prediction(torch.from_numpy(soft)[None], torch.rand(1, *SIZE))}]
-    grid = picture_grid(task, FrameSet(Made()), INFOS[:1], ensemble, [{kind: soft}])
+    grid = picture_grid(task, FrameSet(Made()), INFOS[:1], ensemble, [{kind: kind_of(task).decode(task, soft)}])
     assert grid.shape[1] > 6 * SIZE[1]

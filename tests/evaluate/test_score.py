@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.score import is_better, primary_metric, score
+from edgekit.evaluate.score import is_better, native_maps, primary_metric, score
 from edgekit.tasks import Task, kind_of
 
 SEMANTIC = Task("semantic", "semantic", classes=("a", "b", "c"))
@@ -61,7 +62,9 @@ def perfect(source: Film):
         assert size == SIZE
         maps = source.read(frame, ["semantic", "depth", "normals"])
         soft = {n: kind_of(t).encode(t, maps[n]).transpose(2, 0, 1) for n, t in source.tasks.items() if n in maps}
-        return {n: np.nan_to_num(s) for n, s in soft.items()}
+        return native_maps(
+            list(source.tasks.values()), {n: torch.tensor(s).nan_to_num()[None] for n, s in soft.items()}
+        )
 
     return predict
 
@@ -81,9 +84,7 @@ def test_consistency_is_the_share_that_stays_the_same_under_the_flow():
     frames = FrameSet(source)
 
     def predict(frame, size):
-        soft = np.zeros((3, *size), np.float32)
-        soft[[0, 1, 1, 2][frame.index]] = 1
-        return {"semantic": soft}
+        return {"semantic": np.full(size, [0, 1, 1, 2][frame.index], np.uint8)}
 
     found = score(predict, frames, frames.frames("val"), [SEMANTIC], sequential=True)
     assert found["semantic"]["temporal_consistency"] == pytest.approx(1 / 3)
@@ -128,8 +129,8 @@ def test_frames_whose_labels_do_not_count_are_not_scored():
     frames = FrameSet(source)
 
     def wrong_in_x(frame, size):
-        soft = perfect(source)(frame, size)
-        return soft if frame.scene == "y" else {n: np.roll(s, 1, axis=0) for n, s in soft.items()}
+        right = perfect(source)(frame, size)
+        return right if frame.scene == "y" else {"semantic": (right["semantic"] + 1) % 3}
 
     found = score(wrong_in_x, frames, frames.frames("val"), [SEMANTIC], sequential=False)
     assert found["semantic"]["miou"] == 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.evaluate.table import cells, class_cells, markdown, retention
+from edgekit.evaluate.table import cells, class_cells, markdown_table, retention
 from edgekit.tasks import Task, kind_of
 
 SEMANTIC = Task("classes", "semantic", classes=("road", "tree"))
@@ -81,4 +81,4 @@ def test_what_is_unknown_is_kept_out_of_the_retention(student, ensemble):
 
 
 def test_markdown():
-    assert markdown(["model", "a", "b"], [["x", "1", "-"]]) == "| model | a | b |\n|---|--:|--:|\n| x | 1 | - |\n"
+    assert markdown_table(["model", "a", "b"], [["x", "1", "-"]]) == "| model | a | b |\n|---|--:|--:|\n| x | 1 | - |\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.evaluate.table import markdown
+from edgekit.evaluate.table import markdown_table
 from edgekit.export.card import _table
 from edgekit.frames.markdown import cell
 
@@ -27,7 +27,7 @@ def test_a_cell_is_one_cell_and_says_what_it_did(text):
         assert split(f"| {cell(text)} | x |") == [shown, "x"]
 
 
-@pytest.mark.parametrize("write", [markdown, lambda header, rows: _table(header, rows)])
+@pytest.mark.parametrize("write", [markdown_table, lambda header, rows: _table(header, rows)])
 @pytest.mark.parametrize("name", ["a|b", "|", "a||b|", "a\\|b", "two\nlines", "路|水"])
 def test_tables_keep_their_columns(write, name):
     header, rule, *rows = write(["model", name, "sky"], [["student", "1.0", "2.0"], [name, "3.0", "4.0"]]).splitlines()
