@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from edgekit.data.batches import Batches, BatchPlan
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.targets import TargetStore
-from edgekit.pipeline.targets import ask, build_ensemble
+from edgekit.pipeline.targets import build_ensemble, predict_targets
 from edgekit.pipeline.training import new_student
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_model
@@ -226,7 +226,7 @@ def measure(folder: Path, steps: int, get_box: Callable | None) -> list[dict]:
         store = TargetStore(folder / f"targets-{number}", bench.tasks, recipe.targets)
         began = time.perf_counter()
         for frame in frames:
-            store.write(frame, ask(bench, ensemble, frame))
+            store.write(frame, predict_targets(bench, ensemble, frame))
         once = (time.perf_counter() - began) / len(frames)
         sides = {"edgekit": edgekit_step(bench, store)}
         if get_box:

@@ -19,7 +19,7 @@ from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import predictors, score_models
 from edgekit.pipeline.keys import starts_from_teacher
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage, train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
@@ -68,7 +68,7 @@ class Comparison:
         )
         bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
         split, found = recipe.evaluate.split, Found()
-        networks = [train_teacher(bench, i) for i in range(len(recipe.teacher.members))]
+        networks = train_teachers(bench)
         ensemble = build_ensemble(bench, networks)
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
         found.facts["members"] = ensemble.count
@@ -76,13 +76,13 @@ class Comparison:
         of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}
         students = {}
         if "baseline" in rows:
-            students["baseline"], _ = train_student(bench, targets=None, targets_key="")
+            students["baseline"] = train_student(bench)
             of_rows["baseline"] = (baseline_stage(bench).key,)
         if "student" in rows:
             store, facts, key = compute_targets(bench, ensemble)
             first = networks[0] if starts_from_teacher(recipe) else None
-            students["student"], stage = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
-            of_rows["student"] = (stage.key,)
+            students["student"] = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
+            of_rows["student"] = (student_stage(bench, key).key,)
             found.facts["target_seconds"] = facts["seconds"]
         for student in students.values():
             found.facts["parameters"] = parameter_count(student)

@@ -120,7 +120,7 @@ def distill(
         run = pipeline.Run.open(path)
     else:
         run = pipeline.Run.of(*find_recipe(path, _texts(overrides)), Path(out))
-    document = pipeline.distill(run, baseline=baseline, jobs=jobs)
+    document = pipeline.distill_run(run, baseline=baseline, jobs=jobs)
     if document is None:
         return None
     return DistillResult(

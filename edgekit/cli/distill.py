@@ -53,11 +53,11 @@ def command(
 
 def _print(name: str, result: dict) -> None:
     from edgekit.cli.scores import score_tables
-    from edgekit.pipeline.trial import told
+    from edgekit.pipeline.trial import describe_trial
 
     if "scores" in result:
         print_rich(*score_tables(name, result))
-    lines = [f"trial: {told(result['trial'])}"]
+    lines = [f"trial: {describe_trial(result['trial'])}"]
     lines += [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
     lines += [f"skipped   {bad['where']}: {bad['reason']}" for bad in result["bad_files"]]
     if "scores" not in result:

@@ -76,6 +76,11 @@ def primary_metric(task: Task, scores: TaskScores) -> float | None:
     return scores[task.name][kind_of(task).primary.name]
 
 
+def decimals(value: float | None) -> str:
+    """A metric for a sentence."""
+    return "none" if value is None else f"{value:.4f}"
+
+
 def is_better(task: Task, a: float | None, b: float | None) -> bool:
     """Whether the primary metric ``a`` is better than ``b``; False where either is undefined."""
     if a is None or b is None:

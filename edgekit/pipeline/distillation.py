@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from edgekit.pipeline.keys import starts_from_teacher
-from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import train_student, train_teacher
+from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
 from edgekit.teachers.multimodal import MultiModal
 
 
-@dataclass(frozen=True)
-class Distilled:
-    """``facts`` of the targets (members, seconds, bytes per frame); ``stage`` is the student's."""
+def distil_student(bench: Workbench) -> tuple[Student, list[MultiModal], dict[str, Any]]:
+    """The recipe's distilled student, its teachers, and facts of the targets (see ``compute_targets``).
 
-    networks: list[MultiModal]
-    facts: dict[str, Any]
-    student: Student
-    stage: Stage
-
-
-def distil_student(bench: Workbench) -> Distilled:
-    """The recipe's distilled student; what is done of teachers, targets and student is read."""
-    networks = [train_teacher(bench, i) for i in range(len(bench.recipe.teacher.members))]
+    Stages that are done are read.
+    """
+    networks = train_teachers(bench)
     store, facts, key = compute_targets(bench, build_ensemble(bench, networks))
     first = networks[0] if starts_from_teacher(bench.recipe) else None
-    student, stage = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
-    return Distilled(networks, facts, student, stage)
+    return train_student(bench, targets=store.read, targets_key=key, first_teacher=first), networks, facts

@@ -163,9 +163,7 @@ def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) 
 
 def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     """Build it, and start it from the first teacher if the recipe says so: both refuse what does not fit."""
-    predicted = [tasks[name] for name in recipe.tasks]
-    config = recipe.student
-    plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known when the data was read
-    student = Student(config.name, predicted, width=config.width, allow_over_limit=config.allow_over_limit, **plain)
+    plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known after the data was read
+    student = Student(recipe.student.name, [tasks[name] for name in recipe.tasks], **plain, **recipe.student.shape())
     if starts_from_teacher(recipe):
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

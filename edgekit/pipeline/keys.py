@@ -1,4 +1,4 @@
-"""What a stage depends on, resolved: names of a registry stand for what they mean today, defaults are written out."""
+"""What a stage depends on, resolved: registered names are replaced by what they stand for, defaults are written out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgekit.teachers.config import MemberConfig
 from edgekit.training.config import TrainConfig
 from edgekit.training.distributed import world
 
-if TYPE_CHECKING:  # which checks a recipe by what is here before it opens its data
+if TYPE_CHECKING:  # the workbench imports this module
     from edgekit.pipeline.workbench import Workbench
 
 
@@ -40,14 +40,14 @@ def network_key(member: MemberConfig) -> dict[str, Any]:
 
 
 def weights_of(member: MemberConfig, base: Path) -> Weights | None:
-    """What a network of the ensemble begins with; None for nothing. ``base``: where the recipe's paths start."""
+    """The weights that a network of the ensemble starts from, if any. ``base``: where the recipe's paths start."""
     if member.family != "timm":
         return None
     return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, base)
 
 
 def starts_from_teacher(recipe: Recipe) -> bool:
-    """Whether the student starts from the first teacher: as the recipe says, else where they are of one shape."""
+    """Whether the student starts from the first teacher: by default where their shapes are equal."""
     asked, teacher = recipe.distill.warm_start, recipe.teacher
     if asked is not None:
         return asked
@@ -60,23 +60,17 @@ def starts_from_teacher(recipe: Recipe) -> bool:
 
 def heads_key(bench: Workbench) -> list[Any]:
     """What is predicted, by which heads, and how the data was checked and measured for it."""
-    measured = [FORMATS[stage] for stage in ("check", "statistics", "class-weights")]
-    return measured + [
-        [
-            task.name,
-            task.kind,
-            kind_of(task).channels(task),
-            type(HEADS[task.kind]).__qualname__,
-            vars(HEADS[task.kind]),
-        ]
-        for task in bench.tasks
-    ]
+    key: list[Any] = [FORMATS[stage] for stage in ("check", "statistics", "class-weights")]
+    for task in bench.tasks:
+        head = HEADS[task.kind]
+        key.append([task.name, task.kind, kind_of(task).channels(task), type(head).__qualname__, vars(head)])
+    return key
 
 
 def training_key(config: TrainConfig) -> dict[str, Any]:
-    """The settings that a result depends on: not how many threads load, nor how often a checkpoint is written.
+    """The settings that a result depends on: not the number of loading threads, nor how often a checkpoint is written.
 
-    Of the number of processes it depends as far as each gets a micro-batch of its own.
+    The number of processes matters only through the number of micro-batches.
     """
     exclude = {"workers", "checkpoint_every", "micro_batches"} | (set() if config.compile else {"compile"})
     parts = config.parts(world().size)

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError
 from edgekit.training.interrupt import Interrupt
-from edgekit.training.views import FORWARD, View, forward, view_for
+from edgekit.training.views import FORWARD, ProgressView, forward, view_for
 
 Job = tuple[str, ...]
-"""A worker's arguments behind the run: ``("teacher", "0")``, one of the two below; a trial's begin with TRIAL."""
+"""A worker's arguments after the run: ``("teacher", "0")`` or one of the two below; of a trial with TRIAL first."""
 BASELINE: Job = ("baseline",)
 STUDENT: Job = ("student",)
 """The ensemble's targets and the student that learns from them."""
@@ -31,12 +31,12 @@ TRIAL = "trial"
 def train_at_once(
     run: Path, jobs: Sequence[Job], *, at_once: int, threads: int, after: Mapping[Job, Sequence[Job]] | None = None
 ) -> None:
-    """Run every job, ``at_once`` at a time, in ``threads`` threads each; the first that is ready goes first.
+    """Run every job, ``at_once`` at a time, in ``threads`` threads each, in the order of the list.
 
     ``after``: job → the jobs that must be done before it starts.
 
-    EdgekitError of the first job that is refused, after the others were stopped at a checkpoint; KeyboardInterrupt
-    after all were, on Ctrl-C.
+    The first EdgekitError of a job, after the other jobs were stopped at a checkpoint; on Ctrl-C KeyboardInterrupt,
+    after all were.
     """
     view = view_for(sys.stderr)
     after, finished = after or {}, set()
@@ -67,7 +67,7 @@ def train_at_once(
 class _Worker:
     """A worker process, its progress forwarded to the view."""
 
-    def __init__(self, run: Path, job: Job, threads: int, view: View):
+    def __init__(self, run: Path, job: Job, threads: int, view: ProgressView):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), FORWARD: str(view.interval)}
         self.job = job
         self._process = subprocess.Popen(
@@ -79,27 +79,26 @@ class _Worker:
             text=True,
             errors="replace",
         )
-        self._said: list[str] = []
+        self._stderr: list[str] = []
         self._reader = threading.Thread(target=self._read, args=(view,), daemon=True)
         self._reader.start()
 
-    def _read(self, view: View) -> None:
+    def _read(self, view: ProgressView) -> None:
         for line in self._process.stderr:
             if not forward(line, view):
-                self._said.append(line)
+                self._stderr.append(line)
 
     def alive(self) -> bool:
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Raise what the finished worker could not do."""
-        told = self._end()
+        """Raise the error of a finished worker, if it had one."""
+        stdout = self._end()
         code = self._process.returncode
         if code == 0:
             return
-        if code == 2 and told:
-            error = json.loads(told)
-            raise EdgekitError(error["what"], where=error["where"], fix=error["fix"])
+        if code == 2 and stdout:
+            raise EdgekitError(**json.loads(stdout))
         if code in (130, -signal.SIGINT):
             raise KeyboardInterrupt
         name = " ".join(self.job)
@@ -108,7 +107,7 @@ class _Worker:
                 f"the process that trained '{name}' was killed, as the kernel does when memory runs out",
                 fix="lower data.memory_gb or the batch size, or train one at a time with --jobs 1",
             )
-        raise RuntimeError(f"the process that trained '{name}' ended with {code}:\n{''.join(self._said)}")
+        raise RuntimeError(f"the process that trained '{name}' ended with {code}:\n{''.join(self._stderr)}")
 
     def stop(self) -> None:
         """Ask for a checkpoint and wait for the end."""
@@ -117,10 +116,10 @@ class _Worker:
         self._end()
 
     def _end(self) -> str:
-        """Wait for the process and close its pipes; what it said on stdout."""
-        told = self._process.stdout.read().strip()
+        """Wait for the process and close its pipes; returns its stdout."""
+        stdout = self._process.stdout.read().strip()
         self._process.wait()
         self._reader.join()
         self._process.stdout.close()
         self._process.stderr.close()
-        return told
+        return stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgekit.evaluate.score import is_better, main_task, primary_metric
+from edgekit.evaluate.score import decimals, is_better, main_task, primary_metric
 from edgekit.recipe.schema import Requirements
 from edgekit.tasks import Task
 
@@ -21,7 +21,7 @@ def check_requirements(require: Requirements, tasks: Sequence[Task], result: dic
             t.name: tuple(primary_metric(t, scores[row]) if row in scores else None for row in (better, worse))
             for t in over
         }
-        found = ", ".join(f"{task} {_say(a)} against {_say(b)}" for task, (a, b) in pairs.items())
+        found = ", ".join(f"{task} {decimals(a)} against {decimals(b)}" for task, (a, b) in pairs.items())
         checked.append({"name": name, "holds": all(is_better(t, *pairs[t.name]) for t in over), "found": found})
 
     if require.ensemble_beats_single:
@@ -35,13 +35,11 @@ def check_requirements(require: Requirements, tasks: Sequence[Task], result: dic
     if require.retention is not None:
         kept = result["retention"].get(first.name)
         holds = kept is not None and kept >= require.retention
-        checked.append({"name": f"retention of at least {require.retention:.1%}", "holds": holds, "found": _say(kept)})
+        checked.append(
+            {"name": f"retention of at least {require.retention:.1%}", "holds": holds, "found": decimals(kept)}
+        )
     if require.parameters is not None:
         count = result["parameters"]
         name = f"at most {require.parameters:,} parameters"
         checked.append({"name": name, "holds": count <= require.parameters, "found": f"{count:,}"})
     return checked
-
-
-def _say(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"

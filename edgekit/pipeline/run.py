@@ -9,21 +9,24 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy
+import PIL
+import pydantic
 import torch
 
 from edgekit import __version__
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.score import Scores
-from edgekit.evaluate.table import cells, class_cells, markdown, retention
+from edgekit.evaluate.score import TaskScores
+from edgekit.evaluate.table import cells, class_cells, markdown_table, retention
 from edgekit.frames.files import write_text
 from edgekit.frames.locks import locked
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
-from edgekit.pipeline.evaluation import draw, evaluate, predictors
+from edgekit.pipeline.evaluation import draw_pictures, predictors, score_models
 from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
@@ -34,13 +37,15 @@ from edgekit.pipeline.training import (
     student_stage,
     teacher_stage,
     train_student,
-    train_teacher,
+    train_teachers,
 )
-from edgekit.pipeline.trial import BETTER, WORSE, run_trial, told, too_few, trial_of
+from edgekit.pipeline.trial import BETTER, WORSE, describe_trial, no_trial, run_trial, trial_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_model, recipe_hash
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import load_student
+from edgekit.students.student import Student, load_student
+from edgekit.tasks import Task
+from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.distributed import world
 from edgekit.training.precision import device
 
@@ -77,7 +82,7 @@ class Run:
         return cls(folder, load_model(Recipe, recipe), base)
 
     def begin(self) -> None:
-        """Write what the run is before it does anything: resolved recipe and environment."""
+        """Write the resolved recipe and the environment."""
         recipe = dump(self.recipe)
         about = {"base": str(self.base.resolve()), "edgekit": __version__, "recipe": _sha256(recipe)}
         self._write("recipe.yaml", recipe)
@@ -85,7 +90,7 @@ class Run:
         self._write("environment.json", json.dumps(environment(), indent=2))
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the directory against a second run of the same recipe. EdgekitError where there is one."""
+        """Lock the directory against a second run of the same recipe. EdgekitError where there is one."""
         return locked(self.folder, "another run is working in this directory", fix=ELSEWHERE)
 
     def bench(self) -> Workbench:
@@ -95,10 +100,10 @@ class Run:
         write_text(self.folder / name, text)
 
 
-def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
-    """Everything from data to table; stages that are done are skipped. Returns what result.json holds.
+def distill_run(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
+    """Everything from data to table; stages that are done are skipped. Returns the content of result.json.
 
-    Under torchrun all processes train and ask the ensemble together; the first one evaluates, the others return None.
+    Under torchrun all processes train and compute targets together; the first one evaluates, the others return None.
     ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
     """
     together = world()
@@ -126,52 +131,60 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     if trial["verdict"] == WORSE and run.recipe.distill.unless_better == "stop":
         return _stopped(run, bench, trial) if world().first else None
     _train_at_once(run, bench, baseline=baseline, jobs=jobs)
-    distilled = distil_student(bench)
-    networks, facts = distilled.networks, distilled.facts
-    students, stages = {}, {f"teacher {i + 1}": teacher_stage(bench, i) for i in range(len(networks))}
-    if baseline:
-        students["baseline"], stages["labels-only student"] = train_student(bench, targets=None, targets_key="")
-    students["student"], stages["distilled student"] = distilled.student, distilled.stage
+    student, networks, facts = distil_student(bench)
+    students = {"baseline": train_student(bench), "student": student} if baseline else {"student": student}
     if not world().first:
         return None
+    for name, trained in students.items():
+        trained.save(run.folder / f"{name}.pt")
+    stages = {f"teacher {i + 1}": teacher_stage(bench, i) for i in range(len(networks))}
+    if baseline:
+        stages["labels-only student"] = baseline_stage(bench)
+    stages["distilled student"] = student_stage(bench, targets_stage(bench).key)
     timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
-    for name, student in students.items():
-        student.save(run.folder / f"{name}.pt")
 
     split = run.recipe.evaluate.split
-    results = evaluate(bench, predictors(bench, networks, students), split)
-    pictures = draw(bench, networks, students["student"], split, run.folder / "pictures")
-    result = {
-        "run": str(run.folder),
+    result = _scored(run, bench, networks, students, split) | {
         "trial": trial,
         "student": str(run.folder / "student.pt"),
-        "parameters": parameter_count(students["student"]),
+        "parameters": parameter_count(student),
         "teachers": [parameter_count(n) for n in networks],
         "members": facts["members"],
         "passes": len(build_ensemble(bench, networks).members),
-        "split": split,
         "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
         "bad_files": [asdict(bad) for bad in bench.report.bad],
         "target_bytes_per_frame": facts["bytes_per_frame"],
-        "scores": results,
-        "cells": {task.name: cells(task, results) for task in bench.tasks},
-        "retention": retention(bench.tasks, results),
-        "pictures": [str(p) for p in pictures],
         "table": str(run.folder / "table.md"),
         "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
     }
     result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
-    notes = [f"Trial: {told(trial)}", fewer_maskings(run.recipe)]
-    run._write("table.md", "\n\n".join([report(bench, results), *filter(None, notes)]) + "\n")
+    notes = [f"Trial: {describe_trial(trial)}", fewer_maskings(run.recipe)]
+    run._write("table.md", "\n\n".join([markdown_tables(bench.tasks, result["scores"]), *filter(None, notes)]) + "\n")
     run._write("result.json", json.dumps(result, indent=2))
     return result
 
 
+def _scored(
+    run: Run, bench: Workbench, networks: Sequence[MultiModal], students: Mapping[str, Student], split: str
+) -> dict[str, Any]:
+    """The part of a result that is about one split: scores, tables, pictures."""
+    results = score_models(bench, predictors(bench, networks, students), split)
+    pictures = draw_pictures(bench, networks, students["student"], split, run.folder / "pictures")
+    return {
+        "run": str(run.folder),
+        "split": split,
+        "scores": results,
+        "cells": {task.name: cells(task, results) for task in bench.tasks},
+        "retention": retention(bench.tasks, results),
+        "pictures": [str(path) for path in pictures],
+    }
+
+
 def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
-    """What is known of the ensemble before targets are computed; see edgekit.pipeline.trial."""
+    """Whether the ensemble is better than the labels-only student; see edgekit.pipeline.trial."""
     trial = trial_of(bench)
     if trial is None:
-        return too_few(bench)
+        return no_trial(bench)
     if trial.stage().result() is None:
         baseline = (baseline_stage(trial.bench), (TRIAL, *BASELINE))
         _at_once(run, [*_teachers(trial.bench, TRIAL), baseline], jobs)
@@ -179,12 +192,12 @@ def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
 
 
 def _stopped(run: Run, bench: Workbench, trial: dict[str, Any]) -> dict[str, Any]:
-    """The result of a run that ends before its targets, since its ensemble has nothing to teach."""
+    """The result of a run that its trial ends before the targets are computed."""
     result = {
         "run": str(run.folder),
         "trial": trial,
         "bad_files": [asdict(bad) for bad in bench.report.bad],
-        "requirements": [{"name": BETTER, "holds": False, "found": told(trial)}],
+        "requirements": [{"name": BETTER, "holds": False, "found": describe_trial(trial)}],
     }
     run._write("result.json", json.dumps(result, indent=2))
     return result
@@ -200,9 +213,9 @@ def _teachers(bench: Workbench, *prefix: str) -> list[tuple[Stage, Job]]:
 
 
 def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train the teachers, then the student beside its labels-only twin, several at once."""
+    """Train the teachers, then the distilled and the labels-only student, several at once."""
     teachers = _teachers(bench)
-    # The student is ready only behind the teachers, and goes first then; the labels-only one fills what is left idle.
+    # Jobs start in this order: the distilled student as soon as all teachers are done, the labels-only one beside them.
     stages = [*teachers, (student_stage(bench, targets_stage(bench).key), STUDENT)]
     if baseline:
         stages.append((baseline_stage(bench), BASELINE))
@@ -214,8 +227,8 @@ def _at_once(
 ) -> None:
     """Do the stages that are not done, several at once, where that is faster than one after the other.
 
-    The threads of each follow from how many there are, not from how many are left: sums in another number of threads
-    round differently, and a continued run is to end where an unbroken one does.
+    The threads of each depend on the number of stages, not on how many are left: sums in another number of threads
+    round differently, and a continued run must give the result of an unbroken one.
     """
     pending = [job for stage, job in stages if stage.result() is None]
     threads = torch.get_num_threads()
@@ -230,50 +243,32 @@ def evaluate_run(run: Run, split: str) -> dict[str, Any]:
     if world().size > 1:
         raise EdgekitError("evaluating takes one process", fix="run it without torchrun")
     bench = run.bench()
-    for i in range(len(run.recipe.teacher.members)):
-        if teacher_stage(bench, i).result() is None:
-            raise EdgekitError("the run is not finished", where=str(run.folder), fix=f"edgekit distill {run.folder}")
-    networks = [train_teacher(bench, i) for i in range(len(run.recipe.teacher.members))]
-    students = load_students(run)
-    results = evaluate(bench, predictors(bench, networks, students), split)
-    pictures = draw(bench, networks, students["student"], split, run.folder / "pictures")
-    result = {
-        "run": str(run.folder),
-        "split": split,
-        "scores": results,
-        "cells": {task.name: cells(task, results) for task in bench.tasks},
-        "retention": retention(bench.tasks, results),
-        "pictures": [str(p) for p in pictures],
-        "table": str(run.folder / f"table-{split}.md"),
-    }
-    run._write(f"table-{split}.md", report(bench, results))
+    files = {name: run.folder / f"{name}.pt" for name in ("baseline", "student")}
+    trained = all(teacher_stage(bench, i).result() for i in range(len(run.recipe.teacher.members)))
+    if not trained or not files["student"].exists():
+        raise EdgekitError("the run is not finished", where=str(run.folder), fix=f"edgekit distill {run.folder}")
+    students = {name: load_student(path) for name, path in files.items() if path.exists()}
+    table = run.folder / f"table-{split}.md"
+    result = _scored(run, bench, train_teachers(bench), students, split) | {"table": str(table)}
+    run._write(table.name, markdown_tables(bench.tasks, result["scores"]))
     run._write(f"scores-{split}.json", json.dumps(result, indent=2))
     return result
 
 
-def load_students(run: Run) -> dict:
-    if not (run.folder / "student.pt").exists():
-        raise EdgekitError("the run has no student yet", where=str(run.folder), fix=f"edgekit distill {run.folder}")
-    names = [n for n in ("baseline", "student") if (run.folder / f"{n}.pt").exists()]
-    return {name: load_student(run.folder / f"{name}.pt") for name in names}
-
-
-def report(bench: Workbench, results: dict[str, Scores]) -> str:
+def markdown_tables(tasks: Sequence[Task], results: dict[str, TaskScores]) -> str:
     """The run's tables as Markdown."""
-    parts = [f"**{task.name}**\n\n" + markdown(*cells(task, results)) for task in bench.tasks]
-    kept = retention(bench.tasks, results)
+    parts = [f"**{task.name}**\n\n" + markdown_table(*cells(task, results)) for task in tasks]
+    kept = ", ".join(f"{name} {share:.1%}" for name, share in retention(tasks, results).items())
     if kept:
-        said = ", ".join(f"{name} {share:.1%}" for name, share in kept.items())
-        parts.append(f"The student keeps of the ensemble: {said}\n")
-    for task in bench.tasks:
+        parts.append(f"The student keeps of the ensemble: {kept}\n")
+    for task in tasks:
         if task.classes:
-            parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown(*class_cells(task, results)))
+            parts.append(f"IoU per class of {task.name}, %:\n\n" + markdown_table(*class_cells(task, results)))
     return "\n".join(parts)
 
 
 def environment() -> dict[str, Any]:
     """What a result may depend on beside the recipe."""
-    packages = ("torch", "numpy", "opencv-python-headless", "pillow", "pydantic")
     return {
         "edgekit": __version__,
         "python": platform.python_version(),
@@ -281,16 +276,9 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        "packages": {name: _version(name) for name in packages},
+        "packages": {package.__name__: package.__version__ for package in (torch, numpy, cv2, PIL, pydantic)},
     }
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # importable all the same: OpenCV has several distributions
-        return None

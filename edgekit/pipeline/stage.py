@@ -1,11 +1,11 @@
-"""A stage's folder: named by the hash of all it depends on, locked while worked on, marked when whole."""
+"""A stage's folder: named by the hash of all it depends on, locked while it is worked on, marked when complete."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ from edgekit.training.progress import note
 
 ELSEWHERE = "wait for it to end, or give this run another folder with --out"
 PATIENCE = 15.0
-"""Seconds that a held stage is waited for: a worker whose parent was killed still writes its checkpoint."""
+"""Seconds to wait for a locked stage: a worker whose parent was killed still writes its checkpoint."""
 
 
 FORMATS = {
     **{"check": 3, "statistics": 2, "class-weights": 2, "scores": 2},
     **{"teacher": 2, "trial": 1, "targets": 2, "baseline": 2, "student": 2},
 }
-"""Kind of stage → a number to raise when what it computes changes, so that what older code stored is not served."""
+"""Kind of stage → a number to raise when what it computes changes, so that results of older code are not used."""
 
 
 class Stage:
-    """``folder`` = ``root/<name>-<key>``. ``done.json`` in it says that it is whole and what its files must hash to."""
+    """``folder`` = ``root/<name>-<key>``. Its ``done.json`` marks it complete: result, and hashes of its files."""
 
     def __init__(self, root: Path, name: str, key: str):
         self.name, self.key = name, key
@@ -39,18 +39,25 @@ class Stage:
         return self.folder / "done.json"
 
     def result(self) -> dict[str, Any] | None:
-        """What ``finish`` was given, or None where the stage must (still) run: never done, or its files changed."""
+        """The result given to ``finish``; None where the stage must run: it never did, or its files have changed."""
         try:
             done = json.loads(self._marker.read_text())
             intact = all(sha256(self.folder / name) == digest for name, digest in done["files"].items())
             return done["result"] if intact and done["digest"] == _digest(done) else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or not one that we wrote
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or a damaged one
             return None
 
-    def finish(self, result: dict[str, Any], files: list[str]) -> None:
-        """Mark the stage whole, in the first process alone.
+    def result_or(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The stored result; where there is none, what ``work`` returns in the first process, which is then stored."""
+        with self.unless_done() as todo:
+            if todo and world().first:
+                self.finish(work(), [])
+        return self.result()
 
-        ``files`` (relative names) are those later stages read; their hashes are kept.
+    def finish(self, result: dict[str, Any], files: list[str]) -> None:
+        """Mark the stage complete; other processes than the first do nothing.
+
+        ``files``: names, relative to the folder, of the files that later stages read. Their hashes are stored.
         """
         if not world().first:
             return
@@ -66,10 +73,10 @@ class Stage:
 
     @contextmanager
     def unless_done(self) -> Iterator[bool]:
-        """Whether the block has to do the stage, which it then holds. Done stages are not locked: many may read.
+        """Whether the block has to do the stage, which is then locked. Finished stages are not locked: many may read.
 
-        Where processes run together the first one decides, holds and finishes it; the others leave the block when it is
-        finished.
+        Where processes run together, the first one decides, locks and finishes the stage; the others leave the block
+        when it is finished.
         """
         together = world()
         with ExitStack() as held:
@@ -84,11 +91,11 @@ class Stage:
         held.enter_context(self.locked())
         todo = self.result() is None  # another run may have finished it in between
         if todo and self._marker.exists():
-            note(self.name, f"what was stored in {self.folder} is damaged, and is made again")
+            note(self.name, f"the files in {self.folder} are damaged; the stage runs again")
         return todo
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the stage against other processes; what killed ones left half-written is removed.
+        """Lock the stage against other processes; half-written files of killed processes are removed.
 
         EdgekitError where another run holds it, or where the folder cannot be written.
         """
@@ -97,6 +104,6 @@ class Stage:
 
 
 def _digest(done: dict[str, Any]) -> str:
-    """The SHA-256 of what a marker says beside its digest."""
+    """The SHA-256 of a marker's content without its digest."""
     rest = {key: value for key, value in done.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The stage that asks the ensemble about every train frame, once."""
+"""The stage that runs the ensemble once on every train frame."""
 
 from __future__ import annotations
 
@@ -60,18 +60,17 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
 
 
 def targets_stage(bench: Workbench) -> Stage:
-    """The stage of what the recipe's ensemble says of the train frames."""
+    """The stage of the ensemble's predictions for the train frames."""
     recipe = bench.recipe
     teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
-    asked = recipe.ensemble.model_dump(exclude={"at_once"})  # how much at a time is no part of the answer
     teachers += [external.key() for external in bench.external]
-    return bench.stage("targets", teachers, asked, recipe.targets, recipe.teacher.train.precision)
+    return bench.stage("targets", teachers, recipe.ensemble.key(), recipe.targets, recipe.teacher.train.precision)
 
 
 def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:
-    """The store of the ensemble's word on all train frames; what is there already, and whole, is kept.
+    """The store of the ensemble's predictions for all train frames; undamaged ones that exist already are kept.
 
-    Processes that run together share the frames: each asks about, and writes, every size-th one.
+    Processes that run together share the frames: each predicts, and writes, every size-th one.
     Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
     """
     stage = targets_stage(bench)
@@ -92,7 +91,7 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
         measured = {
             "frames": len(frames),
             "members": ensemble.count,
-            # of all frames, at the rate of those that were left to do
+            # for all frames, at the rate of those that were computed now
             "seconds": round((time.perf_counter() - began) * len(own) / max(1, len(missing)), 1),
         }
         facts = together.lead(
@@ -105,25 +104,28 @@ def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, 
 def _compute(
     bench: Workbench, ensemble: Ensemble, store: TargetStore, own: Sequence[FrameInfo], missing: Sequence[FrameInfo]
 ) -> None:
-    """This process's share of the targets; a frame that is done stays done."""
+    """Compute this process's share of the targets; on Ctrl-C the frames that are done stay."""
     damaged = sum(store.path(f).exists() for f in missing)
     with Progress("targets", bench.log) as progress, Interrupt() as interrupt:
         progress.begin(len(own), len(own) - len(missing))
         if damaged:
             progress.note(f"{damaged} stored targets are damaged, and are computed again")
         for done, frame in enumerate(missing, len(own) - len(missing) + 1):
-            store.write(frame, ask(bench, ensemble, frame))
+            store.write(frame, predict_targets(bench, ensemble, frame))
             progress.step(done)
             if interrupt.requested:
                 raise KeyboardInterrupt
 
 
-def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, SoftMap]:
-    """The ensemble's word on one frame at the targets' stride."""
+def predict_targets(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, SoftMap]:
+    """The ensemble's prediction for one frame, at the stride of the targets."""
     inputs = encode_inputs(bench.frames, frame, bench.recipe.teacher.modalities)
     height, width = next(iter(inputs.values())).shape[-2:]
     stride = bench.recipe.targets.stride
-    with _room_for(ensemble, height, width):
+    batch = ensemble.largest_batch
+    doing = f"running {batch} passes of the ensemble at once on a frame of {height}×{width}"
+    fix = f"lower ensemble.at_once ({batch}) or the largest of ensemble.scales"
+    with enough_memory(doing, "ensemble.at_once", fix):
         predictions = ensemble.predict(inputs, (max(1, height // stride), max(1, width // stride)), frame)
     out = {}
     for task in bench.tasks:
@@ -131,13 +133,3 @@ def ask(bench: Workbench, ensemble: Ensemble, frame: FrameInfo) -> dict[str, Sof
         agreement = 1.0 - predictions[task.name].disagreement[0].cpu().numpy()
         out[task.name] = SoftMap(np.ascontiguousarray(soft), agreement)
     return out
-
-
-def _room_for(ensemble: Ensemble, height: int, width: int):
-    """EdgekitError that says what to lower where the passes of one frame need more memory than there is."""
-    at_once = ensemble.largest_batch
-    return enough_memory(
-        f"asking {at_once} members at once about a frame of {height}×{width}",
-        "ensemble.at_once",
-        f"lower ensemble.at_once ({at_once}) or the largest of ensemble.scales",
-    )

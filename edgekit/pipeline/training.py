@@ -48,14 +48,8 @@ def _plan(bench: Workbench, config: TrainConfig, inputs: list[str], seed: int, t
     )
 
 
-def _new_teacher(bench: Workbench, index: int) -> MultiModal:
-    member = bench.recipe.teacher.members[index]
-    torch.manual_seed(_seed(bench, member.seed))
-    return MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
-
-
 def teacher_config(recipe: Recipe, index: int) -> TrainConfig:
-    """How ensemble member ``index`` is trained, with nothing left open."""
+    """How ensemble member ``index`` is trained, with the defaults of its family."""
     member = recipe.teacher.members[index]
     return (member.train or recipe.teacher.train).resolved(FAMILIES[member.family])
 
@@ -81,13 +75,13 @@ def teacher_stage(bench: Workbench, index: int) -> Stage:
 
 def train_teacher(bench: Workbench, index: int) -> MultiModal:
     """Ensemble member ``index``: read if it is done, else trained, from its last checkpoint if there is one."""
-    recipe = bench.recipe
-    stage = teacher_stage(bench, index)
-    network = _new_teacher(bench, index)
+    recipe, member = bench.recipe, bench.recipe.teacher.members[index]
+    stage, seed = teacher_stage(bench, index), _seed(bench, member.seed)
+    torch.manual_seed(seed)
+    network = MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
     with stage.unless_done() as todo:
         if todo:
-            member, config = recipe.teacher.members[index], teacher_config(recipe, index)
-            seed = _seed(bench, member.seed)
+            config = teacher_config(recipe, index)
             weights = weights_of(member, bench.base)
             if weights:
                 load_encoder(network.network, weights, network.channels()["rgb"])
@@ -96,9 +90,15 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
             objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
             title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
             key = f"teacher.members.{index}.train" if member.train else "teacher.train"
-            _train(bench, stage, network, objective, batches, config, key, title, _save_state)
+            save = lambda trained, path: save_checkpoint(path, {"state": trained.state_dict()})  # noqa: E731
+            _train(bench, stage, network, objective, batches, config, key, title, save)
     network.load_state_dict(load_checkpoint(stage.folder / "network.pt")["state"])
     return network.to(device()).eval()
+
+
+def train_teachers(bench: Workbench) -> list[MultiModal]:
+    """All members of the ensemble that are trained here; those that are done are read."""
+    return [train_teacher(bench, index) for index in range(len(bench.recipe.teacher.members))]
 
 
 def _student_config(recipe: Recipe) -> TrainConfig:
@@ -128,16 +128,16 @@ def student_stage(bench: Workbench, targets_key: str) -> Stage:
 
 
 def train_student(
-    bench: Workbench, *, targets: Targets | None, targets_key: str, first_teacher: MultiModal | None = None
-) -> tuple[Student, Stage]:
-    """The distilled student, or without targets the labels-only one; returns it and its stage.
+    bench: Workbench, *, targets: Targets | None = None, targets_key: str = "", first_teacher: MultiModal | None = None
+) -> Student:
+    """The distilled student, or without targets the labels-only one.
 
-    ``first_teacher``: what the student starts from; ``targets_key`` covers it, since the targets depend on it.
+    ``first_teacher``: the network that the student starts from, which the targets and so ``targets_key`` depend on.
     """
     recipe = bench.recipe
     if targets is None:
         config, stage = _baseline_config(recipe), baseline_stage(bench)
-        distill = recipe.distill.model_copy(update={"supervised": 1.0})  # it has nothing else to learn from
+        distill = recipe.distill.model_copy(update={"supervised": 1.0})  # labels are all it learns from
     else:
         config, distill, stage = _student_config(recipe), recipe.distill, student_stage(bench, targets_key)
     with stage.unless_done() as todo:
@@ -151,22 +151,13 @@ def train_student(
             objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"
             _train(bench, stage, student, objective, batches, config, "distill.train", title, Student.save)
-    return load_student(stage.folder / "network.pt"), stage
+    return load_student(stage.folder / "network.pt")
 
 
 def new_student(bench: Workbench) -> Student:
     """The recipe's student, untrained. EdgekitError over the parameter limit."""
-    student = bench.recipe.student
     mean, std = bench.statistics["rgb"]
-    return Student(
-        student.name,
-        bench.tasks,
-        width=student.width,
-        input_scale=student.input_scale,
-        mean=mean,
-        std=std,
-        allow_over_limit=student.allow_over_limit,
-    )
+    return Student(bench.recipe.student.name, bench.tasks, mean=mean, std=std, **bench.recipe.student.shape())
 
 
 def _train(
@@ -175,16 +166,12 @@ def _train(
     size, crop = config.batch_size, "×".join(map(str, config.crop))
     doing = f"training {title} on batches of {size} frames of {crop}"
     fix = f"lower {key}.batch_size ({size}) or {key}.crop ({crop}), or raise {key}.micro_batches"
-    with Progress(bench.doing + title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
+    with Progress(bench.prefix + title, bench.log) as progress, enough_memory(doing, f"{key}.batch_size", fix):
         trained = train(network, objective, batches, config, folder=stage.folder, progress=progress, key=key)
     if world().first:
         save(trained, stage.folder / "network.pt")
         stage.finish({"seconds": round(progress.seconds, 1), "waiting": progress.waiting}, ["network.pt"])
         (stage.folder / UNFINISHED).unlink(missing_ok=True)
-
-
-def _save_state(network: MultiModal, path) -> None:
-    save_checkpoint(path, {"state": network.state_dict()})
 
 
 def _seed(bench: Workbench, member: int) -> int:

@@ -1,4 +1,4 @@
-"""Whether the ensemble is worth copying, found out on held-back labelled frames before targets are computed."""
+"""Whether the ensemble is better than the labels-only student, on held-back frames, before targets are computed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.paired import paired
-from edgekit.evaluate.score import main_task
+from edgekit.evaluate.score import decimals, main_task
 from edgekit.pipeline.evaluation import predictors
 from edgekit.pipeline.stage import Stage
-from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
 from edgekit.training.config import TrainConfig
 from edgekit.training.progress import Progress
 
-FOLDS = 4  # one in so many labelled frames is held back
-LEAST = 8  # held-back frames; fewer tell a good teacher from a bad one by chance alone
-STEPS = 0.5  # of the recipe's steps, for teachers and student alike
+FOLDS = 4  # one of so many labelled frames is held back
+LEAST_HELD_BACK = 8  # frames; with fewer, which of two models is better is decided by chance
+STEPS = 0.5  # share of the recipe's steps, for teachers and student alike
 NAMES = {"single_all": "one pass", "ensemble": "ensemble", "baseline": "labels only"}  # the rows that are compared
 WORSE, UNCLEAR = "worse", "unclear"
 BETTER = "ensemble beats the labels-only student on held-back frames"
@@ -34,25 +34,24 @@ class Trial:
     held: list[FrameInfo]
 
     def stage(self) -> Stage:
-        teachers = [teacher_stage(self.bench, i).key for i in range(len(self.bench.recipe.teacher.members))]
-        external = [e.key() for e in self.bench.external]
-        student = baseline_stage(self.bench).key
-        return self.bench.stage("trial", teachers, external, self.bench.recipe.ensemble, student)
+        bench = self.bench
+        teachers = [teacher_stage(bench, i).key for i in range(len(bench.recipe.teacher.members))]
+        external = [e.key() for e in bench.external]
+        return bench.stage("trial", teachers, external, bench.recipe.ensemble.key(), baseline_stage(bench).key)
 
 
 def trial_of(bench: Workbench) -> Trial | None:
     """The trial of the bench's recipe; None where too few frames are labelled to hold some back."""
     labelled, _ = bench.train_frames()
     held = held_back(labelled)
-    if len(held) < LEAST:
+    if len(held) < LEAST_HELD_BACK:
         return None
     names = sorted(f.name for f in held)
-    frames = bench.frames.without(names)
-    return Trial(bench.on(_shortened(bench.recipe), frames, names, "trial, "), held)
+    return Trial(bench.without(names, _shortened(bench.recipe), "trial, "), held)
 
 
 def held_back(labelled: Sequence[FrameInfo]) -> list[FrameInfo]:
-    """Every FOLDS-th of the labelled frames; whole scenes where the frames are of at least that many."""
+    """Every FOLDS-th of the labelled frames; every FOLDS-th scene where there are at least that many scenes."""
     scenes = sorted({f.scene for f in labelled})
     if len(scenes) >= FOLDS:
         chosen = set(scenes[FOLDS // 2 :: FOLDS])
@@ -61,17 +60,16 @@ def held_back(labelled: Sequence[FrameInfo]) -> list[FrameInfo]:
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
-    """Train, compare and tell: a document with the ``verdict`` on the ensemble beside the labels-only student.
+    """Train teachers and labels-only student, and compare them; stages that are done are read.
 
-    What was trained is read. ``scores``: row → the primary metric of the first task on the held-back frames,
+    ``scores``: row → the primary metric of the first task on the held-back frames,
     ``difference``: of the ensemble to the labels-only student, positive where it is better, ``error``: its standard
     error over groups of frames. ``verdict``: better, worse, or unclear where the difference is within its error.
     """
     bench, stage = trial.bench, trial.stage()
     with stage.unless_done() as todo:
         if todo:
-            networks = [train_teacher(bench, i) for i in range(len(bench.recipe.teacher.members))]
-            student, _ = train_student(bench, targets=None, targets_key="")
+            networks, student = train_teachers(bench), train_student(bench)
             models = predictors(bench, networks, {"baseline": student})
             models = {row: models[row] for row in NAMES if row in models}
             with Progress("comparing on held-back frames", bench.log) as bar:
@@ -97,21 +95,21 @@ def _verdict(difference: tuple[float, float] | None) -> str:
     return "better" if difference[0] > 0 else WORSE
 
 
-def too_few(bench: Workbench) -> dict[str, Any]:
+def no_trial(bench: Workbench) -> dict[str, Any]:
     """The document where there is no trial."""
     labelled, _ = bench.train_frames()
     return {"labelled": len(labelled), "held_back": 0, "verdict": UNCLEAR}
 
 
-def told(trial: dict[str, Any]) -> str:
-    """What a trial found, in a sentence or two."""
+def describe_trial(trial: dict[str, Any]) -> str:
+    """The result of a trial in one sentence."""
     labelled, held = trial["labelled"], trial["held_back"]
     if not held:
         return (
-            f"none: {labelled} labelled frames are too few to hold {LEAST} back, so whether the ensemble is better "
-            "than the labels-only student is not known before the table"
+            f"none: {labelled} labelled frames are too few to hold {LEAST_HELD_BACK} back, so only the table shows "
+            "whether the ensemble is better than the labels-only student"
         )
-    scores = ", ".join(f"{NAMES[row]} {_said(score)}" for row, score in trial["scores"].items())
+    scores = ", ".join(f"{NAMES[row]} {decimals(score)}" for row, score in trial["scores"].items())
     where = f"on {held} held-back frames of {labelled} labelled ones, after {STEPS:.0%} of the steps ({trial['task']})"
     if trial["difference"] is None:
         return f"{scores} {where}: not comparable"
@@ -121,10 +119,6 @@ def told(trial: dict[str, Any]) -> str:
     way = "better" if trial["difference"] > 0 else "worse"
     doubt = f", which may be chance; {TRY}" if trial["verdict"] == UNCLEAR else ""
     return f"{scores} {where}: the ensemble is {way} by {difference}{doubt}"
-
-
-def _said(score: float | None) -> str:
-    return "none" if score is None else f"{score:.4f}"
 
 
 def _shortened(recipe: Recipe) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from edgekit.data.check import Report, check_source
@@ -27,13 +28,6 @@ from edgekit.training.distributed import world
 from edgekit.training.progress import Progress
 
 
-def open_source(recipe: Recipe, base: Path) -> Source:
-    """The recipe's data source; ``base`` is the folder that relative paths start from."""
-    entry = SOURCES[recipe.data.source]
-    config = entry.config.model_validate({name: getattr(recipe.data, name) for name in entry.config.model_fields})
-    return entry.build(config, base, cache_folder())
-
-
 def check_data(recipe: Recipe, base: Path) -> Report:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
     source = open_data(recipe, base)
@@ -44,8 +38,13 @@ def check_data(recipe: Recipe, base: Path) -> Report:
 
 
 def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
-    """Open the data and make what is generated. EdgekitError for what the recipe asks and the data does not have."""
-    source = with_modalities(recipe, base, open_source(recipe, base), cache_folder())
+    """Open the data, and generate it where its source does. EdgekitError for what the data lacks.
+
+    ``base``: the folder that relative paths start from.
+    """
+    entry = SOURCES[recipe.data.source]
+    config = entry.config.model_validate({name: getattr(recipe.data, name) for name in entry.config.model_fields})
+    source = with_modalities(recipe, base, entry.build(config, base, cache_folder()), cache_folder())
     frames = FrameSet(source, fold=_fold(recipe))
     tasks = frames.tasks
     for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
@@ -74,13 +73,13 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     if prepare:
         with Progress("rendering", log) as bar:
             world().lead("rendering the data", lambda: prepare(bar.count))
-            if not world().first:  # another machine's cache may be another one
+            if not world().first:  # machines may have caches of their own
                 prepare(bar.count)
     return source
 
 
 def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
-    """What anybody reads of a frame."""
+    """The maps of a frame that are read at all."""
     seen = {name for external in members for name in external.form.needs}
     return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
 
@@ -93,12 +92,8 @@ def _read_all(source: Source, recipe: Recipe, members: Sequence[External], log: 
 
 
 def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:
-    return FrameSet(
-        source,
-        excluded=report.excluded(),
-        cache_bytes=int(recipe.data.memory_gb * 2**30),
-        fold=_fold(recipe),
-    )
+    memory = int(recipe.data.memory_gb * 2**30)
+    return FrameSet(source, excluded=report.excluded(), cache_bytes=memory, fold=_fold(recipe))
 
 
 def _fold(recipe: Recipe) -> tuple[int, int] | None:
@@ -110,8 +105,8 @@ def _fold(recipe: Recipe) -> tuple[int, int] | None:
 class Workbench:
     """The opened recipe.
 
-    ``base`` is the folder that the recipe's paths start from, ``root`` that of runs; ``data_key`` changes when the data
-    or its reading does, and with the version of a package whose parts the recipe names.
+    ``base`` is the folder that the recipe's paths start from, ``root`` the folder of runs. ``data_key`` changes with
+    the data, with how it is read, and with the version of a package whose parts the recipe names.
     """
 
     recipe: Recipe
@@ -124,11 +119,11 @@ class Workbench:
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
     external: list[External] = field(default_factory=list)
-    doing: str = ""  # before the titles of its stages, where they are a part of something
+    prefix: str = ""  # of the titles of its stages
 
     @classmethod
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
-        """Open the data; check it and compute its statistics, unless that was done and the data is the same."""
+        """Open the data; check it and compute its statistics, unless both are stored and the data is the same."""
         source = open_data(recipe, base, log=log)
         external = open_members(recipe, base, FrameSet(source).tasks)
         described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file", *LEGAL})
@@ -139,10 +134,7 @@ class Workbench:
                 [FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]
             ),
         )
-        with checked.unless_done() as todo:
-            if todo and world().first:
-                checked.finish(_read_all(source, recipe, external, log).to_json(), [])
-        report = Report.from_json(checked.result())
+        report = Report.from_json(checked.result_or(lambda: _read_all(source, recipe, external, log).to_json()))
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
         parts = foreign_parts(recipe, frames.tasks)
@@ -151,31 +143,27 @@ class Workbench:
         bench = cls(recipe, base, root, log, frames, report, data_key, {}, external=external)
         return bench._measured()
 
-    def on(self, recipe: Recipe, frames: FrameSet, held: Sequence[str], doing: str) -> Workbench:
+    def without(self, held: Sequence[str], recipe: Recipe, prefix: str) -> Workbench:
         """The same data without the frames ``held``, for a recipe that differs in its training alone.
 
-        ``doing`` stands before the titles of its stages.
+        ``prefix`` is written before the titles of its stages.
         """
+        frames = self.frames.without(held)
         key = recipe_hash([self.data_key, "without", list(held)])
-        return replace(self, recipe=recipe, frames=frames, data_key=key, doing=doing)._measured()
+        return replace(self, recipe=recipe, frames=frames, data_key=key, prefix=prefix)._measured()
 
     def _measured(self) -> Workbench:
-        """With the statistics of its train frames and the weights of their classes."""
+        """Itself, with the statistics of its train frames and the weights of their classes."""
         frames, recipe = self.frames, self.recipe
         names = sorted({"rgb", *recipe.teacher.modalities})
-        stage = self.stage("statistics", names)
-        with stage.unless_done() as todo:
-            if todo and world().first:
-                stage.finish(compute_statistics(frames, frames.frames("train"), names), [])
-        self.statistics, self.class_weights = stage.result(), {}
+        measure = partial(compute_statistics, frames, frames.frames("train"), names)
+        self.statistics, self.class_weights = self.stage("statistics", names).result_or(measure), {}
         labelled, _ = self.train_frames()
-        balanced = {n: t for n, t in recipe.tasks.items() if t.class_balance and frames.tasks[n].classes}
-        for name, task in balanced.items():  # every labelled frame is read for these, so once is enough
-            stage = self.stage("class-weights", name, task.class_balance)
-            with stage.unless_done() as todo:
-                if todo and world().first:
-                    stage.finish({"weights": class_weights(frames, labelled, name, task.class_balance)}, [])
-            self.class_weights[name] = stage.result()["weights"]
+        for name, task in recipe.tasks.items():
+            if task.class_balance and frames.tasks[name].classes:
+                stage = self.stage("class-weights", name, task.class_balance)
+                weigh = partial(class_weights, frames, labelled, name, task.class_balance)
+                self.class_weights[name] = stage.result_or(lambda: {"weights": weigh()})["weights"]  # noqa: B023
         return self
 
     def stage(self, name: str, *inputs: object) -> Stage:

@@ -20,8 +20,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(arguments: list[str]) -> int:
-    """Do the stage; a user's error goes to stdout as JSON for the parent to raise."""
-    if sys.platform.startswith("linux"):  # a killed parent takes its workers along, by way of their last checkpoint
+    """Do the job; an EdgekitError is written to stdout as JSON, for the parent to raise."""
+    if sys.platform.startswith("linux"):  # where the parent is killed, its workers write a checkpoint and end
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         bench, job = Run.open(Path(arguments[0])).bench(), tuple(arguments[1:])
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         elif job == STUDENT:
             distil_student(bench)
         else:
-            train_student(bench, targets=None, targets_key="")
+            train_student(bench)
     except EdgekitError as error:
         print(json.dumps({"what": error.what, "where": error.where, "fix": error.fix}))
         return REFUSED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,8 +22,12 @@ class StudentConfig(BaseModel):
         1.0,
         ge=0.1,
         le=1,
-        description="frames are resized by this where the student is scored and flown; its maps come back. In "
+        description="factor by which frames are resized before the student, in scoring and on the device. In "
         "training distill.train.augment.scale decides, which must reach this",
     )
     allow_over_limit: bool = Field(False, description="accept more than 1,000,000 parameters")
     seed: int = Field(0, ge=0)
+
+    def shape(self) -> dict[str, Any]:
+        """The arguments of a ``Student`` that the recipe gives."""
+        return self.model_dump(include={"width", "input_scale", "allow_over_limit"})

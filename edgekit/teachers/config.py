@@ -119,6 +119,10 @@ class EnsembleConfig(BaseModel):
     at_once: int = Field(8, ge=1, description="passes in a batch, which bounds memory whatever the number of members")
     seed: int = Field(0, ge=0, description="of the maskings")
 
+    def key(self) -> dict[str, Any]:
+        """All that its predictions depend on: ``at_once`` bounds memory, and changes none of them."""
+        return self.model_dump(exclude={"at_once"})
+
     @field_validator("scales")
     @classmethod
     def _in_range(cls, scales: list[float]) -> list[float]:

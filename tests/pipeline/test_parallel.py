@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError
 from edgekit.pipeline import parallel
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.parallel import BASELINE, STUDENT, train_at_once
-from edgekit.pipeline.run import Run, distill
+from edgekit.pipeline.run import Run, distill_run
 from edgekit.pipeline.training import baseline_stage, teacher_stage
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
@@ -33,12 +33,12 @@ def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
 def trained(bench) -> list[dict]:
     stages = [teacher_stage(bench, 0), teacher_stage(bench, 1), baseline_stage(bench)]
     states = [load_checkpoint(s.folder / "network.pt")["state"] for s in stages if s.result()]
-    return [*states, distil_student(bench).student.state_dict()]
+    return [*states, distil_student(bench)[0].state_dict()]
 
 
 def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path, capfd):
     apart, together = run_of(photographs, tmp_path / "apart"), run_of(photographs, tmp_path / "together")
-    distill(apart, jobs=1)
+    distill_run(apart, jobs=1)
     jobs = [STUDENT, ("teacher", "0"), ("teacher", "1"), BASELINE]
     train_at_once(together.folder, jobs, at_once=2, threads=1, after={STUDENT: jobs[1:3]})
     done = capfd.readouterr().err
@@ -104,11 +104,11 @@ def test_a_student_that_is_left_has_the_threads_of_an_unbroken_run(photographs, 
 
     monkeypatch.setattr("edgekit.pipeline.run.train_at_once", note)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    distill(run)
+    distill_run(run)
     student = next(iter(tmp_path.glob("stages/student-*")))
     (student / "done.json").unlink()
     before = (student / "network.pt").read_bytes()
-    distill(run)
+    distill_run(run)
     assert started[0] == ([("teacher", "0"), ("teacher", "1"), STUDENT, BASELINE], 1)
     assert started[1:] == [([STUDENT], 1)]
     assert (student / "network.pt").read_bytes() == before

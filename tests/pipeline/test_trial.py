@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.data.source import FrameInfo
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.trial import FOLDS, LEAST, _verdict, held_back, told, trial_of
+from edgekit.pipeline.trial import FOLDS, LEAST_HELD_BACK, _verdict, describe_trial, held_back, trial_of
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
 
@@ -57,7 +57,7 @@ def test_the_trial_has_its_own_labels_its_own_stages_and_fewer_steps(many, tmp_p
     trial = trial_of(bench)
     labelled, others = bench.train_frames()
     left, left_others = trial.bench.train_frames()
-    assert len(trial.held) == LEAST == len(labelled) - len(left) and left_others == others
+    assert len(trial.held) == LEAST_HELD_BACK == len(labelled) - len(left) and left_others == others
     assert {f.name for f in left}.isdisjoint({f.name for f in trial.held})
     assert trial.bench.recipe.teacher.train.steps == 5 and bench.recipe.teacher.train.steps == 10
     assert trial.bench.data_key != bench.data_key
@@ -68,7 +68,7 @@ def test_a_good_ensemble_goes_on_and_the_table_tells_of_the_trial(many, tmp_path
     done = tell("distill", many, "--out", tmp_path, *settings(GOOD, HOPELESS))
     assert done.code == 0, done.err
     trial, run = done.found["trial"], Path(done.found["run"])
-    assert trial["verdict"] == "better" and trial["held_back"] == LEAST and trial["labelled"] == 32
+    assert trial["verdict"] == "better" and trial["held_back"] == LEAST_HELD_BACK and trial["labelled"] == 32
     assert trial["difference"] == pytest.approx(trial["scores"]["ensemble"] - trial["scores"]["baseline"])
     assert set(trial["scores"]) == {"single_all", "ensemble", "baseline"} and trial["error"] > 0
     assert "trial, teacher 1/2: 40/40" in done.err and "trial, labels-only student: 1/1" in done.err
@@ -113,4 +113,4 @@ def test_within_its_error_a_difference_is_unclear(difference, verdict, said):
     found = {"task": "semantic", "held_back": 9, "labelled": 36, "scores": {"ensemble": 0.5, "baseline": 0.48}}
     whole, error = difference or (None, None)
     assert _verdict(difference) == verdict
-    assert said in told({**found, "difference": whole, "error": error, "verdict": verdict})
+    assert said in describe_trial({**found, "difference": whole, "error": error, "verdict": verdict})
