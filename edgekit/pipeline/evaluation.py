@@ -16,7 +16,7 @@ from edgekit.pipeline.targets import build_ensemble, encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
 from edgekit.teachers.ensemble import Ensemble, Member
-from edgekit.teachers.external.external import External
+from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.memory import enough_memory, keep_freed_memory
 from edgekit.training.precision import device
@@ -93,7 +93,7 @@ def _ensemble(bench: Workbench, ensemble: Ensemble) -> Predict:
     return predict
 
 
-def _external(bench: Workbench, external: External) -> Predict:
+def _external(bench: Workbench, external: ExternalTeacher) -> Predict:
     return lambda frame, size: native_maps(bench.tasks, external.answer(bench.frames, frame, size))
 
 

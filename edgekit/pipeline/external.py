@@ -10,8 +10,8 @@ from edgekit.data.source import Source
 from edgekit.errors import EdgekitError
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks import Task
-from edgekit.teachers.external.external import External
 from edgekit.teachers.external.modality import WithModalities
+from edgekit.teachers.external.teacher import ExternalTeacher
 
 
 def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> Source:
@@ -34,7 +34,7 @@ def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> 
     return source
 
 
-def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[External]:
+def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[ExternalTeacher]:
     """The teachers of the role member. EdgekitError for a mapping that does not fit, or a task nobody answers for."""
     members = []
     for i, config in enumerate(recipe.teacher.external):
@@ -58,10 +58,10 @@ def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[
     return members
 
 
-def _opened(recipe: Recipe, index: int, base: Path, known: Mapping[str, Task]) -> External:
+def _opened(recipe: Recipe, index: int, base: Path, known: Mapping[str, Task]) -> ExternalTeacher:
     """The teacher of this place. EdgekitError where it would be shown what the recipe wants predicted."""
-    external = External(recipe.teacher.external[index], base, known, _place(index))
-    answers = [name for name in external.form.needs if name in recipe.tasks]
+    external = ExternalTeacher(recipe.teacher.external[index], base, known, _place(index))
+    answers = [name for name in external.model.needs if name in recipe.tasks]
     if answers:
         raise EdgekitError(
             f"'{external.name}' is shown '{answers[0]}', which is a task of the recipe: it would see the label",

@@ -18,7 +18,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.config import MemberConfig
-from edgekit.teachers.external.external import External
+from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.teachers.masking import distinct_maskings
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.distributed import world
@@ -44,7 +44,7 @@ def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
         _check_student(recipe, tasks)
 
 
-def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[External]) -> None:
+def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[ExternalTeacher]) -> None:
     """Ask each teacher from elsewhere about one frame of each split, and those on disk whether they have all of them.
 
     EdgekitError for an answer that does not fit, and for a frame without one, unless the recipe says ``missing: skip``.
@@ -52,13 +52,13 @@ def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[Ext
     for external in members:
         for split in splits:
             infos = frames.frames(split)
-            lacking = [f for f in infos if external.form.lacks(f)]
+            lacking = [f for f in infos if external.model.lacks(f)]
             if lacking and external.config.missing == "error":
                 raise EdgekitError(
-                    f"'{external.name}' has no answer for {len(lacking)} of {len(infos)} frames of {split}, "
+                    f"'{external.name}' has no prediction for {len(lacking)} of {len(infos)} frames of {split}, "
                     f"the first is '{lacking[0].name}'",
                     where=external.where,
-                    fix="complete them, or let the others speak for such frames: missing: skip",
+                    fix="complete them, or leave such frames to the other teachers: missing: skip",
                 )
             asked = next((f for f in infos if f not in lacking), None)
             if asked is not None:

@@ -23,7 +23,7 @@ from edgekit.recipe.foreign import foreign_parts
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import LEGAL, Recipe
 from edgekit.tasks import Task, kind_of
-from edgekit.teachers.external.external import External
+from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.training.distributed import world
 from edgekit.training.progress import Progress
 
@@ -78,13 +78,13 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     return source
 
 
-def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
+def _needed(recipe: Recipe, members: Sequence[ExternalTeacher]) -> list[str]:
     """The maps of a frame that are read at all."""
-    seen = {name for external in members for name in external.form.needs}
+    seen = {name for external in members for name in external.model.needs}
     return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
 
 
-def _read_all(source: Source, recipe: Recipe, members: Sequence[External], log: Path | None = None) -> Report:
+def _read_all(source: Source, recipe: Recipe, members: Sequence[ExternalTeacher], log: Path | None = None) -> Report:
     with Progress("checking data", log) as bar:
         report = check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
     judge_values(report, source.tasks, recipe.tasks, recipe.evaluate.split)
@@ -118,7 +118,7 @@ class Workbench:
     data_key: str
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
-    external: list[External] = field(default_factory=list)
+    external: list[ExternalTeacher] = field(default_factory=list)
     prefix: str = ""  # of the titles of its stages
 
     @classmethod

@@ -12,7 +12,7 @@ from edgekit.networks import FAMILIES
 from edgekit.recipe.schema import Recipe
 from edgekit.students.registry import STUDENTS
 from edgekit.tasks import KINDS, Task
-from edgekit.teachers.external.registry import EXTERNAL_FORMS
+from edgekit.teachers.external.registry import EXTERNAL_MODELS
 
 
 def foreign_parts(recipe: Recipe, tasks: Mapping[str, Task]) -> list[str]:
@@ -27,7 +27,7 @@ def foreign_parts(recipe: Recipe, tasks: Mapping[str, Task]) -> list[str]:
         (STUDENTS, recipe.student.name),
         (FAMILIES, STUDENTS[recipe.student.name].family),
         *((FAMILIES, member.family) for member in recipe.teacher.members),
-        *((EXTERNAL_FORMS, external.kind) for external in recipe.teacher.external),
+        *((EXTERNAL_MODELS, external.kind) for external in recipe.teacher.external),
         *((COMPUTED, name) for name in recipe.teacher.modalities if name in COMPUTED),
         *((LOSSES, name) for name in recipe.distill.active({tasks[task].kind for task in recipe.tasks})),
     ]

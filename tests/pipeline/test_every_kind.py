@@ -26,7 +26,7 @@ from edgekit.runtime.load import load
 from edgekit.runtime.overlay import overlay
 from edgekit.tasks import KINDS, Task, kind_of
 from edgekit.teachers.external.config import OutputConfig
-from edgekit.teachers.external.outputs import Output
+from edgekit.teachers.external.outputs import ExternalOutput
 
 SIZE = (64, 96)
 SETS = {"train_set": 4, "validation_set": 2}
@@ -247,5 +247,5 @@ def test_both_halves_know_the_same(name, drift):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     answer = head.native_answer or head.answers(task)[0]
     said = torch.from_numpy(np.atleast_3d(native).transpose(2, 0, 1)[None].copy())
-    found = Output(task, OutputConfig(form=answer), "here").soft(said, SIZE)
+    found = ExternalOutput(task, OutputConfig(form=answer), "here").soft(said, SIZE)
     np.testing.assert_allclose(kind.decode(task, found[0].numpy()), native, rtol=1e-4)

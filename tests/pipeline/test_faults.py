@@ -224,7 +224,7 @@ def test_memory_that_runs_out_in_the_ensemble_names_what_to_lower(first, tell, t
         path.unlink()
     monkeypatch.setattr("edgekit.teachers.multimodal.MultiModal.forward", lambda *a: too_much("torch"))
     stopped = tell("distill", first.recipe, "--out", tmp_path / "runs")
-    assert stopped.code == 2 and "members at once about a frame of 64×96" in stopped.found["error"]["what"]
+    assert stopped.code == 2 and "passes of the ensemble at once on a frame of 64×96" in stopped.found["error"]["what"]
     assert "lower ensemble.at_once (2)" in stopped.found["error"]["fix"]
 
 

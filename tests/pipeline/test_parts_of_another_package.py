@@ -102,13 +102,13 @@ INVERTED = Computed(Task("inverted", "modality", channels=3, range=(0.0, 255.0))
 from typing import Literal
 import torch
 from edgekit.teachers.external.config import ExternalCommon
-from edgekit.teachers.external.form import Form
+from edgekit.teachers.external.model import ExternalModel
 
 class Config(ExternalCommon):
     kind: Literal["coin"]
     heads: float = 0.5
 
-class Coin(Form):
+class Coin(ExternalModel):
     Config = Config
     def __init__(self, config, setting):
         self._heads = config.heads

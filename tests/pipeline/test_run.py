@@ -183,7 +183,7 @@ def test_a_damaged_description_of_a_run_is_told_and_mended_by_its_recipe(copied,
 def test_an_unfinished_run_cannot_be_evaluated(copied, tell):
     (copied.run / "student.pt").unlink()
     refused = tell("evaluate", copied.run)
-    assert refused.code == 2 and "no student yet" in refused.found["error"]["what"]
+    assert refused.code == 2 and "not finished" in refused.found["error"]["what"]
     shutil.rmtree(next((copied.root / "stages").glob("teacher-*")))
     refused = tell("evaluate", copied.run)
     assert refused.code == 2 and "not finished" in refused.found["error"]["what"]

@@ -1,4 +1,4 @@
-"""A teacher that is a function of the user's Python: here alone a recipe leads to code, and only if allowed."""
+"""A teacher that is a function of the user's Python: the only place where a recipe runs code, and only if allowed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import sha256
 from edgekit.teachers.external.config import CodeConfig
-from edgekit.teachers.external.form import Form, Setting, as_map, file_key, pick
 from edgekit.teachers.external.inputs import assemble, channel_count
+from edgekit.teachers.external.model import ExternalModel, Setting, task_outputs
 from edgekit.teachers.external.permission import code_is_allowed
 from edgekit.training.precision import device
 
 
-class Code(Form):
-    """``module:function`` found on the Python path. Its answers depend on the module's file, ``files``, ``arguments``.
+class Code(ExternalModel):
+    """``module:function`` on the Python path. Its predictions depend on the module's file, ``files``, ``arguments``.
 
     EdgekitError where --allow-code was not given, and for what cannot be imported, found or called.
     """
@@ -64,27 +65,17 @@ class Code(Form):
         self.needs = list(dict.fromkeys(name for given in config.inputs for name in given.modalities))
 
     def key(self) -> Any:
-        own = [file_key(self._source)] if self._source else []
-        return own + [file_key(path) for path in self._files]
+        return [sha256(path) for path in ([self._source] if self._source else []) + self._files]
 
     @torch.no_grad()
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
         inputs = [assemble(given, maps, self._setting.tasks, size).to(device()) for given in self._config.inputs]
-        told = self._network(*inputs)
-        if isinstance(told, Tensor):
-            values: dict[str, Any] = {"output": told}
-        elif isinstance(told, Mapping):
-            values = dict(told)
-        elif isinstance(told, Sequence):
-            values = {str(i): value for i, value in enumerate(told)}
-        else:
-            raise EdgekitError(
-                f"'{self._config.function}' answered with a {type(told).__name__}, not with tensors",
-                where=self._setting.where,
-            )
-        out = {}
-        for task, output in self._config.outputs.items():
-            where = f"{self._setting.where}.outputs.{task}"
-            name = pick(values, output.output, task, where)
-            out[task] = as_map(values[name], output.layout or "channels_first", name, where)
-        return out
+        found = self._network(*inputs)
+        if isinstance(found, Tensor):
+            found = {"output": found}
+        elif isinstance(found, Sequence):
+            found = {str(i): value for i, value in enumerate(found)}
+        elif not isinstance(found, Mapping):
+            what = f"'{self._config.function}' returned a {type(found).__name__}, not tensors"
+            raise EdgekitError(what, where=self._setting.where)
+        return task_outputs(found, self._config, self._setting.where)

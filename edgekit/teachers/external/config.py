@@ -1,4 +1,4 @@
-"""What a recipe may say of a teacher that was trained elsewhere: what it sees, what it says, in which classes."""
+"""The sections of a recipe for external teachers: inputs, outputs, classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgekit.data.map_config import MapConfig
 from edgekit.part_schema import chosen_by
-from edgekit.teachers.external.registry import EXTERNAL_FORMS
+from edgekit.teachers.external.registry import EXTERNAL_MODELS
 
-Side = Annotated[int, Field(ge=1, le=16384)]
+InputSide = Annotated[int, Field(ge=1, le=16384)]
 Layout = Literal["channels_first", "channels_last"]
 
 
@@ -29,13 +29,13 @@ class InputConfig(BaseModel):
     std: list[Annotated[float, Field(gt=0)]] = Field([1.0], min_length=1, description="one, or one per channel")
     order: Literal["rgb", "bgr"] = Field("rgb", description="of the colours of rgb; mean and std are in this order")
     layout: Layout = "channels_first"
-    size: tuple[Side, Side] | None = Field(None, description="(height, width) that frames are resized to")
+    size: tuple[InputSide, InputSide] | None = Field(None, description="(height, width) that frames are resized to")
     multiple: int = Field(1, ge=1, le=512, description="without size: sides are rounded up to multiples of this")
     resize: Literal["bilinear", "nearest"] = "bilinear"
 
 
 class OutputConfig(BaseModel):
-    """What a teacher says of one task.
+    """A teacher's output for one task.
 
     ``classes`` are the teacher's, in the order of its channels, and needed where its task is semantic (but for the
     published eight of phg_mae); ``merge`` maps ours to theirs, by name. A teacher's
@@ -58,7 +58,7 @@ class OutputConfig(BaseModel):
     std: list[Annotated[float, Field(gt=0)]] | None = None
     classes: list[str] | None = Field(None, min_length=1, description="of a semantic output, as its channels are")
     merge: dict[str, list[str]] | None = Field(None, description="our class -> the teacher's classes that are it")
-    ignore: list[str] = Field([], description="the teacher's classes that say nothing about ours")
+    ignore: list[str] = Field([], description="the teacher's classes that are none of ours")
     task: MapConfig | None = Field(None, description="what the map is, for the role modality")
 
     @model_validator(mode="after")
@@ -71,11 +71,11 @@ class OutputConfig(BaseModel):
 
 
 class ExternalCommon(BaseModel):
-    """What all teachers from elsewhere have.
+    """The keys that all external teachers have.
 
-    role    ``member``: one more member of the ensemble, asked once per frame, as it is (maskings, flips and scales are
-            for the networks trained here); ``modality``: something those networks see, listed under
-            teacher.modalities by the output's name
+    role    ``member``: one more member of the ensemble, run once per frame, without maskings, flips and scales;
+            ``modality``: an input of the networks that are trained here, listed under teacher.modalities by the
+            output's name
     votes   how many members of the ensemble it counts as
     """
 
@@ -103,15 +103,19 @@ class PredictionsConfig(ExternalCommon):
 
     kind: Literal["npz"]
     folders: list[Path] = Field(min_length=1, description="searched in this order; relative to the recipe")
-    missing: Literal["error", "skip"] = Field("error", description="skip: the others speak for a frame it lacks")
+    missing: Literal["error", "skip"] = Field(
+        "error", description="skip: other teachers alone predict a frame that it lacks"
+    )
 
 
 class ExpertConfig(ExternalCommon):
-    """Modalities of the data that answer for a task themselves: ``outputs: {depth: {output: simulated_depth}}``."""
+    """Modalities of the data that are predictions of a task: ``outputs: {depth: {output: simulated_depth}}``."""
 
     kind: Literal["expert"]
     role: Literal["member"] = "member"
-    missing: Literal["error", "skip"] = Field("error", description="skip: the others speak for a frame it lacks")
+    missing: Literal["error", "skip"] = Field(
+        "error", description="skip: other teachers alone predict a frame that it lacks"
+    )
 
 
 class OnnxConfig(ExternalCommon):
@@ -128,7 +132,7 @@ class CheckpointConfig(ExternalCommon):
     kind: Literal["phg_mae"]
     file: Path
     inputs: dict[str, str] = Field({"rgb": "rgb"}, min_length=1)
-    size: tuple[Side, Side] | None = Field(None, description="what it sees; default: its own data_shape")
+    size: tuple[InputSide, InputSide] | None = Field(None, description="of its input; default: its own data_shape")
 
 
 class CodeConfig(ExternalCommon):
@@ -145,4 +149,6 @@ class CodeConfig(ExternalCommon):
     inputs: list[InputConfig] = Field([InputConfig()], min_length=1)
 
 
-ExternalConfig = Annotated[ExternalCommon, chosen_by("kind", EXTERNAL_FORMS, lambda kind: EXTERNAL_FORMS[kind].Config)]
+ExternalConfig = Annotated[
+    ExternalCommon, chosen_by("kind", EXTERNAL_MODELS, lambda kind: EXTERNAL_MODELS[kind].Config)
+]

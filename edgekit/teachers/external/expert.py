@@ -1,4 +1,4 @@
-"""A modality of the data that already answers for a task: an expert's map, as an external member."""
+"""An expert: a modality of the data that is a prediction of a task, as an external member of the ensemble."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from edgekit.data.source import FrameInfo
@@ -14,14 +13,14 @@ from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import ExpertConfig, OutputConfig
-from edgekit.teachers.external.form import Form, Setting
+from edgekit.teachers.external.model import ExternalModel, Setting, as_tensor
 
 
-class Expert(Form):
-    """The map as it is. A network that sees it cannot be relied on to repeat it: taught by few labels, it learns those
-    by heart instead, and then says less of a new scene than the expert did.
+class Expert(ExternalModel):
+    """The map as it is. A network that has it among its inputs may not repeat it: trained on few labels, it overfits to
+    them, and is then worse on a new scene than the expert.
 
-    EdgekitError for a modality the data lacks, of another kind or unit than the task, or that is the task itself.
+    EdgekitError for a modality that the data lacks, of another kind or unit than the task, or that is the task itself.
     """
 
     Config = ExpertConfig
@@ -42,23 +41,23 @@ class Expert(Form):
             raise EdgekitError(f"'{name}' is no task of the data", where=where, fix=_one_of(setting.tasks.values()))
         alike = [m for m in setting.tasks.values() if m.kind == task.kind and m.unit == task.unit and m.name != name]
         if modality is None:
-            wrong = f"the data has no '{output.output}'" if output.output else "which modality answers is not said"
+            wrong = f"the data has no '{output.output}'" if output.output else "the recipe does not name the modality"
         elif modality.name == name:
-            wrong = f"'{name}' would answer for itself, with its labels"
+            wrong = f"'{name}' cannot be its own teacher: it is the label"
         elif (modality.kind, modality.unit) != (task.kind, task.unit):
             wrong = f"'{modality.name}' is {_described(modality)}, and '{name}' is {_described(task)}"
         else:
             return modality
         raise EdgekitError(wrong, where=where, fix=_one_of(alike))
 
-    def usual(self, task: Task) -> str:
-        return HEADS[task.kind].native_answer or super().usual(task)
+    def default_form(self, task: Task) -> str:
+        return HEADS[task.kind].native_answer or super().default_form(task)
 
     def classes(self, task: str) -> Sequence[str] | None:
         return self._seen[task].classes or None
 
     def key(self) -> Any:
-        """Nothing of its own: stages depend on the data already."""
+        """Empty: stages depend on the data already."""
         return None
 
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
@@ -69,16 +68,9 @@ class Expert(Form):
             raise EdgekitError(
                 f"the frame '{frame.name}' has no '{missing[0]}'",
                 where=self._where,
-                fix="make it, or let the others speak for such frames: missing: skip",
+                fix="add it, or leave such frames to the other teachers: missing: skip",
             )
-        return {name: _raw(maps[modality.name]) for name, modality in self._seen.items()}
-
-
-def _raw(native: np.ndarray) -> Tensor:
-    """(H, W) or (H, W, C) → (1, C, H, W); class indices stay whole numbers."""
-    channels = np.atleast_3d(native).transpose(2, 0, 1)
-    wanted = np.float32 if native.dtype.kind == "f" else np.int64
-    return torch.from_numpy(np.ascontiguousarray(channels, wanted))[None]
+        return {name: as_tensor(maps[modality.name]) for name, modality in self._seen.items()}
 
 
 def _described(task: Task) -> str:

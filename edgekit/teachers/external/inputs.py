@@ -47,7 +47,7 @@ def assemble(config: InputConfig, maps: Mapping[str, np.ndarray], tasks: Mapping
     mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (config.mean, config.std))
     x = ((x - mean) / std).nan_to_num(nan=0.0)
     wanted = config.size or tuple(-(-side // config.multiple) * config.multiple for side in size)
-    x = resized(x, wanted, config.resize)
+    x = resized_to(x, wanted, config.resize)
     return x.permute(0, 2, 3, 1).contiguous() if config.layout == "channels_last" else x
 
 
@@ -61,7 +61,7 @@ def native_channels(task: Task, native: np.ndarray | None, size: tuple[int, int]
     return native.astype(np.float32).reshape(*native.shape[:2], count)
 
 
-def resized(x: Tensor, size: tuple[int, int], how: str = "bilinear") -> Tensor:
+def resized_to(x: Tensor, size: tuple[int, int], how: str = "bilinear") -> Tensor:
     """(N, C, H, W) at another size; averaged where it shrinks, unless ``how`` is nearest."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x

@@ -1,30 +1,31 @@
-"""A source whose frames have what a teacher from elsewhere says of them, as modalities."""
+"""A source whose frames have the outputs of an external teacher as further modalities."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgekit.data.dronescapes.files import is_whole, read_array, write_array
+from edgekit.data.dronescapes.files import read_array, write_array
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo, Source
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import make_cache
-from edgekit.teachers.external.external import External
+from edgekit.teachers.external.teacher import ExternalTeacher
 
 
 class WithModalities:
-    """The frames of ``source`` with an `External`'s outputs; asked once per frame and kept under ``cache``.
+    """The frames of ``source`` with an external teacher's outputs, computed once per frame and stored under ``cache``.
 
-    Predictions that lie on disk are read where they are. All else is the source's own.
+    Predictions that lie on disk are read where they are. Everything else is the source's own.
     """
 
-    def __init__(self, source: Source, external: External, cache: Path):
+    def __init__(self, source: Source, external: ExternalTeacher, cache: Path):
         self._source = source
         self._external = external
         self._frames = FrameSet(source)
@@ -38,29 +39,26 @@ class WithModalities:
 
     def fingerprint(self) -> str:
         if self._key is None:
-            told = json.dumps([self._source.fingerprint(), self._external.key()], sort_keys=True)
-            self._key = hashlib.sha256(told.encode()).hexdigest()
+            parts = json.dumps([self._source.fingerprint(), self._external.key()], sort_keys=True)
+            self._key = hashlib.sha256(parts.encode()).hexdigest()
         return self._key
 
     def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """Native maps. Thread-safe: what the cache lacks, or holds damaged, is asked for and written first."""
+        """Native maps. Thread-safe: outputs that are missing or damaged in the cache are computed and written first."""
         names = list(names)
         maps = self._source.read(frame, [n for n in names if n not in self._external.tasks])
         wanted = [n for n in names if n in self._external.tasks]
         if not wanted:
             return maps
-        paths = {n: self._path(frame, n) for n in wanted}
-        if self._external.form.stored or not all(is_whole(path) for path in paths.values()):
-            return maps | {n: a for n, a in self._ask(frame).items() if n in wanted}
-        try:
-            return maps | {n: read_array(str(path)) for n, path in paths.items()}
-        except EdgekitError:  # damaged inside: what the teacher said can be asked again
-            return maps | {n: a for n, a in self._ask(frame).items() if n in wanted}
+        if not self._external.model.stored:
+            with suppress(EdgekitError):  # a file is missing or damaged
+                return maps | {n: read_array(str(self._path(frame, n))) for n in wanted}
+        return maps | {n: array for n, array in self._predict(frame).items() if n in wanted}
 
-    def _ask(self, frame: FrameInfo) -> dict[str, np.ndarray]:
-        told = self._external.answer(self._frames, frame, None)
-        native = {name: self._external.native(name, soft) for name, soft in told.items()}
-        if not self._external.form.stored:
+    def _predict(self, frame: FrameInfo) -> dict[str, np.ndarray]:
+        soft = self._external.answer(self._frames, frame, None)
+        native = {name: self._external.native(name, value) for name, value in soft.items()}
+        if not self._external.model.stored:
             for name, array in native.items():
                 make_cache(self._path(frame, name).parent)
                 write_array(self._path(frame, name), array, compress=True)

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from edgekit.data.source import FrameInfo
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
+from edgekit.frames.files import sha256
 from edgekit.teachers.external.config import OnnxConfig
-from edgekit.teachers.external.form import Form, Setting, as_map, file_key, pick
 from edgekit.teachers.external.inputs import assemble, channel_count
+from edgekit.teachers.external.model import ExternalModel, Setting, output_name, task_outputs
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
-class OnnxFile(Form):
+class OnnxFile(ExternalModel):
     """Any graph of fixed or free sizes; its inputs are matched by name, or else by position."""
 
     Config = OnnxConfig
@@ -29,43 +30,32 @@ class OnnxFile(Form):
         self._path = setting.file(config.file)
         self._session = _session(str(self._path))
         self._feeds = self._matched()
-        names = [output.name for output in self._session.get_outputs()]
-        self._names = {
-            task: pick(dict.fromkeys(names), output.output, task, f"{setting.where}.outputs.{task}")
-            for task, output in config.outputs.items()
-        }
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        for task, output in config.outputs.items():
+            output_name(dict.fromkeys(self._outputs), output.output, task, f"{setting.where}.outputs.{task}")
         self.needs = list(dict.fromkeys(name for given in config.inputs for name in given.modalities))
 
     def key(self) -> Any:
-        return file_key(self._path)
+        return sha256(self._path)
 
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
         feeds = {}
         for name, (given, dtype) in self._feeds.items():
             x = assemble(given, maps, self._setting.tasks, size).numpy()
             feeds[name] = np.clip(np.rint(x), 0, 255).astype(dtype) if dtype == np.uint8 else x.astype(dtype)
-        wanted = list(dict.fromkeys(self._names.values()))
         try:
-            values = dict(zip(wanted, self._session.run(wanted, feeds), strict=True))
+            values = self._session.run(self._outputs, feeds)
         except Exception as error:  # onnxruntime raises types of its own, which derive from Exception alone
             shapes = ", ".join(f"{name} {x.shape}" for name, x in feeds.items())
             raise EdgekitError(
-                f"the ONNX teacher cannot run on {shapes}: {_first_line(error)}",
+                f"the ONNX teacher cannot run on {shapes}: {first_line(error)}",
                 where=str(self._path),
                 fix="see size, multiple and layout of its inputs",
             ) from error
-        return {
-            task: as_map(
-                values[name],
-                self._config.outputs[task].layout or "channels_first",
-                name,
-                f"{self._setting.where}.outputs.{task}",
-            )
-            for task, name in self._names.items()
-        }
+        return task_outputs(dict(zip(self._outputs, values, strict=True)), self._config, self._setting.where)
 
     def _matched(self) -> dict[str, tuple[Any, Any]]:
-        """Graph's input -> (what to feed it, numpy type)."""
+        """Graph's input -> (its section of the recipe, numpy type)."""
         own, where = self._session.get_inputs(), f"{self._setting.where}.inputs"
         if len(own) != len(self._config.inputs):
             raise EdgekitError(
@@ -104,14 +94,10 @@ def _session(path: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()  # not every core: others may train beside it
+    options.intra_op_num_threads = torch.get_num_threads()  # the threads that training has, not every core
     there = onnxruntime.get_available_providers()
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # as above
-        raise EdgekitError(f"this is not an ONNX file that runs here: {_first_line(error)}", where=path) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EdgekitError(f"this is not an ONNX file that runs here: {first_line(error)}", where=path) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,25 @@ from torch import Tensor
 from edgekit.data.dronescapes.classes import CLASSES
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import sha256
 from edgekit.heads import HEADS
 from edgekit.networks.safeuav import SafeUAV
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.config import CheckpointConfig
-from edgekit.teachers.external.form import Form, Setting, file_key, pick
-from edgekit.teachers.external.inputs import native_channels, resized
+from edgekit.teachers.external.inputs import native_channels, resized_to
+from edgekit.teachers.external.model import ExternalModel, Setting, output_name
 from edgekit.training.checkpoint import load_checkpoint
 from edgekit.training.precision import device
 
 
-class PhgMae(Form):
+class PhgMae(ExternalModel):
     """All tasks lie on the channel axis in the order of ``data_shape``, in input and output alike; hidden ones are 0.
 
     Inputs are in the units of the data set (rgb 0-255, normals in 0-1, classes one-hot), resized to the nearest pixel
-    and standardised with the checkpoint's statistics where it has any for the task. Outputs come back the same way:
-    logits of classes, values of all else. EdgekitError for a file that is damaged, of another layout, or in which
-    ``data_shape`` and ``task_names`` differ in order: the public reader cumulates channels by the one and indexes them
-    by the other.
+    and standardised with the checkpoint's statistics where it has any for the task. Outputs are standardised alike:
+    logits of classes, values of everything else. EdgekitError for a file that is damaged, of another layout, or in
+    which ``data_shape`` and ``task_names`` differ in order: the published reader counts channels in the order of the
+    one and looks them up in the order of the other.
     """
 
     Config = CheckpointConfig
@@ -41,11 +43,15 @@ class PhgMae(Form):
         self._where = setting.where
         self._slots, self._statistics, self.network = read_checkpoint(self._path)
         self.network.to(device()).eval()
-        self._size = config.size or _image_size(self._slots)
+        self._size = config.size or self._slots.get("rgb", next(iter(self._slots.values())))[1:]
+        ends = list(accumulate(channels for channels, *_ in self._slots.values()))
+        self._channels = {
+            name: slice(end - s[0], end) for (name, s), end in zip(self._slots.items(), ends, strict=True)
+        }
         for theirs, ours in config.inputs.items():
             self._check_input(theirs, ours)
         self._names = {
-            task: pick(self._slots, output.output, task, f"{setting.where}.outputs.{task}")
+            task: output_name(self._slots, output.output, task, f"{setting.where}.outputs.{task}")
             for task, output in config.outputs.items()
         }
         self.needs = list(config.inputs.values())
@@ -54,45 +60,34 @@ class PhgMae(Form):
         """The published eight, of an output of eight channels."""
         return CLASSES if self._slots[self._names[task]][0] == len(CLASSES) else None
 
-    def usual(self, task: Task) -> str:
+    def default_form(self, task: Task) -> str:
         """Classes are logits; everything else is a regression of what lies in the data set's files."""
-        return (not task.classes and HEADS[task.kind].stored_answer) or super().usual(task)
+        return (not task.classes and HEADS[task.kind].stored_answer) or super().default_form(task)
 
     def key(self) -> Any:
-        return file_key(self._path)
+        return sha256(self._path)
 
     @torch.no_grad()
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
-        size = self._size or size
-        x = torch.zeros(1, self.network.in_channels, *size)
+        x = torch.zeros(1, sum(channels for channels, *_ in self._slots.values()), *self._size)
         for theirs, ours in self._config.inputs.items():
             if ours in maps:
-                values = resized(_published_units(self._tasks[ours], maps[ours]), size, "nearest")
-                x[:, self._channels(theirs)] = self._standardised(theirs, values).nan_to_num(nan=0.0)
+                values = resized_to(_published_units(self._tasks[ours], maps[ours]), self._size, "nearest")
+                if theirs in self._statistics:
+                    mean, std = self._statistics[theirs]
+                    values = (values - mean) / std
+                x[:, self._channels[theirs]] = values.nan_to_num(nan=0.0)
         y = self.network(x.to(device()))
-        return {task: self._told(task, name, y[:, self._channels(name)]) for task, name in self._names.items()}
+        return {task: self._output(task, name, y[:, self._channels[name]]) for task, name in self._names.items()}
 
-    def _told(self, task: str, theirs: str, y: Tensor) -> Tensor:
-        values = self._unstandardised(theirs, y)
-        # a regression of no or yes may end a little outside 0-1
+    def _output(self, task: str, theirs: str, values: Tensor) -> Tensor:
+        if theirs in self._statistics:
+            mean, std = self._statistics[theirs]
+            values = values * std.to(values.device) + mean.to(values.device)
         ours = self._tasks[task]
-        form = self._config.outputs[task].form or self.usual(ours)
+        form = self._config.outputs[task].form or self.default_form(ours)
+        # a regression of 0 or 1 may end a little outside
         return values.clamp(0, 1) if form == "probabilities" and not ours.classes else values
-
-    def _channels(self, theirs: str) -> slice:
-        return _slices(self._slots)[theirs]
-
-    def _standardised(self, theirs: str, x: Tensor) -> Tensor:
-        if theirs not in self._statistics:
-            return x
-        mean, std = self._statistics[theirs]
-        return (x - mean) / std
-
-    def _unstandardised(self, theirs: str, y: Tensor) -> Tensor:
-        if theirs not in self._statistics:
-            return y
-        mean, std = self._statistics[theirs]
-        return y * std.to(y.device) + mean.to(y.device)
 
     def _check_input(self, theirs: str, ours: str) -> None:
         where = f"{self._where}.inputs.{theirs}"
@@ -122,20 +117,22 @@ def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tu
         )
 
     try:
-        told = load_checkpoint(path)
-    except EdgekitError as error:  # whose advice is for checkpoints of our own, which can be made again
+        content = load_checkpoint(path)
+    except EdgekitError as error:  # its advice is for our own checkpoints
         raise misfit(error.what) from error
 
     try:
-        cfg = told["hyper_parameters"]["cfg"]
-        shapes = {str(name): tuple(int(n) for n in shape) for name, shape in _hparams(cfg)["data_shape"].items()}
+        cfg = content["hyper_parameters"]["cfg"]
+        shapes = {
+            str(name): tuple(int(n) for n in shape) for name, shape in cfg["model"]["hparams"]["data_shape"].items()
+        }
         names = [str(name) for name in cfg["data"]["parameters"]["task_names"]]
         size = {k: int(cfg["model"]["parameters"][k]) for k in ("in_channels", "out_channels", "num_filters")}
         statistics = {
             str(name): tuple(torch.as_tensor(rows[i], dtype=torch.float32).reshape(-1, 1, 1) for i in (2, 3))
-            for name, rows in told["hyper_parameters"]["statistics"].items()
+            for name, rows in content["hyper_parameters"]["statistics"].items()
         }
-        weights = dict(told["state_dict"])
+        weights = dict(content["state_dict"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise misfit(f"{type(error).__name__} {error}") from error
     if list(shapes) != names:
@@ -157,35 +154,13 @@ def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tu
         if name in shapes and any(len(row) not in (1, shapes[name][0]) for row in rows):
             raise misfit(f"the statistics of '{name}' are not of its {shapes[name][0]} channels")
     network = SafeUAV(size["in_channels"], size["out_channels"], width=size["num_filters"])
-    network.in_channels = total
-    expected = network.state_dict()
-    # a counter that evaluation does not read, and that not every exporter keeps
-    weights = {key: value for key, value in expected.items() if key.endswith(".num_batches_tracked")} | weights
-    for key in [*expected, *weights]:
-        if key not in weights:
-            raise misfit(f"the weight '{key}' is missing")
-        if key not in expected:
-            raise misfit(f"the weight '{key}' belongs to no layer of SafeUAV")
-        if weights[key].shape != expected[key].shape:
-            raise misfit(f"the weight '{key}' is {tuple(weights[key].shape)}, expected {tuple(expected[key].shape)}")
-    network.load_state_dict(weights)
+    # counters that evaluation does not read, and that not every exporter keeps
+    counters = {key: v for key, v in network.state_dict().items() if key.endswith(".num_batches_tracked")}
+    try:
+        network.load_state_dict(counters | weights)
+    except RuntimeError as error:  # torch names the tensors that are missing, foreign or of another shape
+        raise misfit(" ".join(str(error).split())) from error
     return shapes, statistics, network
-
-
-def _hparams(cfg: Mapping) -> Mapping:
-    return cfg["model"]["hparams"]
-
-
-def _slices(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
-    out, start = {}, 0
-    for name, (channels, *_) in shapes.items():
-        out[name] = slice(start, start + channels)
-        start += channels
-    return out
-
-
-def _image_size(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
-    return tuple(shapes.get("rgb", next(iter(shapes.values())))[1:])
 
 
 def _published_units(task: Task, native: np.ndarray) -> Tensor:
@@ -196,5 +171,5 @@ def _published_units(task: Task, native: np.ndarray) -> Tensor:
         array = kind_of(task).to_disk(task, native, task.name)
         whole = native.reshape(array.shape)
         if np.array_equal(array, whole.astype(array.dtype), equal_nan=True):
-            array = whole  # stored as it is, but for the rounding to float16, which nothing here asks for
+            array = whole  # the same but for the rounding to float16, which is not needed here
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32).transpose(2, 0, 1)))[None]

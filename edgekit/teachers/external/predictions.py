@@ -1,4 +1,4 @@
-"""Predictions that lie on disk: ``<folder>/<output>/<frame>.npz``, key ``arr_0``."""
+"""Predictions that are stored on disk: ``<folder>/<output>/<frame>.npz``, key ``arr_0``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from edgekit.data.dronescapes.files import read_array
@@ -20,10 +19,10 @@ from edgekit.frames.files import expand_home
 from edgekit.heads import HEADS
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import OutputConfig, PredictionsConfig
-from edgekit.teachers.external.form import Form, Setting
+from edgekit.teachers.external.model import ExternalModel, Setting, as_tensor
 
 
-class Predictions(Form):
+class Predictions(ExternalModel):
     """Maps (H, W) or (H, W, C), or (C, H, W) with ``layout: channels_first``; a frame's ``/`` is ``_`` in file names.
 
     Integers are class indices whatever the form; floats are probabilities, metres or 0-1, and stored normals, unless
@@ -36,9 +35,8 @@ class Predictions(Form):
     def __init__(self, config: PredictionsConfig, setting: Setting):
         self._config = config
         self._where = setting.where
-        self._files: dict[str, dict[str, str]] = {}  # task -> frame -> file
-        for task, output in config.outputs.items():
-            self._files[task] = self._find(setting, task, output.output or task)
+        # task -> frame -> file
+        self._files = {t: self._find(setting, t, output.output or t) for t, output in config.outputs.items()}
 
     def _find(self, setting: Setting, task: str, name: str) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -57,8 +55,8 @@ class Predictions(Form):
             )
         return found
 
-    def usual(self, task: Task) -> str:
-        return HEADS[task.kind].stored_answer or super().usual(task)
+    def default_form(self, task: Task) -> str:
+        return HEADS[task.kind].stored_answer or super().default_form(task)
 
     def key(self) -> Any:
         """Names, sizes and times of change of all files."""
@@ -81,23 +79,16 @@ class Predictions(Form):
             raise EdgekitError(
                 f"there is no prediction of '{missing[0]}' for the frame '{frame.name}' ({stem}{SUFFIX})",
                 where=f"{self._where}.folders",
-                fix="make it, or let the others speak for such frames: missing: skip",
+                fix="add it, or leave such frames to the other teachers: missing: skip",
             )
         return {task: self._read(files[stem], self._config.outputs[task]) for task, files in self._files.items()}
 
     def _read(self, path: str, output: OutputConfig) -> Tensor:
         array = read_array(path)
-        if array.ndim == 2:
-            array = array[..., None]
-        elif array.ndim == 3 and output.layout == "channels_first":
-            array = array.transpose(1, 2, 0)
-        if array.ndim != 3 or array.dtype.kind not in "fuib":
+        if array.ndim not in (2, 3) or array.dtype.kind not in "fuib":
             raise EdgekitError(f"the prediction is {array.dtype} of shape {array.shape}, not a map", where=path)
-        if array.dtype.kind != "f":
-            array = array.astype(np.int64)
-        elif array.dtype != np.float32:
-            array = array.astype(np.float32)
-        return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))[None]
+        channels_first = array.ndim == 3 and output.layout == "channels_first"
+        return as_tensor(array.transpose(1, 2, 0) if channels_first else array)
 
 
 def _stem(frame: FrameInfo) -> str:

@@ -1,4 +1,4 @@
-"""Kinds of teachers from elsewhere: one file and one line here for a new one.
+"""Kinds of external teachers: one file and one line here for a new one.
 
 Another package offers one as an entry point of the group ``edgekit.external_teachers``.
 """
@@ -6,10 +6,10 @@ Another package offers one as an entry point of the group ``edgekit.external_tea
 from __future__ import annotations
 
 from edgekit.parts import Parts
-from edgekit.teachers.external.form import Form
+from edgekit.teachers.external.model import ExternalModel
 
-# By address, for each of these files imports what a recipe may say of it, which needs this table.
-EXTERNAL_FORMS: Parts[type[Form]] = Parts(
+# By address: these files import their sections of a recipe, which need this table.
+EXTERNAL_MODELS: Parts[type[ExternalModel]] = Parts(
     "edgekit.external_teachers",
     "kind of external teacher",
     {
@@ -19,6 +19,6 @@ EXTERNAL_FORMS: Parts[type[Form]] = Parts(
         "phg_mae": "edgekit.teachers.external.phg_mae:PhgMae",
         "torch": "edgekit.teachers.external.code:Code",
     },
-    base=Form,
+    base=ExternalModel,
     classes=True,
 )

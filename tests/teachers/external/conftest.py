@@ -17,7 +17,7 @@ from edgekit.data.source import FrameInfo
 from edgekit.networks.safeuav import SafeUAV
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import ExternalConfig
-from edgekit.teachers.external.external import External
+from edgekit.teachers.external.teacher import ExternalTeacher
 
 CLASSES = ("land", "water", "sky")
 
@@ -68,9 +68,9 @@ def frames(rgb) -> FrameSet:
 def open_teacher(tmp_path, frames) -> Callable:
     """open_teacher(kind=…, outputs=…, …): the teacher, its files relative to ``tmp_path``."""
 
-    def open_teacher(**config) -> External:
+    def open_teacher(**config) -> ExternalTeacher:
         parsed = TypeAdapter(ExternalConfig).validate_python({"name": "other", **config})
-        return External(parsed, tmp_path, frames.tasks, "teacher.external.0")
+        return ExternalTeacher(parsed, tmp_path, frames.tasks, "teacher.external.0")
 
     return open_teacher
 
@@ -79,7 +79,7 @@ def open_teacher(tmp_path, frames) -> Callable:
 def ask(frames) -> Callable:
     """ask(teacher, size=None, place=0): its soft maps of a frame, numpy (C, h, w)."""
 
-    def ask(teacher: External, size=None, place: int = 0) -> dict[str, np.ndarray]:
+    def ask(teacher: ExternalTeacher, size=None, place: int = 0) -> dict[str, np.ndarray]:
         frame = frames.source.frames("train")[place]
         return {name: soft[0].numpy() for name, soft in teacher.answer(frames, frame, size).items()}
 

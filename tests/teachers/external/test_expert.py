@@ -85,7 +85,7 @@ def test_a_frame_without_the_expert(open_teacher, ask):
 @pytest.mark.parametrize(
     ("outputs", "what", "fix"),
     [
-        ({"depth": {"output": "depth"}}, "its labels", "far"),
+        ({"depth": {"output": "depth"}}, "it is the label", "far"),
         ({"depth": {}}, "is not said", "far"),
         ({"depth": {"output": "fat"}}, "no 'fat'", "far"),
         ({"depth": {"output": "near"}}, "'near' is depth, and 'depth' is depth in m", "far"),

@@ -9,7 +9,7 @@ import torch
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.config import OutputConfig
-from edgekit.teachers.external.outputs import Output
+from edgekit.teachers.external.outputs import ExternalOutput
 
 SEMANTIC = Task("semantic", "semantic", classes=("land", "water"))
 METRES = Task("depth", "depth", range=(1.0, 100.0), unit="m")
@@ -20,7 +20,7 @@ ROOF = Task("roof", "binary")
 
 def soft(task: Task, raw, size=None, **config) -> np.ndarray:
     raw = torch.as_tensor(raw)
-    return Output(task, OutputConfig(**config), "here").soft(raw, size or tuple(raw.shape[-2:]))[0].numpy()
+    return ExternalOutput(task, OutputConfig(**config), "here").soft(raw, size or tuple(raw.shape[-2:]))[0].numpy()
 
 
 def pixel(*values: float) -> torch.Tensor:
@@ -87,7 +87,7 @@ def test_every_soft_map_is_one_at_any_size():
 
 def test_a_modality_keeps_its_values_and_has_a_native_map():
     task = Task("features", "modality", channels=2)
-    output = Output(task, OutputConfig(), "here")
+    output = ExternalOutput(task, OutputConfig(), "here")
     value = output.soft(pixel(3.0, -4.0), (1, 1))
     native = output.native(value)
     assert native.tolist() == [[[3.0, -4.0]]]
@@ -127,4 +127,4 @@ def test_an_answer_that_does_not_fit_is_told(case):
 )
 def test_a_form_that_is_none_of_the_task(task, config):
     with pytest.raises(EdgekitError):
-        Output(task, OutputConfig(**config), "here")
+        ExternalOutput(task, OutputConfig(**config), "here")

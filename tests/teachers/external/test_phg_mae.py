@@ -16,8 +16,8 @@ from edgekit.errors import EdgekitError
 from edgekit.networks.safeuav import SafeUAV
 from edgekit.tasks import Task
 from edgekit.teachers.external.config import CheckpointConfig
-from edgekit.teachers.external.external import External
 from edgekit.teachers.external.phg_mae import read_checkpoint
+from edgekit.teachers.external.teacher import ExternalTeacher
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "safeuav_reference.npz"
 THREE = ["land", "water", "sky"]
@@ -81,7 +81,7 @@ def test_the_whole_path_says_what_the_reference_says(write_checkpoint, tmp_path)
         inputs={"rgb": "rgb", "semantic_output": "features"},
         outputs={"semantic": {"output": "semantic_output"}},
     )
-    teacher = External(config, tmp_path, frames.tasks, "teacher.external.0")
+    teacher = ExternalTeacher(config, tmp_path, frames.tasks, "teacher.external.0")
     frame = FrameInfo("f", "s", 0, "train", True)
     raw = teacher.form.raw(frame, frames.source.maps, (37, 53))["semantic"]
     np.testing.assert_allclose(raw.numpy(), reference["output"][:, 3:], atol=1e-5)
