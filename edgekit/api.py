@@ -17,7 +17,7 @@ from edgekit.errors import EdgekitError
 PathLike = str | os.PathLike[str]
 Overrides = Mapping[str, Any] | Sequence[str]
 """Keys of a recipe and their values, ``{"student.width": 48}``; or texts as the option --set takes them."""
-Scores = dict[str, dict[str, dict[str, Any]]]
+ScoreTable = dict[str, dict[str, dict[str, Any]]]
 """Row of the table → task → metric → value."""
 
 
@@ -32,7 +32,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class DistillResult:
-    """A finished run, or one that its trial stopped (``distill.unless_better``): that has no student and no scores.
+    """A finished run, or one that its trial stopped (``distill.unless_better``), without student and scores.
 
     run, student, table, pictures  its folder, the student's checkpoint, its tables as Markdown, its pictures
     parameters                     of the student
@@ -46,7 +46,7 @@ class DistillResult:
     student: Path | None
     parameters: int | None
     split: str | None
-    scores: Scores
+    scores: ScoreTable
     requirements: tuple[Requirement, ...]
     table: Path | None
     pictures: tuple[Path, ...]
@@ -64,7 +64,7 @@ class EvaluateResult:
 
     name: str
     split: str
-    scores: Scores
+    scores: ScoreTable
     table: Path | None
     pictures: tuple[Path, ...]
     document: dict[str, Any] = field(repr=False)
@@ -74,7 +74,7 @@ class EvaluateResult:
 class ExportResult:
     """A bundle, or why there is none.
 
-    holds      whether every step of the export says what the one before it said; otherwise nothing was written
+    holds      whether the outputs of every step of the export agree with the step before; if not, nothing was written
     bundle     the directory or .tar; None where a step failed
     failed     the step that failed and the first tensor that diverges; None where all hold
     artifacts  ``lane/precision`` of each file
@@ -99,10 +99,10 @@ def distill(
     baseline: bool = True,
     jobs: int | None = None,
 ) -> DistillResult | None:
-    """Train the teachers of a recipe, ask their ensemble, distil the student and score everything.
+    """Train the teachers of a recipe, compute their ensemble's targets, distil the student and score all of them.
 
     recipe    a YAML file, the name of a recipe that comes with edgekit, or a run's folder, which is continued
-    out       folder of runs; what is done in it already is not done again
+    out       folder of runs; stages that are done in it are not run again
     baseline  also train the student on labels only
     jobs      networks trained at once on a CPU; default: one per core
 
@@ -194,9 +194,9 @@ def export(
     """Make a bundle of a run's student: ONNX files for every runtime of the target, checked against the module.
 
     run                 a run's folder or a student's .pt; default: the run under ./runs that was finished last
-    precision           go down to this; default: all that the target has
+    precision           the lowest to make; default: all that the target has
     size                (height, width) of the network's input; default: the frames', up to a multiple of 16
-    dynamic             ``batch`` and ``size``: what is left to run time
+    dynamic             ``batch`` and ``size``: dimensions that are left open
     out                 a folder, or a .tar; default: bundles/NAME-TARGET
     frames              a folder of photographs to check with, for a student's .pt
     golden              the frames that the bundle carries; ``synthetic``: no photograph is in it
@@ -204,7 +204,7 @@ def export(
     metrics             score the files on the recipe's evaluated split, on ``metric_frames`` of it (default: all)
     overrides           keys below ``export.`` alone
 
-    EdgekitError for what cannot be asked of this student. A step that fails is no error: see ``ExportResult.holds``.
+    EdgekitError for options that this student cannot have. A step that fails is no error: see ``ExportResult.holds``.
     """
     from edgekit.pipeline import export as pipeline
     from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.data.batches import SoftMap
-from edgekit.losses import Content
+from edgekit.losses import Detail
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.store import from_bytes, to_bytes
 
 
-def encode(task: Task, target: SoftMap, keep: Content, top: int) -> dict[str, np.ndarray]:
+def encode(task: Task, target: SoftMap, keep: Detail, top: int) -> dict[str, np.ndarray]:
     """Arrays to store. Disagreement is √ in 8 bits, for most of it is near 0."""
     return {
         "disagreement": to_bytes(1 - target.agreement),

@@ -1,4 +1,4 @@
-"""What a recipe may say of targets, distillation and the labels-only baseline."""
+"""The sections of a recipe for targets, distillation and the labels-only baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from edgekit.heads import HEADS
-from edgekit.losses import LOSSES, OWN, Content
+from edgekit.losses import LOSSES, OWN, Detail
 from edgekit.part_schema import Section
 from edgekit.training.config import TrainConfig
 
@@ -37,13 +37,13 @@ def _losses(names: tuple[str, ...]) -> TypeAdapter:
 
 
 class TargetsConfig(BaseModel):
-    """What is stored of the ensemble's word on each frame."""
+    """What is stored of the ensemble's prediction for each frame."""
 
     model_config = ConfigDict(extra="forbid")
     stride: int = Field(
         4, ge=1, le=16, description="frame pixels per stored pixel; the student is compared at this size"
     )
-    keep: Content = Field("full", description="of a class distribution: argmax, topk, or full")
+    keep: Detail = Field("full", description="of a class distribution: argmax, topk, or full")
     top: int = Field(3, ge=2, le=16, description="how many classes `topk` keeps")
 
 
@@ -62,8 +62,8 @@ class DistillConfig(BaseModel):
     )
     unless_better: Literal["stop", "warn"] = Field(
         "stop",
-        description="what to do where the ensemble is worse than the labels-only student on labelled frames that are "
-        "held back for a trial; where fewer than 32 frames are labelled there is none",
+        description="what to do where the ensemble is worse than the labels-only student in a trial on held-back "
+        "labelled frames; with fewer than 32 labelled frames there is no trial",
     )
     agreement: bool = Field(True, description="weight each pixel by how much the ensemble's members agree")
     train: TrainConfig = TrainConfig()

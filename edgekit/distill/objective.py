@@ -1,4 +1,4 @@
-"""What the student minimises: labels where there are any, the ensemble's word everywhere."""
+"""What the student minimises: supervised losses on labelled frames, distillation losses on all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target store: one small file per frame, checked when read, so that the ensemble runs once."""
+"""The target store: one small file per frame, checked when read, so that the ensemble runs only once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from edgekit.distill import codec
 from edgekit.distill.config import TargetsConfig, teaches
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
-from edgekit.losses import LOSSES, RICHNESS
+from edgekit.losses import DETAILS, LOSSES
 from edgekit.tasks import Task
 
 
 def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> None:
-    """Refuse losses that the store cannot serve or that no task can use. EdgekitError naming both sides."""
+    """EdgekitError for a loss that needs more detailed targets than are stored, or that is for none of the tasks."""
     for name in active:
         loss = LOSSES[name]
         taught = [task for task in tasks if teaches(name, task.kind)]
@@ -32,7 +32,7 @@ def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> 
                 where=f"distill.losses.{name}",
                 fix=f"set distill.losses.{name}: null",
             )
-        if any(task.classes for task in taught) and RICHNESS[loss.needs] > RICHNESS[config.keep]:
+        if any(task.classes for task in taught) and DETAILS.index(loss.needs) > DETAILS.index(config.keep):
             raise EdgekitError(
                 f"the loss '{name}' needs the {loss.needs} class distribution, and the targets keep '{config.keep}'",
                 where="targets.keep",
@@ -59,27 +59,25 @@ class TargetStore:
         return round(sum(self.path(f).stat().st_size for f in frames) / len(frames))
 
     def has(self, frame: FrameInfo) -> bool:
-        """Whether the frame's file is there and whole; a damaged one counts as absent and is computed again."""
+        """Whether the frame's file exists and is undamaged."""
         try:
             self._load(frame)
         except (FileNotFoundError, EdgekitError):
             return False
         return True
 
-    def write(self, frame: FrameInfo, targets: dict[str, SoftMap]) -> int:
-        """Store one frame; returns the file's size in bytes."""
+    def write(self, frame: FrameInfo, targets: dict[str, SoftMap]) -> None:
+        """Store the targets of one frame."""
         arrays = {
             f"{task.name}/{key}": array
             for task in self._tasks
             for key, array in codec.encode(task, targets[task.name], self._config.keep, self._config.top).items()
         }
-        path = self.path(frame)
-        with atomic_write(path) as part, open(part, "wb") as file:
+        with atomic_write(self.path(frame)) as part, open(part, "wb") as file:
             np.savez_compressed(file, **arrays)
-        return path.stat().st_size
 
     def read(self, frame: FrameInfo) -> dict[str, SoftMap]:
-        """The ensemble's word on a frame, per task. EdgekitError where it is missing or damaged."""
+        """The ensemble's prediction for a frame, per task. EdgekitError where it is missing or damaged."""
         key = f"{frame.split}/{frame.name}"
         found = self._memory.get(key)
         if found is None:
@@ -100,14 +98,11 @@ class TargetStore:
             with zipfile.ZipFile(path) as file:
                 # whole members, so that their CRC is checked before numpy believes a header
                 members = {name.removesuffix(".npy"): io.BytesIO(file.read(name)) for name in file.namelist()}
-            arrays = {key: np.load(member, allow_pickle=False) for key, member in members.items()}
-            return {
-                task.name: codec.decode(
-                    task,
-                    {k.split("/", 1)[1]: a for k, a in arrays.items() if k.split("/", 1)[0] == task.name},
-                )
-                for task in self._tasks
-            }
+            arrays: dict[str, dict[str, np.ndarray]] = {}
+            for name, member in members.items():
+                task_name, key = name.split("/", 1)
+                arrays.setdefault(task_name, {})[key] = np.load(member, allow_pickle=False)
+            return {task.name: codec.decode(task, arrays[task.name]) for task in self._tasks}
         except (FileNotFoundError, MemoryError):
             raise
         except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, …

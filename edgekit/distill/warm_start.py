@@ -1,9 +1,8 @@
-"""Starting the student from a teacher: a masked network that sees rgb alone is a student already."""
+"""Starting the student from a teacher: with all modalities but rgb masked, the teacher is such a network."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from edgekit.errors import EdgekitError
 from edgekit.students.student import Student
@@ -14,13 +13,13 @@ from edgekit.teachers.multimodal import MultiModal
 def warm_start(student: Student, teacher: MultiModal) -> None:
     """Give the student the teacher's weights for rgb in and the tasks out, in place.
 
-    All other weights are the same; of the first layer only the kernels that read rgb are taken, of the last only those
-    that write the tasks. The student then says what the teacher says with everything but rgb hidden, since hidden
-    modalities are zero and both standardise rgb alike. EdgekitError where the two are not of one family and shape.
+    Other weights are copied; of the first layer only the kernels that read rgb are taken, of the last only those of the
+    tasks. The student then predicts what the teacher predicts with everything but rgb hidden, since hidden modalities
+    are zero and both standardise rgb alike. EdgekitError where the two are not of one family and shape.
     """
     channels = teacher.channels()
     seen = channels.get("rgb")
-    said = torch.cat([channels[task.name] for task in student.tasks])
+    predicted = torch.cat([channels[task.name] for task in student.tasks])
     total = sum(len(own) for own in channels.values())  # of the teacher's input and output alike
     own = student.network.state_dict()
     given = teacher.network.state_dict()
@@ -31,14 +30,10 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
         if taken.shape != value.shape and taken.ndim == 4 and taken.shape[0] == value.shape[0]:
             taken = taken[:, seen] if taken.shape[1] == total else taken
         elif taken.shape != value.shape and taken.shape[0] == total:
-            taken = taken[said]
+            taken = taken[predicted]
         if taken.shape != value.shape:
             raise _misfit(student)
         value.copy_(taken)
-    _check_statistics(student, teacher, seen)
-
-
-def _check_statistics(student: Student, teacher: MultiModal, seen: Tensor) -> None:
     for own, given in ((student.mean, teacher.mean), (student.std, teacher.deviation)):
         if not torch.allclose(own.cpu(), given.cpu()[seen]):
             raise ValueError("student and teacher standardise rgb differently")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from edgekit.losses.cwd import CWDLoss
 from edgekit.losses.dist import DISTLoss
 from edgekit.losses.hard import HardLoss
-from edgekit.losses.loss import RICHNESS, Content, DistillationLoss, LossConfig
+from edgekit.losses.loss import DETAILS, Detail, DistillationLoss, LossConfig
 from edgekit.losses.regression import NormalsLoss, RegressionLoss
 from edgekit.losses.soft import SoftLoss
 from edgekit.parts import Parts
@@ -26,4 +26,4 @@ LOSSES: Parts[type[DistillationLoss]] = Parts(
     "edgekit.losses", "distillation loss", OWN, base=DistillationLoss, classes=True
 )
 
-__all__ = ["LOSSES", "OWN", "RICHNESS", "Content", "DistillationLoss", "LossConfig"]
+__all__ = ["DETAILS", "LOSSES", "OWN", "Detail", "DistillationLoss", "LossConfig"]

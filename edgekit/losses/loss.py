@@ -1,16 +1,16 @@
-"""What a distillation loss is, and what it may ask of the stored targets."""
+"""What a distillation loss is, and how detailed the stored targets must be for it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-Content = Literal["argmax", "topk", "full"]
-"""What a target store keeps of a class distribution, from least to most."""
-RICHNESS: dict[str, int] = {"argmax": 0, "topk": 1, "full": 2}
+Detail = Literal["argmax", "topk", "full"]
+"""How much of a class distribution the target store keeps, from least to most."""
+DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 
 class LossConfig(BaseModel):
@@ -21,16 +21,16 @@ class LossConfig(BaseModel):
 
 
 class DistillationLoss(ABC):
-    """Student against ensemble, for the task kinds it names.
+    """Student against ensemble, for the kinds of task that it names.
 
-    ``needs`` is the least of the class distribution that the target store must keep (regression targets are always kept
-    whole). ``__call__(raw, soft, weight)``: the student's raw output (N, C, h, w), the ensemble's soft prediction
-    (N, C, h, w), and a weight ≥ 0 per pixel (N, h, w), 0 outside the frame; returns a scalar.
+    ``needs`` is the least detail of the class distribution that the target store must keep (regression targets are
+    always kept whole). ``__call__(raw, soft, weight)``: the student's raw output (N, C, h, w), the ensemble's soft
+    prediction (N, C, h, w), and a weight ≥ 0 per pixel (N, h, w), 0 outside the frame; returns a scalar.
     """
 
     Config: ClassVar[type[LossConfig]] = LossConfig
     kinds: ClassVar[frozenset[str]]
-    needs: ClassVar[Content] = "full"
+    needs: ClassVar[Detail] = "full"
 
     def __init__(self, config: LossConfig):
         self.config = config
@@ -46,5 +46,5 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def log_probabilities(soft: Tensor) -> Tensor:
-    """Logits of an averaged prediction: its log-probabilities, floored at what the target store can tell from 0."""
+    """Logits of an averaged prediction: its log-probabilities, with the target store's smallest value as floor."""
     return soft.clamp(min=1e-5).log()

@@ -35,7 +35,7 @@ from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
 from edgekit.pipeline.scorer import Scorer
-from edgekit.pipeline.subject import Shot, Subject
+from edgekit.pipeline.subject import LazyFrame, Subject
 from edgekit.quantize.gate import judge
 from edgekit.runtime.placement import Placement
 from edgekit.runtime.preprocess import Preprocessor
@@ -224,7 +224,7 @@ def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[st
     return {row.file: halved(made[row.opset]) if row.half else made[row.opset] for row in rows if row.style is None}
 
 
-def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:
+def fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> np.ndarray:
     """Frames as the network gets them, (n, H, W, 3) uint8, through the Predictor's own pre-processing."""
     prepare = Preprocessor(preprocessing, Tensor("frames", "uint8", (1, *preprocessing.size, 3)))
     out = np.empty((len(shots), *preprocessing.size, 3), np.uint8)
@@ -235,7 +235,7 @@ def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:
     return out
 
 
-def _spread(shots: Sequence[Shot], count: int) -> list[Shot]:
+def _spread(shots: Sequence[LazyFrame], count: int) -> list[LazyFrame]:
     places = np.unique(np.linspace(0, len(shots) - 1, min(count, len(shots))).round().astype(int))
     return [shots[i] for i in places]
 

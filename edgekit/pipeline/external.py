@@ -1,4 +1,4 @@
-"""The recipe's teachers from elsewhere, opened: as modalities of the data, and as members of the ensemble."""
+"""The recipe's external teachers, opened: as modalities of the data, and as members of the ensemble."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from edgekit.teachers.external.teacher import ExternalTeacher
 
 
 def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> Source:
-    """The source with the outputs of every teacher of the role modality, in the recipe's order.
+    """The source with the outputs of every external teacher with the role modality, in the recipe's order.
 
-    EdgekitError for one that does not fit, or whose name the data has already.
+    EdgekitError for a teacher that does not fit, and for an output whose name the data has already.
     """
     for i, config in enumerate(recipe.teacher.external):
         if config.role != "modality":
@@ -28,14 +28,14 @@ def with_modalities(recipe: Recipe, base: Path, source: Source, cache: Path) -> 
             raise EdgekitError(
                 f"the data has a '{taken[0]}' already",
                 where=f"{_place(i)}.outputs",
-                fix="give the modality another name, and say which output it is with output:",
+                fix="give the modality another name, and name the teacher's output with output:",
             )
         source = WithModalities(source, _opened(recipe, i, base, known), cache)
     return source
 
 
 def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[ExternalTeacher]:
-    """The teachers of the role member. EdgekitError for a mapping that does not fit, or a task nobody answers for."""
+    """The external teachers with the role member. EdgekitError where one does not fit, or a task has no teacher."""
     members = []
     for i, config in enumerate(recipe.teacher.external):
         if config.role == "member":
@@ -44,14 +44,14 @@ def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[
                 raise EdgekitError(
                     f"the recipe does not predict '{foreign[0]}'",
                     where=f"{_place(i)}.outputs",
-                    fix=f"it predicts {', '.join(recipe.tasks)}; as an input give it the role modality",
+                    fix=f"it predicts {', '.join(recipe.tasks)}; for an input of the networks write role: modality",
                 )
             members.append(_opened(recipe, i, base, tasks))
     answered = {name for member in members for name in member.tasks}
     silent = [name for name in recipe.tasks if name not in answered]
     if silent and not recipe.teacher.members:
         raise EdgekitError(
-            f"no teacher says anything of '{silent[0]}'",
+            f"no teacher predicts '{silent[0]}'",
             where="teacher",
             fix="train one under teacher.members, or add an output to one of teacher.external",
         )
@@ -59,12 +59,12 @@ def open_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> list[
 
 
 def _opened(recipe: Recipe, index: int, base: Path, known: Mapping[str, Task]) -> ExternalTeacher:
-    """The teacher of this place. EdgekitError where it would be shown what the recipe wants predicted."""
+    """The external teacher of this index. EdgekitError where one of its inputs is a task of the recipe."""
     external = ExternalTeacher(recipe.teacher.external[index], base, known, _place(index))
-    answers = [name for name in external.model.needs if name in recipe.tasks]
-    if answers:
+    labels = [name for name in external.model.needs if name in recipe.tasks]
+    if labels:
         raise EdgekitError(
-            f"'{external.name}' is shown '{answers[0]}', which is a task of the recipe: it would see the label",
+            f"'{external.name}' has the input '{labels[0]}', which is a task of the recipe: it would see the label",
             where=_place(index),
             fix="show it other modalities, or do not predict that task",
         )

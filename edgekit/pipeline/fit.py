@@ -1,4 +1,4 @@
-"""What can be said of a recipe before its data is read: whether student, trainings, labels and teachers fit."""
+"""Checks of a recipe before its data is read: whether student, training, labels and teachers fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from edgekit.data.frameset import FrameSet
 from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.heads import HEADS
 from edgekit.networks.pretrained import load_encoder
 from edgekit.pipeline.keys import starts_from_teacher, weights_of
@@ -26,28 +26,27 @@ from edgekit.training.progress import note
 
 
 def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
-    """EdgekitError for what would end a run late: after the data was read, or after teachers were trained.
+    """EdgekitError for mistakes that would otherwise end a run late: after data was read or teachers were trained.
 
     ``base`` is the folder that the recipe's paths start from.
     """
     tasks = frames.tasks
-    _check_heads(recipe, tasks)
-    _check_taught(recipe, tasks)
+    for name in recipe.tasks:
+        _check_task(recipe, name, tasks[name])
     for key, config in (("teacher.train", recipe.teacher.train), ("distill.train", recipe.distill.train)):
         config.parts(world().size, key)
     _check_labels(recipe, frames)
-    told = fewer_maskings(recipe)
-    if told:
-        note("ensemble", told)
-    with torch.random.fork_rng(devices=[]):  # networks that are built to be looked at change no seed's draws
+    if few := fewer_maskings(recipe):
+        note("ensemble", few)
+    with torch.random.fork_rng(devices=[]):  # the networks that are built here leave the random state as it was
         _check_members(recipe, base, tasks)
         _check_student(recipe, tasks)
 
 
 def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[ExternalTeacher]) -> None:
-    """Ask each teacher from elsewhere about one frame of each split, and those on disk whether they have all of them.
+    """Run each external teacher on one frame of each split, and check that stored predictions are complete.
 
-    EdgekitError for an answer that does not fit, and for a frame without one, unless the recipe says ``missing: skip``.
+    EdgekitError for a prediction that does not fit, and for a missing one, unless the recipe has ``missing: skip``.
     """
     for external in members:
         for split in splits:
@@ -76,35 +75,28 @@ def fewer_maskings(recipe: Recipe) -> str | None:
     return f"ensemble.maskings asks for {asked}, and of {', '.join(teacher.modalities)} there are {found} to be learned"
 
 
-def _check_heads(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
-    """Refuse a kind whose torch half cannot make all of its forms of output."""
-    for name in recipe.tasks:
-        kind, head = kind_of(tasks[name]), HEADS[tasks[name].kind]
-        for form in kind.forms:
-            if not hasattr(head, f"{form.name}_nodes"):
-                raise EdgekitError(
-                    f"the kind '{kind.name}' has the form '{form.name}', and its head no method '{form.name}_nodes'",
-                    where=f"tasks.{name}",
-                    fix=f"add the method to {type(head).__module__}.{type(head).__name__}",
-                )
-
-
-def _check_taught(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
-    """Refuse a task that neither labels nor a loss would teach the student."""
-    for name in recipe.tasks:
-        taught = recipe.distill.supervised or any(
-            teaches(loss, tasks[name].kind) for loss in recipe.distill.active({tasks[name].kind})
-        )
-        if not taught:
+def _check_task(recipe: Recipe, name: str, task: Task) -> None:
+    """EdgekitError where the head lacks a form of output of the kind, or where no loss would train the student."""
+    kind, head = kind_of(task), HEADS[task.kind]
+    for form in kind.forms:
+        if not hasattr(head, f"{form.name}_nodes"):
             raise EdgekitError(
-                f"nothing teaches the student '{name}': no loss for {tasks[name].kind} is on, and labels weigh 0",
-                where="distill.supervised",
-                fix="give it a weight, or switch on a loss under distill.losses",
+                f"the kind '{kind.name}' has the form '{form.name}', and its head no method '{form.name}_nodes'",
+                where=f"tasks.{name}",
+                fix=f"add the method to {type(head).__module__}.{type(head).__name__}",
             )
+    if not recipe.distill.supervised and not any(
+        teaches(loss, kind.name) for loss in recipe.distill.active({kind.name})
+    ):
+        raise EdgekitError(
+            f"nothing teaches the student '{name}': no loss for {kind.name} is on, and labels have the weight 0",
+            where="distill.supervised",
+            fix="give it a weight, or switch on a loss under distill.losses",
+        )
 
 
 def no_label(recipe: Recipe) -> EdgekitError:
-    """What to raise where no train frame is labelled."""
+    """The error where no train frame is labelled."""
     if "labelled" in type(recipe.data).model_fields:
         where, fix = "data.labelled", "give a larger share or a list"
     else:
@@ -114,7 +106,7 @@ def no_label(recipe: Recipe) -> EdgekitError:
 
 def _check_labels(recipe: Recipe, frames: FrameSet) -> None:
     if not all(frames.source.frames(split) for split in frames.source.splits()):
-        return  # an empty split is told, with its reason, where the data is read
+        return  # reading the data reports an empty split, with its reason
     if not any(f.labelled for f in frames.frames("train")):
         raise no_label(recipe)
     split = recipe.evaluate.split
@@ -127,7 +119,7 @@ def _check_labels(recipe: Recipe, frames: FrameSet) -> None:
 
 
 def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> None:
-    """Build each network of the ensemble, give it its weights and show it a crop: all three may refuse."""
+    """Build each network of the ensemble, load its weights and run it on a crop. EdgekitError where one fails."""
     shapes = {
         str(m.model_copy(update={"seed": 0})): (i, m) for i, m in reversed(list(enumerate(recipe.teacher.members)))
     }
@@ -135,7 +127,7 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
         network = _untrained(recipe, member, tasks)
         weights, where = weights_of(member, base), f"teacher.members.{index}"
         if weights and weights.fetched:
-            note(where, f"the weights are fetched when it is trained: {weights.key}")
+            note(where, f"the weights will be downloaded before training: {weights.key}")
         elif weights:
             load_encoder(network.network, weights, network.channels()["rgb"])
         if member.family != "timm":
@@ -145,16 +137,16 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
         try:
             with torch.no_grad():
                 network.eval()(torch.zeros(1, channels, *crop), torch.ones(len(network.modalities), dtype=torch.bool))
-        except (RuntimeError, AssertionError, ValueError) as error:
+        except Exception as error:  # of many types, as where timm builds it
             raise EdgekitError(
-                f"the encoder cannot read crops of {crop[0]}×{crop[1]}: {str(error).splitlines()[0]}",
+                f"the encoder cannot read crops of {crop[0]}×{crop[1]}: {first_line(error)}",
                 where=where,
                 fix="use an encoder that takes any size, or a crop that it takes",
             ) from error
 
 
 def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) -> MultiModal:
-    """A network of the ensemble before it has seen data, whose statistics are not known yet."""
+    """A network of the ensemble, with statistics that stand for those of the data."""
     seen = [tasks[name] for name in recipe.teacher.modalities]
     sizes = {task.name: kind_of(task).channels(task) for task in seen}
     statistics = {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}
@@ -162,7 +154,7 @@ def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) 
 
 
 def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
-    """Build it, and start it from the first teacher if the recipe says so: both refuse what does not fit."""
+    """Build the student, and start it from the first teacher where the recipe does. EdgekitError where one fails."""
     plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known after the data was read
     student = Student(recipe.student.name, [tasks[name] for name in recipe.tasks], **plain, **recipe.student.shape())
     if starts_from_teacher(recipe):

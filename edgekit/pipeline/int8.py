@@ -22,7 +22,7 @@ from edgekit.export.files import Plan
 from edgekit.export.lanes import Row
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
-from edgekit.pipeline.subject import Shot
+from edgekit.pipeline.subject import LazyFrame
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
@@ -42,7 +42,7 @@ class Feed:
     than the frames would otherwise be calibrated for one colour.
     """
 
-    shots: Sequence[Shot]
+    shots: Sequence[LazyFrame]
     preprocessing: Preprocessing
 
     def __call__(self) -> Iterator[np.ndarray]:
@@ -90,7 +90,7 @@ class Quantizer:
     log: Path | None
     threads: int
 
-    def quantize(self, rows: Sequence[Row], body: onnx.ModelProto, shots: Sequence[Shot]) -> Quantized:
+    def quantize(self, rows: Sequence[Row], body: onnx.ModelProto, shots: Sequence[LazyFrame]) -> Quantized:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
         feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))

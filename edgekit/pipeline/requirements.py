@@ -1,4 +1,4 @@
-"""What a recipe says must hold, held against a run's result."""
+"""The requirements of a recipe, checked against a run's result."""
 
 from __future__ import annotations
 

@@ -72,12 +72,12 @@ class Run:
         recipe = folder / "recipe.yaml"
         fix = "give the recipe to `edgekit distill` instead; finished stages are found again"
         try:
-            said = json.loads(about.read_text())
-            base = Path(said["base"])
-            whole = _sha256(recipe.read_text()) == said["recipe"]
+            content = json.loads(about.read_text())
+            base = Path(content["base"])
+            unchanged = _sha256(recipe.read_text()) == content["recipe"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
-        if not whole:  # a changed recipe is another run
+        if not unchanged:  # a changed recipe is another run
             raise EdgekitError("the run's recipe was changed or damaged", where=str(recipe), fix=fix)
         return cls(folder, load_model(Recipe, recipe), base)
 

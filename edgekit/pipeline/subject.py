@@ -21,7 +21,7 @@ from edgekit.students.student import Student, load_student
 
 
 @dataclass(frozen=True)
-class Shot:
+class LazyFrame:
     """A frame to calibrate or compare with: its name, its scene, and how to read it as (H, W, 3) uint8."""
 
     name: str
@@ -31,27 +31,26 @@ class Shot:
 
 @dataclass
 class Subject:
-    """A student and what is known of it.
+    """A student to export, with its frames and settings.
 
-    calibration  frames for ranges: the train split, or the folder that was named
+    calibration  frames for activation ranges: the train split, or a folder of photographs
     check        frames for parity and the golden file: the evaluated split, or the same folder
-    bench        the run's opened recipe, None for a student's file: then there are no metrics
-    log          where progress is logged
+    bench        the run's opened recipe; None for a student's file, which gets no metrics
+    log          the file for progress
     """
 
     name: str
     student: Student
     config: ExportSection
-    calibration: Sequence[Shot]
-    check: Sequence[Shot]
+    calibration: Sequence[LazyFrame]
+    check: Sequence[LazyFrame]
     provenance: dict[str, Any]
     bench: Workbench | None = None
     log: Path | None = None
 
     def frame_size(self) -> tuple[int, int]:
-        """(H, W) of the frames that the student is for: that of the first one to check with."""
-        height, width = self.check[0].read().shape[:2]
-        return height, width
+        """(H, W) of the first frame of ``check``."""
+        return self.check[0].read().shape[:2]
 
 
 def latest_run(root: Path = Path("runs")) -> Path:
@@ -89,7 +88,7 @@ def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = 
 
 
 def calibrate_with(subject: Subject, asked: str | None) -> int | None:
-    """``--calibration-frames``: a number of frames, which is returned, or a folder, whose frames the subject then has.
+    """``--calibration-frames``: the number of frames; where it is a folder, its photographs become ``calibration``.
 
     EdgekitError for anything else.
     """
@@ -99,7 +98,7 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
     if re.fullmatch(r"[+-]?\d+", asked):
         if int(asked) < 1:
             fix = "give 1 or more (300 are usual), or a folder of photographs"
-            raise EdgekitError(f"{asked} frames are none to calibrate with", where=option, fix=fix)
+            raise EdgekitError(f"{asked} frames are too few to calibrate with", where=option, fix=fix)
         return int(asked)
     if not Path(asked).is_dir():
         fix = "give a number of frames of the train split, or a folder of photographs"
@@ -109,8 +108,8 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
     return len(subject.calibration)
 
 
-def folder_shots(folder: Path) -> list[Shot]:
-    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
+def folder_shots(folder: Path) -> list[LazyFrame]:
+    """The photographs of a folder, sorted by name. EdgekitError where there is none."""
     if not folder.is_dir():
         raise EdgekitError("there is no such folder of frames", where=str(folder), fix="name a folder of photographs")
     files = sorted(p for p in folder.iterdir() if is_photograph(p))
@@ -118,7 +117,7 @@ def folder_shots(folder: Path) -> list[Shot]:
         raise EdgekitError(
             "the folder has no photographs", where=str(folder), fix=f"put files of {', '.join(PHOTO_SUFFIXES)} into it"
         )
-    return [Shot(path.name, folder.name, lambda path=path: read_rgb(path)) for path in files]
+    return [LazyFrame(path.name, folder.name, lambda path=path: read_rgb(path)) for path in files]
 
 
 def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subject:
@@ -161,8 +160,8 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             )
 
 
-def _shots_of(bench: Workbench, split: str) -> list[Shot]:
+def _shots_of(bench: Workbench, split: str) -> list[LazyFrame]:
     def reader(info):
         return lambda: bench.frames.read(info, ["rgb"])["rgb"]
 
-    return [Shot(info.name, info.scene, reader(info)) for info in bench.frames.frames(split)]
+    return [LazyFrame(info.name, info.scene, reader(info)) for info in bench.frames.frames(split)]

@@ -1,1 +1,1 @@
-"""Networks that fly: under one million parameters, rgb in, task heads out."""
+"""Networks for the device: under one million parameters, rgb in, one map per task out."""

@@ -1,4 +1,4 @@
-"""What a recipe may say of the student."""
+"""The section of a recipe for the student."""
 
 from __future__ import annotations
 

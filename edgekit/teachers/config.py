@@ -1,4 +1,4 @@
-"""What a recipe may say of teachers and their ensemble.
+"""The sections of a recipe for teachers and their ensemble.
 
 The paper leaves the masking distribution, whether rgb may be masked, the loss weights, the number of maskings and the
 kind of averaging open; each is a field here, and its default is written beside it.
@@ -17,7 +17,7 @@ from edgekit.training.config import TrainConfig
 
 
 class MemberConfig(BaseModel):
-    """One network of the ensemble. The fields behind ``seed`` are for the family timm, but for ``train``."""
+    """One network of the ensemble. ``encoder`` to ``freeze_norm`` are for the family timm alone."""
 
     model_config = ConfigDict(extra="forbid")
     family: Annotated[str, Name(FAMILIES)] = "repseg"
@@ -48,7 +48,7 @@ class MemberConfig(BaseModel):
 
 
 class TeacherTrainConfig(TrainConfig):
-    """As for every network, but that what has no labels teaches a teacher nothing, unless it reconstructs."""
+    """As for every network, but labelled frames alone: others train a teacher only in reconstruction."""
 
     labelled_share: float = Field(1.0, ge=0, le=1, description="share of each batch drawn from labelled frames")
 
@@ -81,7 +81,7 @@ class TeacherConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     modalities: list[str] = Field(["rgb"], min_length=1, description="what the networks see")
     members: list[MemberConfig] = Field(
-        [MemberConfig(seed=0), MemberConfig(seed=1)], description="trained here; [] where `external` teach alone"
+        [MemberConfig(seed=0), MemberConfig(seed=1)], description="trained here; [] where all teachers are external"
     )
     external: list[ExternalConfig] = Field([], description="trained elsewhere: expert, npz, onnx, phg_mae or torch")
     masking: MaskingConfig = MaskingConfig()
@@ -98,7 +98,7 @@ class TeacherConfig(BaseModel):
     @model_validator(mode="after")
     def _someone_teaches(self) -> TeacherConfig:
         if not self.members and not any(external.role == "member" for external in self.external):
-            raise ValueError("nobody teaches: members is empty, and no external teacher has the role member")
+            raise ValueError("there is no teacher: members is empty, and no external teacher has the role member")
         names = [external.name for external in self.external]
         if len(set(names)) < len(names):
             raise ValueError(f"each external teacher needs a name of its own, got {', '.join(names)}")

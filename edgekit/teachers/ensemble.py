@@ -23,7 +23,7 @@ from edgekit.training.precision import autocast
 
 @dataclass(frozen=True)
 class Member:
-    """One way of asking: which network sees which modalities of the frame, mirrored how, at what size."""
+    """One forward pass: which network sees which modalities of the frame, mirrored how, at what scale."""
 
     network: int
     visible: tuple[bool, ...]
@@ -47,14 +47,9 @@ def members_of(
     ]
 
 
-def only(modalities: Sequence[str], names: Sequence[str], network: int = 0, scale: float = 1.0) -> list[Member]:
-    """An "ensemble" of one pass that sees the named modalities."""
-    return [Member(network, tuple(m in names for m in modalities), scale=scale)]
-
-
 @dataclass
 class Prediction:
-    """What the ensemble says of one task: ``soft`` (N, C, h, w), ``disagreement`` (N, h, w) in [0, 1]."""
+    """The ensemble's prediction of one task: ``soft`` (N, C, h, w), ``disagreement`` (N, h, w) in [0, 1]."""
 
     soft: Tensor
     disagreement: Tensor
@@ -62,17 +57,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ExternalMember:
-    """A teacher trained elsewhere: (frame, size) → soft map (1, C, *size) per task it has a word on, and its votes."""
+    """An external teacher: (frame, size) → soft map (1, C, *size) per task that it predicts, and its votes."""
 
     answer: Callable[[FrameInfo, tuple[int, int]], dict[str, Tensor]]
     votes: int = 1
 
 
 class Ensemble:
-    """Runs members one by one and keeps only running sums, so memory does not grow with their number.
+    """Runs members in small batches and keeps only running sums, so that memory does not grow with their number.
 
-    ``tasks``: what is predicted, by default what the first network predicts. ``others``: teachers from elsewhere, which
-    count among the members of the tasks they speak of.
+    ``tasks``: what is predicted, by default the tasks of the first network. ``others``: external teachers, members for
+    the tasks that they predict.
     """
 
     def __init__(
@@ -100,12 +95,12 @@ class Ensemble:
     ) -> dict[str, Prediction]:
         """Modalities (N, C, H, W) in network units → a prediction per task at ``size`` (h, w).
 
-        ``frame``: what the inputs are of, for the teachers from elsewhere (then N is 1). EdgekitError where nobody has
-        a word on it.
+        ``frame``: the frame of the inputs, for external teachers (then N is 1). EdgekitError where no member predicts a
+        task.
         """
         sums = {t.name: HEADS[t.kind].aggregate(self._average) for t in self.tasks}
         for group in self._groups():
-            for task, soft in self._ask(group, inputs, size):
+            for task, soft in self._run(group, inputs, size):
                 sums[task.name].add(soft)
         for other in self.others:
             for name, soft in other.answer(frame, size).items():
@@ -114,7 +109,7 @@ class Ensemble:
         silent = [name for name, total in sums.items() if not total.members]
         if silent:
             raise EdgekitError(
-                f"no teacher has a word on '{silent[0]}' of the frame '{frame.name if frame else ''}'",
+                f"no teacher has a prediction of '{silent[0]}' for the frame '{frame.name if frame else ''}'",
                 where="teacher.external",
                 fix="complete the predictions, or train a network under teacher.members",
             )
@@ -122,31 +117,31 @@ class Ensemble:
 
     @property
     def count(self) -> int:
-        """How many members there are, those from elsewhere by their votes."""
+        """The number of members, external ones counted by their votes."""
         return len(self.members) + sum(other.votes for other in self.others)
 
     @property
     def largest_batch(self) -> int:
-        """How many passes run at once."""
+        """The largest number of passes that run at once."""
         return max((len(group) for group in self._groups()), default=1)
 
     def _groups(self) -> Iterator[list[Member]]:
-        """Members that differ in their masking alone share a batch: they see the same pixels of the same frame."""
+        """Members that differ in their masking alone share a batch, for their inputs are the same pixels."""
         alike = groupby(self.members, key=lambda m: (m.network, m.scale, m.mirror_x, m.mirror_y))
         for _, members in alike:
             members = list(members)
             for start in range(0, len(members), self.at_once):
                 yield members[start : start + self.at_once]
 
-    def _ask(
+    def _run(
         self, group: list[Member], inputs: dict[str, Tensor], size: tuple[int, int]
     ) -> Iterator[tuple[Task, Tensor]]:
         like = group[0]
         network = self.networks[like.network]
-        seen = {t.name: _present(t, inputs[t.name], like) for t in network.modalities}
+        seen = {t.name: _oriented(t, inputs[t.name], like, like.scale) for t in network.modalities}
         x = network.standardise(seen).nan_to_num(nan=0.0)
         if like.scale != 1.0:
-            # by size, not by factor: a factor that does not divide the frame would shift what comes back
+            # by size, not by factor: a factor that does not divide the frame would shift the prediction
             resized = [max(1, round(s * like.scale)) for s in x.shape[-2:]]
             x = F.interpolate(x, size=resized, mode="bilinear", align_corners=False, antialias=like.scale < 1)
         frames = x.shape[0]
@@ -155,24 +150,13 @@ class Ensemble:
             raw = network(x.repeat(len(group), 1, 1, 1), visible)
         for task in network.tasks:
             resized = F.interpolate(raw[task.name].float(), size=size, mode="bilinear", align_corners=False)
-            soft = _undo(task, HEADS[task.kind].activation(resized), like)
+            soft = _oriented(task, HEADS[task.kind].activation(resized), like, 1.0 / like.scale)
             for one in soft.split(frames):
                 yield task, one
 
 
-def _present(task: Task, x: Tensor, member: Member) -> Tensor:
-    """A modality as the member sees it: mirrored, and its values zoomed (its pixels are resampled later)."""
-    return HEADS[task.kind].reorient(task, _mirrored(x, member), _turn(member), member.scale)
-
-
-def _undo(task: Task, soft: Tensor, member: Member) -> Tensor:
-    return _mirrored(HEADS[task.kind].reorient(task, soft, _turn(member), 1.0 / member.scale), member)
-
-
-def _mirrored(x: Tensor, member: Member) -> Tensor:
+def _oriented(task: Task, x: Tensor, member: Member, zoom: float) -> Tensor:
+    """A map mirrored as the member's, its values turned and zoomed alike (its pixels are resampled elsewhere)."""
     axes = [axis for axis, mirror in ((-1, member.mirror_x), (-2, member.mirror_y)) if mirror]
-    return x.flip(axes) if axes else x
-
-
-def _turn(member: Member) -> tuple[float, float]:
-    return -1.0 if member.mirror_x else 1.0, -1.0 if member.mirror_y else 1.0
+    turn = (-1.0 if member.mirror_x else 1.0, -1.0 if member.mirror_y else 1.0)
+    return HEADS[task.kind].reorient(task, x.flip(axes) if axes else x, turn, zoom)

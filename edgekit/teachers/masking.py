@@ -1,4 +1,4 @@
-"""Which modalities a pass sees: one hyper-edge of the graph."""
+"""Which modalities a forward pass sees: one hyper-edge of the graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def distinct_maskings(count: int, modalities: Sequence[str], config: MaskingConf
     """``count`` different maskings for inference, the first with everything visible.
 
     Fewer where so many do not exist (M modalities have at most 2^M − 1) or training practically never draws them: an
-    ensemble gains nothing from asking twice, nor from asking what was never learned.
+    ensemble gains nothing from a repeated masking, nor from one that was never trained.
     """
     rng = np.random.default_rng([seed, 4])
     found = [np.ones(len(modalities), bool)]

@@ -18,9 +18,9 @@ class MultiModal(nn.Module):
 
     As in the published code, the input has the channels of the output: a slot per modality, and a slot per task that
     stays zero (left out for families with ``task_slots = False``). Hidden, missing and invalid values are zero *after*
-    standardisation, so they read as the mean.
-    ``statistics``: per modality (mean, std), each (C,) in network units; a family that was trained elsewhere brings its
-    own for rgb (``rgb_statistics``).
+    standardisation, which is the mean.
+    ``statistics``: per modality (mean, std), each (C,) in network units; a pretrained family has its own for rgb
+    (``rgb_statistics``).
     """
 
     def __init__(
@@ -41,13 +41,9 @@ class MultiModal(nn.Module):
         self.network = family(channels - slots + self._slots, channels, **member.shape())
         if hasattr(self.network, "rgb_statistics"):
             statistics = {**statistics, "rgb": self.network.rgb_statistics}
-        means, deviations = [], []
-        for task in self.modalities:
-            mean, deviation = statistics[task.name]
-            means.append(torch.as_tensor(mean, dtype=torch.float32))
-            deviations.append(torch.as_tensor(deviation, dtype=torch.float32))
-        self.register_buffer("mean", torch.cat(means)[:, None, None])
-        self.register_buffer("deviation", torch.cat(deviations)[:, None, None])
+        for i, name in enumerate(("mean", "deviation")):
+            values = [value for task in self.modalities for value in statistics[task.name][i]]
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32)[:, None, None])
 
     def channels(self) -> dict[str, Tensor]:
         """Name → the channels of its slot, the same in input and output."""
@@ -67,7 +63,7 @@ class MultiModal(nn.Module):
             dim=-1,
         )
         x = standardised.nan_to_num(nan=0.0) * seen[..., None, None]
-        # The slots of the tasks are zero in the input. Padded pixel by pixel: the result lies channels-last whatever x
-        # was, in a third of the time that concatenating maps of zeros takes.
+        # The slots of the tasks are zero in the input. Padding the permuted tensor gives channels-last memory in
+        # a third of the time that concatenating maps of zeros takes.
         x = F.pad(x.permute(0, 2, 3, 1), (0, self._slots)).permute(0, 3, 1, 2)
         return dict(zip(self.sizes, self.network(x).split(list(self.sizes.values()), dim=1), strict=True))

@@ -1,4 +1,4 @@
-"""The teacher's loss: predict the labelled tasks and reconstruct what was hidden, in one pass."""
+"""The teacher's loss: predict the labelled tasks and reconstruct hidden modalities, in one pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgekit.training.precision import autocast
 
 
 class TeacherObjective:
-    """Each frame of each batch gets a masking of its own, a function of the seed and the step."""
+    """Each frame of each batch gets its own masking, a function of the seed and the step."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a recipe may say of a training run."""
+"""The section of a recipe for the training of a network."""
 
 from __future__ import annotations
 

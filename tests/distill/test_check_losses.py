@@ -7,7 +7,7 @@ import pytest
 from edgekit.distill.config import DistillConfig, LossesConfig, TargetsConfig
 from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
-from edgekit.losses import LOSSES, RICHNESS
+from edgekit.losses import DETAILS, LOSSES
 from edgekit.tasks import Task
 
 SEMANTIC = Task("semantic", "semantic", classes=("a", "b"))
@@ -18,7 +18,7 @@ def active(*names: str) -> dict:
     return {name: LOSSES[name].Config() for name in names}
 
 
-@pytest.mark.parametrize("keep", RICHNESS)
+@pytest.mark.parametrize("keep", DETAILS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_refused_exactly_where_the_store_keeps_less_than_it_needs(name, keep):
     config = TargetsConfig(keep=keep)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgekit.data.batches import SoftMap
 from edgekit.distill import codec
-from edgekit.losses import RICHNESS
+from edgekit.losses import DETAILS
 from edgekit.tasks import Task
 
 H, W = 5, 6
@@ -96,7 +96,7 @@ def test_topk_of_few_classes_is_the_full_distribution(classes):
 
 
 @few
-@given(p=st.lists(st.floats(0, 1, width=32), min_size=30, max_size=30), keep=st.sampled_from(list(RICHNESS)))
+@given(p=st.lists(st.floats(0, 1, width=32), min_size=30, max_size=30), keep=st.sampled_from(DETAILS))
 def test_binary_probabilities_come_back(p, keep):
     soft = np.array(p, np.float32).reshape(H, W, 1)
     back, _ = round_trip(task_of("binary"), soft, keep)
@@ -104,7 +104,7 @@ def test_binary_probabilities_come_back(p, keep):
 
 
 @few
-@given(d=st.lists(st.floats(-0.5, 1.5, width=32), min_size=30, max_size=30), keep=st.sampled_from(list(RICHNESS)))
+@given(d=st.lists(st.floats(-0.5, 1.5, width=32), min_size=30, max_size=30), keep=st.sampled_from(DETAILS))
 def test_depth_comes_back_to_one_part_in_130_000(d, keep):
     soft = np.array(d, np.float32).reshape(H, W, 1)
     back, _ = round_trip(task_of("depth"), soft, keep)
@@ -112,7 +112,7 @@ def test_depth_comes_back_to_one_part_in_130_000(d, keep):
 
 
 @few
-@given(seed=seeds, keep=st.sampled_from(list(RICHNESS)))
+@given(seed=seeds, keep=st.sampled_from(DETAILS))
 def test_normals_come_back_to_0_4_degrees(seed, keep):
     soft = np.random.default_rng(seed).normal(size=(H, W, 3)).astype(np.float32)
     soft /= np.linalg.norm(soft, axis=-1, keepdims=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgekit.losses import LOSSES, RICHNESS
+from edgekit.losses import DETAILS, LOSSES
 from edgekit.tasks import KINDS
 
 CHANNELS = {"semantic": 4, "binary": 1, "depth": 1, "normals": 3}
@@ -57,7 +57,7 @@ def case(request: pytest.FixtureRequest) -> tuple[str, str]:
 def test_a_loss_says_what_it_is_for_and_what_it_needs(name):
     loss = LOSSES[name]
     assert loss.kinds and all(KINDS[kind].predictable for kind in loss.kinds)
-    assert loss.needs in RICHNESS
+    assert loss.needs in DETAILS
     assert loss.__doc__ and not hasattr(loss.Config(), "nonsense")
     assert loss.Config().weight == 1.0
     for wrong in ({"nonsense": 1}, {"weight": -1}):

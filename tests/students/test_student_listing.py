@@ -17,7 +17,7 @@ from edgekit.tasks import Task
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "_LEAST_SECONDS", 0.0)
+        patch.setattr(listing, "_SECONDS", 0.01)
         return listing.list_students((32, 48), 8, 1)
 
 
@@ -39,11 +39,19 @@ def test_parameters_are_counted_as_trained_and_as_flown(rows):
 
 
 def test_the_thread_count_is_put_back():
-    before = torch.get_num_threads()
+    before, seen = torch.get_num_threads(), set()
+    forward = Student.forward
+
+    def counting(self, rgb):
+        seen.add(torch.get_num_threads())
+        return forward(self, rgb)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "_row", lambda name, task, size: torch.get_num_threads())
-        assert set(listing.list_students((32, 32), 2, before + 1)) == {before + 1}
-    assert torch.get_num_threads() == before
+        patch.setattr(listing, "_SECONDS", 0.01)
+        patch.setattr(Student, "forward", counting)
+        patch.setattr(listing, "multiply_adds", lambda student, frame: 0)
+        listing.list_students((32, 32), 2, before + 1)
+    assert seen == {before + 1} and torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(("text", "size"), [("544x960", (544, 960)), ("32×48", (32, 48))])

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from edgekit.tasks import Task
 from edgekit.teachers.config import EnsembleConfig, MaskingConfig
-from edgekit.teachers.ensemble import Ensemble, Member, members_of, only
+from edgekit.teachers.ensemble import Ensemble, Member, members_of
 
 SIZE = (13, 17)
 LOG_RANGE = np.log(300 / 2)
@@ -233,8 +233,3 @@ def test_members_of_a_recipe():
     assert found[1].visible == found[3].visible
     kept = members_of(EnsembleConfig(maskings=4), 1, names, MaskingConfig(keep=["rgb"]))
     assert len(kept) == 8 and all(m.visible[0] for m in kept)
-
-
-def test_one_pass_that_sees_some():
-    assert only(["rgb", "hsv", "edges"], ["rgb", "edges"]) == [Member(0, (True, False, True))]
-    assert only(["rgb", "hsv"], ["rgb"], network=2, scale=0.5) == [Member(2, (True, False), scale=0.5)]

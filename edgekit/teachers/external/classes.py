@@ -1,4 +1,4 @@
-"""A teacher's classes in ours, by name."""
+"""Which of our classes each class of a teacher is, by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def class_matrix(
 ) -> np.ndarray:
     """(ours, theirs) float32: 1 where a class of the teacher is one of ours; an ignored one is in no row.
 
-    Without ``merge`` a class is the one of the same name. EdgekitError naming the class that fits nothing, stands
+    Without ``merge`` classes of the same name are the same. EdgekitError naming a class that fits nothing, is used
     twice, or is missing.
     """
     if len(set(theirs)) < len(theirs):
@@ -32,20 +32,17 @@ def class_matrix(
             raise EdgekitError(
                 f"the teacher has no class '{missing[0]}'; it has {', '.join(theirs)}",
                 where=f"{where}.classes",
-                fix=f"say which of its classes are it: merge: {{{missing[0]}: [{_near(missing[0], theirs)}], …}}",
+                fix=f"name its classes that belong to it: merge: {{{missing[0]}: [{_near(missing[0], theirs)}], …}}",
             )
     for name in merge:
         if name not in ours:
             raise EdgekitError(
                 f"the task has no class '{name}'", where=f"{where}.merge", fix=f"did you mean '{_near(name, ours)}'?"
             )
-    unsaid = [name for name in ours if name not in merge]
-    if unsaid:
-        raise EdgekitError(
-            f"nothing is merged into the class '{unsaid[0]}'",
-            where=f"{where}.merge",
-            fix=f"name the teacher's classes that are it, or none: {unsaid[0]}: []",
-        )
+    empty = [name for name in ours if name not in merge]
+    if empty:
+        fix = f"name the teacher's classes that belong to it, or none: {empty[0]}: []"
+        raise EdgekitError(f"nothing is merged into the class '{empty[0]}'", where=f"{where}.merge", fix=fix)
     owner: dict[str, str] = dict.fromkeys(ignore, "ignore")
     matrix = np.zeros((len(ours), len(theirs)), np.float32)
     for name in ignore:
@@ -54,10 +51,8 @@ def class_matrix(
         for part in parts:
             _check_theirs(part, theirs, f"{where}.merge.{name}")
             if part in owner:
-                raise EdgekitError(
-                    f"the teacher's class '{part}' is used twice, for {owner[part]} and {name}",
-                    where=f"{where}.merge.{name}",
-                )
+                what = f"the teacher's class '{part}' is used twice, for {owner[part]} and {name}"
+                raise EdgekitError(what, where=f"{where}.merge.{name}")
             owner[part] = name
             matrix[list(ours).index(name), list(theirs).index(part)] = 1
     unused = [name for name in theirs if name not in owner]
