@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +126,15 @@ def expand_home(path: str | os.PathLike) -> Path:
     except RuntimeError:
         what = "the path begins with '~', and no home folder is known for that"
         raise EdgekitError(what, where=str(path), fix="write the whole path, or set HOME") from None
+
+
+def is_whole_zip(path: Path) -> bool:
+    """Whether an archive, such as an .npz, ends as a finished one does: enough to see one that was cut off."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -13,12 +13,13 @@ from pathlib import Path
 from edgekit.data.check import BadFile
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import NAME, Description, read_description
-from edgekit.data.dronescapes.files import is_whole, write_array
+from edgekit.data.dronescapes.files import write_array
 from edgekit.data.dronescapes.listing import SIDE_FILE, SUFFIX
 from edgekit.data.dronescapes.source import scene_of
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError, WriteError
+from edgekit.frames.files import is_whole_zip
 from edgekit.frames.locks import LOCK, locked
 from edgekit.tasks import kind_of
 
@@ -102,7 +103,7 @@ def _write_frame(
 ) -> tuple[int, int, int]:
     """(files written, files kept, bytes of all of them)."""
     paths = {name: folder / folders[name] / f"{stem}{SUFFIX}" for name in folders}
-    kept = [name for name, path in paths.items() if is_whole(path)]
+    kept = [name for name, path in paths.items() if is_whole_zip(path)]
     size = sum(paths[name].stat().st_size for name in kept)
     maps = frames.read(frame, [name for name in folders if name not in kept])
     for name, native in maps.items():

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.data.dronescapes.files import is_whole, read_array, write_array
+from edgekit.data.dronescapes.files import read_array, write_array
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo, Source
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import make_cache
+from edgekit.frames.files import is_whole_zip, make_cache
 from edgekit.teachers.external.external import External
 
 
@@ -50,7 +50,7 @@ class WithModalities:
         if not wanted:
             return maps
         paths = {n: self._path(frame, n) for n in wanted}
-        if self._external.form.stored or not all(is_whole(path) for path in paths.values()):
+        if self._external.form.stored or not all(is_whole_zip(path) for path in paths.values()):
             return maps | {n: a for n, a in self._ask(frame).items() if n in wanted}
         try:
             return maps | {n: read_array(str(path)) for n, path in paths.items()}

@@ -10,13 +10,14 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from edgekit.data.dronescapes import Dronescapes, DronescapesConfig, files, writer
+from edgekit.data.dronescapes import Dronescapes, DronescapesConfig, writer
 from edgekit.data.dronescapes.writer import convert
 from edgekit.data.frameset import FrameSet
 from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
 from edgekit.data.scenes import Scenes, ScenesConfig
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import is_whole_zip
 from edgekit.frames.images import write_png
 
 
@@ -157,7 +158,7 @@ def test_a_stopped_conversion_goes_on(photographs, tmp_path, monkeypatch):
     times = {p: p.stat().st_mtime_ns for p in there if p != cut}
     done = convert(photographs, ["rgb", "semantic"], out)
     assert done.kept == len(there) - 1 and done.written + done.kept == 12
-    assert {p: p.stat().st_mtime_ns for p in times} == times and files.is_whole(cut)
+    assert {p: p.stat().st_mtime_ns for p in times} == times and is_whole_zip(cut)
     assert not list(out.rglob(".part-*"))
     whole = convert(photographs, ["rgb", "semantic"], tmp_path / "at once")
     assert whole.bytes == done.bytes
