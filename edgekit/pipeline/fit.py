@@ -13,7 +13,7 @@ from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
 from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import starts_from_teacher, weights_of
+from edgekit.pipeline.keys import student_start, weights_of
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
@@ -167,5 +167,5 @@ def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     config = recipe.student
     plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known when the data was read
     student = Student(config.name, predicted, width=config.width, allow_over_limit=config.allow_over_limit, **plain)
-    if starts_from_teacher(recipe):
+    if student_start(recipe) == "teacher":
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

@@ -25,6 +25,7 @@ from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw, evaluate, predictors
 from edgekit.pipeline.fit import fewer_maskings
+from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import ELSEWHERE, Stage
@@ -99,6 +100,7 @@ def distill(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict
     """Everything from data to table; stages that are done are skipped. Returns what result.json holds.
 
     Under torchrun all processes train and ask the ensemble together; the first one evaluates, the others return None.
+    ``baseline``: also score the student on labels alone, which is trained anyway where the other one starts from it.
     ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
     """
     together = world()
@@ -200,13 +202,14 @@ def _teachers(bench: Workbench, *prefix: str) -> list[tuple[Stage, Job]]:
 
 
 def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train the teachers, then the student beside its labels-only twin, several at once."""
-    teachers = _teachers(bench)
-    # The student is ready only behind the teachers, and goes first then; the labels-only one fills what is left idle.
-    stages = [*teachers, (student_stage(bench, targets_stage(bench).key), STUDENT)]
-    if baseline:
-        stages.append((baseline_stage(bench), BASELINE))
-    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in teachers]})
+    """Train teachers and labels-only student, then the distilled one, several at once."""
+    teachers, student = _teachers(bench), (student_stage(bench, targets_stage(bench).key), STUDENT)
+    starts = student_start(bench.recipe) == "labels"
+    twin = [(baseline_stage(bench), BASELINE)] if baseline or starts else []
+    # The student waits for what it starts from. A labels-only one that nobody waits for fills what is left idle.
+    before = [*twin, *teachers] if starts else teachers
+    stages = [*before, student] if starts else [*before, student, *twin]
+    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in before]})
 
 
 def _at_once(
