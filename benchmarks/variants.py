@@ -17,9 +17,9 @@ from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Predict, Scores
 from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import evaluate, predictors
-from edgekit.pipeline.keys import starts_from_teacher
+from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teacher
+from edgekit.pipeline.training import teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
@@ -45,6 +45,8 @@ class Found:
 
     scores: dict[str, Scores] = field(default_factory=dict)
     facts: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of the stages behind the rows: ``teachers``, ``targets``, ``baseline``, ``student``."""
 
     def miou(self, row: str) -> float:
         """In percent."""
@@ -72,18 +74,21 @@ class Comparison:
         ensemble = build_ensemble(bench, networks)
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
         found.facts["members"] = ensemble.count
+        stages = {key: teacher_stage(bench, i) for i, key in enumerate(keys)}  # equal members share one
+        found.seconds["teachers"] = sum(stage.result()["seconds"] for stage in stages.values())
+        found.facts["steps"] = recipe.distill.train.steps
         found.facts["teacher_parameters"] = parameter_count(networks[0])
         of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}
         students = {}
         if "baseline" in rows:
-            students["baseline"], _ = train_student(bench, targets=None, targets_key="")
-            of_rows["baseline"] = (baseline_stage(bench).key,)
+            students["baseline"], stage = train_student(bench, targets=None, targets_key="")
+            of_rows["baseline"], found.seconds["baseline"] = (stage.key,), stage.result()["seconds"]
         if "student" in rows:
             store, facts, key = compute_targets(bench, ensemble)
-            first = networks[0] if starts_from_teacher(recipe) else None
+            first = networks[0] if student_start(recipe) == "teacher" else None
             students["student"], stage = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
-            of_rows["student"] = (stage.key,)
-            found.facts["target_seconds"] = facts["seconds"]
+            of_rows["student"], found.seconds["student"] = (stage.key,), stage.result()["seconds"]
+            found.seconds["targets"] = found.facts["target_seconds"] = facts["seconds"]
         for student in students.values():
             found.facts["parameters"] = parameter_count(student)
         predict = predictors(bench, networks, students)
