@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EdgekitError(Exception):
     """A mistake in what the user gave: what is wrong, where, and what to do.
@@ -31,3 +34,9 @@ class EdgekitError(Exception):
 
 class WriteError(EdgekitError):
     """A file could not be written: the fault of the disk or the folder, and never of the data that was read."""
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str | None:
+    """Advice that names the known name most like ``name``; None where none is like it."""
+    near = difflib.get_close_matches(str(name), map(str, known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else None

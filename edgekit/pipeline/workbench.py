@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit.data.check import Report, check_source
+from edgekit.data.check import DataReport, check_source
 from edgekit.data.frameset import FrameSet
 from edgekit.data.registry import SOURCES
 from edgekit.data.source import FrameInfo, Source
@@ -34,7 +34,7 @@ def open_source(recipe: Recipe, base: Path) -> Source:
     return entry.build(config, base, cache_folder())
 
 
-def check_data(recipe: Recipe, base: Path) -> Report:
+def check_data(recipe: Recipe, base: Path) -> DataReport:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
     source = open_data(recipe, base)
     members = open_members(recipe, base, FrameSet(source).tasks)
@@ -85,14 +85,14 @@ def _needed(recipe: Recipe, members: Sequence[External]) -> list[str]:
     return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
 
 
-def _read_all(source: Source, recipe: Recipe, members: Sequence[External], log: Path | None = None) -> Report:
+def _read_all(source: Source, recipe: Recipe, members: Sequence[External], log: Path | None = None) -> DataReport:
     with Progress("checking data", log) as bar:
         report = check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
     judge_values(report, source.tasks, recipe.tasks, recipe.evaluate.split)
     return report
 
 
-def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:
+def _frames(source: Source, recipe: Recipe, report: DataReport) -> FrameSet:
     return FrameSet(
         source,
         excluded=report.excluded(),
@@ -119,7 +119,7 @@ class Workbench:
     root: Path
     log: Path
     frames: FrameSet
-    report: Report
+    report: DataReport
     data_key: str
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Workbench:
         with checked.unless_done() as todo:
             if todo and world().first:
                 checked.finish(_read_all(source, recipe, external, log).to_json(), [])
-        report = Report.from_json(checked.result())
+        report = DataReport.from_json(checked.result())
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
         parts = foreign_parts(recipe, frames.tasks)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli.main import main
-from edgekit.data.check import Report, SplitCount
+from edgekit.data.check import DataReport, SplitCount
 from edgekit.recipe.load import load_model
 from edgekit.recipe.schema import Recipe
 
@@ -49,11 +49,11 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
 
     def check(recipe, base):
         asked.append((recipe, base))
-        return Report(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
+        return DataReport(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
 
     monkeypatch.setattr("edgekit.pipeline.workbench.check_data", check)
     assert main(["recipe", "check", str(recipe), "--set", "seed=3", "--json"]) == 0
-    assert Report.from_json(json.loads(capsys.readouterr().out)).splits["train"] == SplitCount(3, 2)
+    assert DataReport.from_json(json.loads(capsys.readouterr().out)).splits["train"] == SplitCount(3, 2)
     assert asked == [(load_model(Recipe, recipe, ["seed=3"]), recipe.parent)]
     assert main(["recipe", "check", str(recipe)]) == 0
     out = capsys.readouterr().out

@@ -15,7 +15,7 @@ KEY = "arr_0"
 
 
 def read_array(path: str) -> np.ndarray:
-    """The array of a file, as it lies on disk; nothing in the file is executed.
+    """The array in a file, as it is stored; nothing in the file is executed.
 
     EdgekitError naming the file where it is missing, damaged (its checksum says so) or without ``arr_0``.
     """

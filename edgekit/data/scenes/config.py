@@ -1,4 +1,4 @@
-"""What a recipe may say about the procedural world."""
+"""Recipe keys of the procedural world."""
 
 from __future__ import annotations
 
