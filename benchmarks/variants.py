@@ -21,7 +21,7 @@ from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import teacher_stage, train_student, train_teacher
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ class Comparison:
     def run(self, rows: Iterable[str], *changes: str) -> Found:
         """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
         rows = list(rows)
-        recipe = load_model(
+        recipe = load_recipe(
             Recipe, self.recipe, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes]
         )
         bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")

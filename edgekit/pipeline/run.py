@@ -39,7 +39,7 @@ from edgekit.pipeline.training import (
 )
 from edgekit.pipeline.trial import BETTER, WORSE, run_trial, told, too_few, trial_of
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import dump, load_model, recipe_hash
+from edgekit.recipe.load import dump, load_recipe, recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import load_student
 from edgekit.training.distributed import world
@@ -75,7 +75,7 @@ class Run:
             raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
         if not whole:  # a changed recipe is another run
             raise EdgekitError("the run's recipe was changed or damaged", where=str(recipe), fix=fix)
-        return cls(folder, load_model(Recipe, recipe), base)
+        return cls(folder, load_recipe(Recipe, recipe), base)
 
     def begin(self) -> None:
         """Write what the run is before it does anything: resolved recipe and environment."""

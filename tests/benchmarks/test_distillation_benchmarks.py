@@ -130,13 +130,15 @@ def test_the_ablation_covers_what_it_is_for(module):
     assert len(set(sections["Masked ensemble × networks × flips"].values())) == 8
     assert set(sections["Losses, alone and together"]) >= {"soft", "hard", "cwd", "dist", "all four"}
     assert set(sections["Agreement weighting"]) == {"on", "off"}
-    from edgekit.recipe.load import load_model
+    from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
     from edgekit.teachers.masking import distinct_maskings
 
     for rows in sections.values():
         for changes in rows.values():
-            recipe = load_model(Recipe, BENCHMARKS.parent / "recipes/semantic_drone.yaml", [*ablation.COMMON, *changes])
+            recipe = load_recipe(
+                Recipe, BENCHMARKS.parent / "recipes/semantic_drone.yaml", [*ablation.COMMON, *changes]
+            )
             asked = recipe.ensemble.maskings
             found = distinct_maskings(asked, recipe.teacher.modalities, recipe.teacher.masking, recipe.ensemble.seed)
             assert len(found) == asked and recipe.data.fold.of == 4
@@ -144,14 +146,14 @@ def test_the_ablation_covers_what_it_is_for(module):
 
 def test_every_recipe_of_the_real_images_is_one(module):
     """Quick or not: what a recipe refuses would be told hours after the start."""
-    from edgekit.recipe.load import load_model
+    from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
 
     real_images, variants = module("real_images"), module("variants")
     loaded = {}
     for name in real_images.RECIPES:
         for common in ((), variants.QUICK):
-            loaded[name] = load_model(Recipe, BENCHMARKS.parent / f"recipes/{name}.yaml", list(common))
+            loaded[name] = load_recipe(Recipe, BENCHMARKS.parent / f"recipes/{name}.yaml", list(common))
             assert loaded[name].student.name == "repseg"
     one, other = (recipe.model_dump(exclude={"name", "data"}) for recipe in loaded.values())
     for part in ("teacher", "distill"):  # the same settings, but for the crop and the flip of cameras that look down

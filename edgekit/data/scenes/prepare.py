@@ -33,7 +33,7 @@ def render_missing(
     count = max(1, min(processes, len(jobs)))
     running: list[subprocess.Popen] = []
     read_end, write_end = os.pipe()  # one for all processes: each writes a line per frame
-    with open(read_end) as finished, tempfile.TemporaryFile("w+", errors="replace") as errors:
+    with open(read_end, "rb") as finished, tempfile.TemporaryFile() as errors:
         try:
             try:
                 running.extend(_start(config, folder, jobs[k::count], write_end, errors) for k in range(count))
@@ -53,7 +53,7 @@ def render_missing(
                 process.kill()
                 process.wait()
         errors.seek(0)
-        said = errors.read().strip()
+        said = errors.read().decode(errors="replace").strip()
     if failed:
         reason = said.splitlines()[-1] if said else "a process ended before its frames were rendered"
         raise EdgekitError(
@@ -63,14 +63,14 @@ def render_missing(
         )
 
 
-def _start(config: ScenesConfig, folder: Path, jobs: list[str], output: int, errors: IO[str]) -> subprocess.Popen:
+def _start(config: ScenesConfig, folder: Path, jobs: list[str], output: int, errors: IO[bytes]) -> subprocess.Popen:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), environment.get("PYTHONPATH")]))
     environment.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     # Worlds are large arrays that come and go; keeping freed memory saves glibc from fetching it page by page again.
     environment.update(MALLOC_MMAP_THRESHOLD_="4000000000", MALLOC_TRIM_THRESHOLD_="8000000000")
     command = [sys.executable, "-m", "edgekit.data.scenes.worker", config.model_dump_json(), str(folder)]
-    with tempfile.TemporaryFile("w+") as todo:  # a file and not a pipe: nobody waits for the other to read
-        todo.write("\n".join(jobs))
+    with tempfile.TemporaryFile() as todo:  # a file and not a pipe: nobody waits for the other to read
+        todo.write("\n".join(jobs).encode())
         todo.seek(0)
         return subprocess.Popen(command, stdin=todo, stdout=output, stderr=errors, env=environment)
