@@ -32,7 +32,7 @@ from edgekit.networks import FAMILIES, parameter_count
 from edgekit.pipeline.targets import ask, build_ensemble
 from edgekit.pipeline.training import new_student
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
@@ -142,7 +142,7 @@ def bare_passes(network: MultiModal, members) -> Side:
 def measure(folder: Path, steps: int, rounds: int) -> tuple[list[Row], dict[str, int]]:
     """A row each for teacher, targets and student; facts of the networks."""
     (folder / "cost.yaml").write_text(RECIPE)
-    recipe = load_model(Recipe, folder / "cost.yaml")
+    recipe = load_recipe(Recipe, folder / "cost.yaml")
     bench = Workbench.open(recipe, folder, folder / "runs", folder / "log.jsonl")
     classes, frames = len(bench.tasks[0].classes), bench.frames.frames("train")
 

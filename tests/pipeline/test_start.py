@@ -11,7 +11,7 @@ from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.training import student_stage
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import load_student
 
@@ -20,7 +20,7 @@ MOVED = "baseline.learning_rate=0.05"
 
 
 def tiny(photographs: Path, *changes: str) -> Recipe:
-    return load_model(Recipe, photographs / "tiny.yaml", list(changes))
+    return load_recipe(Recipe, photographs / "tiny.yaml", list(changes))
 
 
 @pytest.mark.parametrize(
