@@ -28,7 +28,7 @@ from edgekit.distill.targets import TargetStore
 from edgekit.pipeline.targets import build_ensemble, predict_targets
 from edgekit.pipeline.training import new_student
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.teachers.ensemble import Ensemble, Member
 from edgekit.teachers.multimodal import MultiModal
@@ -218,7 +218,7 @@ def cases(bench: Workbench) -> Iterator[tuple[str, Ensemble]]:
 def measure(folder: Path, steps: int, get_box: Callable | None) -> list[dict]:
     """One entry per teacher: images per second of both sides."""
     (folder / "throughput.yaml").write_text(RECIPE)
-    recipe = load_model(Recipe, folder / "throughput.yaml")
+    recipe = load_recipe(Recipe, folder / "throughput.yaml")
     bench = Workbench.open(recipe, folder, folder / "runs", folder / "log.jsonl")
     frames, size = bench.frames.frames("train"), recipe.distill.train.batch_size
     found = []

@@ -17,11 +17,11 @@ from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Predict, TaskScores
 from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import predictors, score_models
-from edgekit.pipeline.keys import starts_from_teacher
+from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage, train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -45,6 +45,8 @@ class Found:
 
     scores: dict[str, TaskScores] = field(default_factory=dict)
     facts: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of the stages behind the rows: ``teachers``, ``targets``, ``baseline``, ``student``."""
 
     def miou(self, row: str) -> float:
         """In percent."""
@@ -63,7 +65,7 @@ class Comparison:
     def run(self, rows: Iterable[str], *changes: str) -> Found:
         """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
         rows = list(rows)
-        recipe = load_model(
+        recipe = load_recipe(
             Recipe, self.recipe, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes]
         )
         bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
@@ -72,18 +74,23 @@ class Comparison:
         ensemble = build_ensemble(bench, networks)
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
         found.facts["members"] = ensemble.count
+        stages = {key: teacher_stage(bench, i) for i, key in enumerate(keys)}  # equal members share one
+        found.seconds["teachers"] = sum(stage.result()["seconds"] for stage in stages.values())
+        found.facts["steps"] = recipe.distill.train.steps
         found.facts["teacher_parameters"] = parameter_count(networks[0])
         of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}
         students = {}
         if "baseline" in rows:
             students["baseline"] = train_student(bench)
-            of_rows["baseline"] = (baseline_stage(bench).key,)
+            stage = baseline_stage(bench)
+            of_rows["baseline"], found.seconds["baseline"] = (stage.key,), stage.result()["seconds"]
         if "student" in rows:
             store, facts, key = compute_targets(bench, ensemble)
-            first = networks[0] if starts_from_teacher(recipe) else None
+            first = networks[0] if student_start(recipe) == "teacher" else None
             students["student"] = train_student(bench, targets=store.read, targets_key=key, first_teacher=first)
-            of_rows["student"] = (student_stage(bench, key).key,)
-            found.facts["target_seconds"] = facts["seconds"]
+            stage = student_stage(bench, key)
+            of_rows["student"], found.seconds["student"] = (stage.key,), stage.result()["seconds"]
+            found.seconds["targets"] = found.facts["target_seconds"] = facts["seconds"]
         for student in students.values():
             found.facts["parameters"] = parameter_count(student)
         predict = predictors(bench, networks, students)

@@ -111,10 +111,10 @@ def distill(
     """
     from edgekit.pipeline import run as pipeline
     from edgekit.recipe.find import find_recipe
-    from edgekit.recipe.shipped import names
+    from edgekit.recipe.shipped import shipped_recipes
 
     path = Path(recipe)
-    if path.is_dir() and str(path) not in names():
+    if path.is_dir() and str(path) not in shipped_recipes():
         if overrides:
             raise EdgekitError("--set changes a recipe, and this is a run", fix="give the recipe's file to --set on")
         run = pipeline.Run.open(path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EdgekitError(Exception):
     """A mistake in what the user gave: what is wrong, where, and what to do.
@@ -36,3 +39,9 @@ class WriteError(EdgekitError):
 def first_line(error: BaseException) -> str:
     """An exception in one line: the first line of its message, or its type where it has no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str | None:
+    """Advice that names the known name most like ``name``; None where none is like it."""
+    near = difflib.get_close_matches(str(name), map(str, known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else None

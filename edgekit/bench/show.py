@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edgekit.bench.document import in_threads
 
@@ -22,16 +22,16 @@ def measurement_tables(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield _latencies(document)
     yield ""
     yield from _facts(document)
-    name = escape(machine["board"] or machine["processor"])
+    name = machine["board"] or machine["processor"]
     yield f"machine      {name}, {machine['usable_cores']} cores; {machine['system']}"
     yield (
         f"software     {subject['runtime']}, edgekit {machine['edgekit']}, Python {machine['python']}, "
         f"numpy {machine['numpy']}"
     )
     for mark in document["marks"]:
-        yield f"[yellow]note[/]         {escape(mark)}"
+        yield Text.assemble(("note", "yellow"), f"         {mark}")
     if document.get("trtexec"):
-        yield f"\nthe same by trtexec:\n  {escape(document['trtexec'])}"
+        yield f"\nthe same by trtexec:\n  {document['trtexec']}"
     if document["layers"]:
         yield _layers(document["layers"])
     if document["soak"]:
@@ -45,7 +45,7 @@ def _latencies(document: Mapping[str, Any]) -> Table:
     batch = f", batch {subject['batch']}" if subject["batch"] != 1 else ""
     frames = f", frames of {frame}" if frame != size else ""
     what = f"{subject['student']} {subject['precision']} at {size}, {subject['backend']}"
-    table = Table(title=escape(f"{subject['bundle']}: {what}{threads}{batch}{frames}"), title_justify="left")
+    table = Table(title=f"{subject['bundle']}: {what}{threads}{batch}{frames}", title_justify="left")
     table.add_column("ms")
     for column in (*COLUMNS, "runs"):
         table.add_column(column, justify="right")
@@ -74,7 +74,7 @@ def _facts(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"power        {seen['total_mw']['mean'] / 1000:.2f} W ({seen['total_is']}){each}"
     if seen["temperatures_c"]:
         name, hottest = max(seen["temperatures_c"].items(), key=lambda entry: entry[1]["max"])
-        yield f"temperature  {hottest['max']:.1f} °C ({escape(name)}), {hottest['start']:.1f} at the start"
+        yield f"temperature  {hottest['max']:.1f} °C ({name}), {hottest['start']:.1f} at the start"
     if "compute" in document["timings"]:
         graph = "by a CUDA graph" if document["subject"].get("cuda_graph") else "without a CUDA graph"
         yield f"TensorRT     one query at a time, copies included, launched {graph}, no spinning"
@@ -83,7 +83,7 @@ def _facts(document: Mapping[str, Any]) -> Iterator[str]:
         locked = {True: ", locked", False: ", not locked", None: ""}[seen["clocks_locked"]]
         yield f"clocks       {', '.join(_unit(seen, unit) for unit in units)}{locked}"
     if seen["power_mode"]:
-        yield f"power mode   {escape(seen['power_mode'])}"
+        yield f"power mode   {seen['power_mode']}"
 
 
 def _unit(seen: Mapping[str, Any], unit: str) -> str:
@@ -101,7 +101,7 @@ def _layers(layers: list[Mapping[str, Any]]) -> Table:
     table.add_column("ms", justify="right")
     table.add_column("%", justify="right")
     for entry in layers[:MOST_LAYERS]:
-        table.add_row(escape(entry["layer"]), f"{entry['ms']:.4f}", f"{100 * entry['ms'] / total:.1f}")
+        table.add_row(entry["layer"], f"{entry['ms']:.4f}", f"{100 * entry['ms'] / total:.1f}")
     if len(layers) > MOST_LAYERS:
         rest = sum(entry["ms"] for entry in layers[MOST_LAYERS:])
         table.add_row(
@@ -128,7 +128,7 @@ def _soak(soak: Mapping[str, Any]) -> Table:
 
 def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What `edgekit bench compare` prints."""
-    table = Table(title=escape(f"A {found['a']}  →  B {found['b']}"), title_justify="left")
+    table = Table(title=f"A {found['a']}  →  B {found['b']}", title_justify="left")
     for column, justify in (("measured", "left"), ("timing", "left"), ("A ms", "right"), ("B ms", "right")):
         table.add_column(column, justify=justify)
     for column in ("B / A", "bounds", "verdict"):
@@ -136,9 +136,9 @@ def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     for pair in found["pairs"]:
         for finding in pair["findings"]:
             colour = _COLOURS[finding["verdict"]]
-            verdict = f"[{colour}]{finding['verdict']}[/]" if colour else finding["verdict"]
+            verdict = Text(finding["verdict"], colour)
             table.add_row(
-                escape(pair["label"]),
+                pair["label"],
                 finding["timing"].replace("_", " "),
                 f"{finding['a']:.3f}",
                 f"{finding['b']:.3f}",
@@ -149,9 +149,9 @@ def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield table
     for pair in found["pairs"]:
         for line in pair["differences"]:
-            yield f"[yellow]note[/]  {escape(pair['label'])}: {escape(line)}"
+            yield Text.assemble(("note", "yellow"), f"  {pair['label']}: {line}")
     for side in ("a", "b"):
         for label in found[f"only_in_{side}"]:
-            yield f"[yellow]note[/]  only in {side.upper()}: {escape(label)}"
+            yield Text.assemble(("note", "yellow"), f"  only in {side.upper()}: {label}")
     yield ""
     yield found["rule"]

@@ -17,6 +17,7 @@ from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Man
 from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
 from edgekit.errors import EdgekitError
+from edgekit.frames.unfinished import remove_abandoned
 from edgekit.tasks import kind_of
 
 MOST_GOLDEN_BYTES = 2 << 30  # once decompressed
@@ -136,6 +137,8 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema.
     """
     source = Path(path)
+    if not source.exists():
+        remove_abandoned(source.absolute().parent)  # a killed export may have moved it aside
     if problem := what_it_is(source):
         raise problem
     folder = source

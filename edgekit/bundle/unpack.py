@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 
 from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder, make_cache, sha256
+from edgekit.frames.unfinished import part_folder, remove_abandoned
 
 MOST_BYTES = 4 << 30
 MOST_MEMBERS = 1000
@@ -27,15 +27,17 @@ def unpack(archive: Path) -> Path:
     if folder.is_dir() and _is_whole(folder, archive):
         return folder
     make_cache(folder.parent)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    remove_abandoned(folder.parent)
     try:
-        _extract(archive, part)
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.rename(part, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster with the same archive
-                raise
+        with part_folder(folder.parent) as scratch:
+            part = scratch / folder.name
+            _extract(archive, part)
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.rename(part, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster with the same archive
+                    raise
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise EdgekitError(
             f"the bundle's archive is no .tar, or truncated: {error}", where=str(archive), fix=_AGAIN
@@ -46,8 +48,6 @@ def unpack(archive: Path) -> Path:
             where=f"{archive} → {folder.parent}",
             fix="make room or set EDGEKIT_CACHE to another folder; or unpack it yourself and give the folder",
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

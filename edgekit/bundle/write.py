@@ -7,22 +7,22 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.bundle.manifest import MANIFEST, Manifest
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
+from edgekit.frames.unfinished import OLD, exchange, part_folder, remove_abandoned
 
 
 def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> Manifest:
     """Write ``files`` and the manifest, completed by their SHA-256, to ``out``; returns the completed manifest.
 
     ``out`` ending in ``.tar`` is one archive, else a directory. What was there before is replaced if it was a bundle. A
-    kill at any moment leaves the old one, the new one, or (a directory, between two renames) none; never half of one.
+    kill at any moment leaves the old one or the new one, never half of one; where the system cannot exchange two names
+    at once, there may be none until the next export, or whoever opens it, puts the old one back.
     EdgekitError where something else is in the way, or the place cannot be written.
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -41,8 +41,9 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> M
 def check_place(out: Path) -> None:
     """EdgekitError where a bundle must not or cannot be written. Asked before hours of work.
 
-    Something that is no bundle is there, or its folder takes no new file.
+    Something that is no bundle is there, or its folder takes no new file. What a killed export left is cleaned up.
     """
+    remove_abandoned(out.absolute().parent)
     fix = "choose another place with --out, or remove it"
     try:
         if out.suffix == ".tar":
@@ -57,7 +58,8 @@ def check_place(out: Path) -> None:
             if not about.is_file() or not _is_manifest(about.read_bytes()):
                 raise EdgekitError("the folder holds something that is no bundle", where=str(out), fix=fix)
         parent = next(folder for folder in out.absolute().parents if folder.exists())
-        tempfile.TemporaryDirectory(prefix=".part-", dir=parent).cleanup()
+        with part_folder(parent):
+            pass
     except OSError as error:
         raise _refused(error, out) from error
 
@@ -90,8 +92,7 @@ def _is_manifest(content: bytes) -> bool:
 def _write_folder(files: Mapping[str, bytes], out: Path) -> None:
     check_place(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".part-", dir=out.parent))
-    try:
+    with part_folder(out.parent) as scratch:
         fresh = scratch / "bundle"
         for name, content in files.items():
             path = fresh / name
@@ -102,11 +103,21 @@ def _write_folder(files: Mapping[str, bytes], out: Path) -> None:
                 os.fsync(file.fileno())
             if name.endswith(".sh"):
                 path.chmod(0o755)
-        if out.exists():
-            os.rename(out, scratch / "old")
+        if not out.exists():
+            os.rename(fresh, out)
+        elif not exchange(fresh, out):
+            _replace(out, fresh, scratch / OLD)
+
+
+def _replace(out: Path, fresh: Path, aside: Path) -> None:
+    """``fresh`` in the place of ``out``, by two renames; what was there goes to ``aside``, and back if need be."""
+    aside.mkdir()
+    os.rename(out, aside / out.name)
+    try:
         os.rename(fresh, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        os.rename(aside / out.name, out)
+        raise
 
 
 def _write_tar(files: Mapping[str, bytes], out: Path) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from edgekit.frames.terminal import console
 
 
 @contextmanager
 def watching() -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """A listener for ``edgekit.engine.build.build``: a line per engine with TensorRT's current phase."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(sys.stderr)) as progress:
         lines: dict[str, Any] = {}
 
         def listen(engine: str, event: dict[str, Any]) -> None:

@@ -11,19 +11,23 @@ from typing import Any
 
 import click
 
+from edgekit.frames.terminal import console, spelled_out_json
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of text.")
 
 
 def print_json(document: Any) -> None:
     """Write ``document`` to stdout. ValueError for NaN and infinity, which JSON does not have."""
     takes_all = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    click.echo(json.dumps(document, indent=2, ensure_ascii=not takes_all, allow_nan=False))
+    text = json.dumps(document, indent=2, ensure_ascii=not takes_all, allow_nan=False)
+    click.echo(spelled_out_json(text))
 
 
 def print_rich(*renderables: Any) -> None:
-    """Write rich renderables (tables, text) to stdout; in a pipe lines are long instead of wrapped."""
-    from rich.console import Console
+    """Write rich renderables (tables, text) to stdout; in a pipe lines are long instead of wrapped.
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
+    Plain strings, in tables too, are no markup; what is to be coloured is a rich Text.
+    """
+    shown = console(width=None if sys.stdout.isatty() else 200)
     for renderable in renderables:
-        console.print(renderable)
+        shown.print(renderable)

@@ -8,7 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
+
+from edgekit.frames.terminal import spelled_out
 
 _SPELLED = {
     "→": "->", "×": "x", "…": "...", "·": "*", "−": "-", "–": "-", "—": "-", "°": " degrees", "Σ": "sum", "½": "1/2",
@@ -26,7 +28,10 @@ class Unprinted(BaseException):
 
 
 class Printed:
-    """A text stream in front of ``stream``: what that cannot encode is spelled out (``≥`` as ``>=``, else ``\\u5c4b``).
+    """A text stream in front of ``stream``: what that cannot encode is spelled out (``≥`` as ``>=``, else ``\\u5c4b``),
+    and so is what would command the terminal (``ESC`` as ``\\x1b``): names that are printed may come from anyone.
+
+    ``styled`` is the same stream for rich, which has commands of its own and spells out those of its text.
 
     Once the system refuses a write nothing more is written: silently, or where ``essential`` by raising Unprinted.
     It has no ``buffer``: click would write UTF-8 into that where the encoding is ASCII.
@@ -36,16 +41,23 @@ class Printed:
         self._stream, self._essential, self._ended = stream, essential, False
 
     @property
+    def styled(self) -> TextIO:
+        return _Styled(self)  # type: ignore[return-value]
+
+    @property
     def encoding(self) -> str:
         return self._stream.encoding or "utf-8"
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"a text stream takes text, this is {type(text).__name__}")
+        self.write_styled(spelled_out(text))
+        return len(text)
+
+    def write_styled(self, text: str) -> None:
         if not self._ended:
             with self._watched():
                 self._stream.write(text.encode(self.encoding, "edgekit.spelled").decode(self.encoding))
-        return len(text)
 
     def flush(self) -> None:
         if not self._ended:
@@ -74,6 +86,20 @@ class Printed:
 
     def fileno(self) -> int:
         return self._stream.fileno()
+
+
+class _Styled:
+    """A Printed that lets commands to the terminal pass."""
+
+    def __init__(self, printed: Printed):
+        self._printed = printed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._printed, name)
+
+    def write(self, text: str) -> int:
+        self._printed.write_styled(text)
+        return len(text)
 
 
 @contextmanager

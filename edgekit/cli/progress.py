@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edgekit.frames.terminal import console
+
 Progress = Callable[[str, float], None]
 
 
 @contextmanager
 def bars() -> Iterator[Progress]:
     """A function (what is being done, 0 to 1) that draws one bar per name."""
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -22,7 +23,7 @@ def bars() -> Iterator[Progress]:
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty(), transient=True) as shown:
+    with Bars(*columns, console=console(sys.stderr), disable=not sys.stderr.isatty(), transient=True) as shown:
         tasks = {}
 
         def update(name: str, done: float) -> None:

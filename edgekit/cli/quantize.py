@@ -100,14 +100,16 @@ def _table(result: dict):
     return table
 
 
-def _cell(row: dict, output: str, loud: bool, absent: str) -> str:
+def _cell(row: dict, output: str, loud: bool, absent: str):
     """Signal to noise, and the layer's share of all layers' noise; bold for the few that make half of it."""
+    from rich.text import Text
+
     from edgekit.quantize.sensitivity import percent
 
     if row["decibels"][output] is None:
         return absent
     text = f"{_decibels(row['decibels'][output])} {percent(row['share'][output]):>4}"
-    return f"[bold]{text}[/bold]" if loud else text
+    return Text(text, "bold") if loud else text
 
 
 def _decibels(value: float | None) -> str:

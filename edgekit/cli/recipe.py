@@ -19,9 +19,9 @@ def command() -> None:
 @json_option
 def list_recipes(as_json: bool) -> None:
     """List the recipes that come with edgekit. Commands take their names like a file's path."""
-    from edgekit.recipe.shipped import about, folder, names
+    from edgekit.recipe.shipped import about, folder, shipped_recipes
 
-    rows = [{"name": name, "file": str(folder() / f"{name}.yaml"), "about": about(name)} for name in names()]
+    rows = [{"name": name, "file": str(folder() / f"{name}.yaml"), "about": about(name)} for name in shipped_recipes()]
     if as_json:
         print_json({"recipes": rows})
     else:

@@ -12,6 +12,7 @@ import click
 
 from edgekit.cli.options import backend_options, bundle_argument
 from edgekit.cli.output import json_option, print_json
+from edgekit.frames.terminal import console
 
 
 @click.command(epilog="Example: edgekit run bundles/uav.tar --input flight.mp4 --output overlay.mp4")
@@ -105,12 +106,11 @@ def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> 
 @contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
     """A bar on stderr, or a spinner where no end is known."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns, TextColumn("{task.fields[note]}"), TimeRemainingColumn(), console=Console(file=sys.stderr)
+        *columns, TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(), console=console(sys.stderr)
     ) as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda done, note: bar.update(task, completed=done, note=note)

@@ -57,6 +57,7 @@ def command(
 
 def _table(name: str, frames: int, checks: list):
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"{name}: {frames} golden frames against fp32", title_justify="left")
     for column in ("artifact", "output", "measure", "found", "limit", ""):
@@ -65,7 +66,7 @@ def _table(name: str, frames: int, checks: list):
         share = check.measure == "agreement"
         form = "{:.4%}".format if share else "{:.3g}".format
         found = "not a number" if check.value is None else form(check.value)
-        verdict = "[green]holds[/green]" if check.holds else "[bold red]MISSES[/bold red]"
+        verdict = Text("holds", "green") if check.holds else Text("MISSES", "bold red")
         measure = "equal pixels" if share else "mean error"
         limit = f"{'≥' if share else '≤'} {form(check.limit)}"
         table.add_row(check.artifact, check.output, measure, found, limit, verdict)

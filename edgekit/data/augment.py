@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -10,14 +11,14 @@ import numpy as np
 
 from edgekit.data.config import AugmentConfig
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.task import IGNORE
 
-IGNORE = 255
 _SHRINKS = 0.75  # zooms below this are averaged down before they are resampled
 _MOST_CHANNELS = 4  # of one call of OpenCV's warp with a border value
 
 
 @dataclass(frozen=True)
-class View:
+class CropView:
     """Which part of a frame a crop shows: the map from crop pixels to frame pixels, and its parts.
 
     ``matrix`` (2, 2) and ``offset`` (2,) act on continuous (x, y) coordinates with pixel centres at .5.
@@ -38,7 +39,7 @@ class View:
 
 def random_view(
     rng: np.random.Generator, config: AugmentConfig, frame_size: tuple[int, int], crop_size: tuple[int, int]
-) -> View:
+) -> CropView:
     """Draw a view of ``crop_size`` (height, width) of a frame of ``frame_size``. The same draws whatever the config."""
     height, width = frame_size
     crop_height, crop_width = crop_size
@@ -59,36 +60,36 @@ def random_view(
     )
     matrix = to_frame / zoom
     offset = centre - matrix @ np.array([crop_width / 2, crop_height / 2])
-    return View(matrix, offset, to_frame.T, zoom, frame_size, crop_size)
+    return CropView(matrix, offset, to_frame.T, zoom, frame_size, crop_size)
 
 
-def apply_view(view: View, task: Task, array: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+def apply_view(view: CropView, task: Task, array: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
     """A native map as the view shows it, at ``size`` (default: the crop's).
 
-    Outside the frame there is ignore, NaN, or (for what is only seen) the frame's edge repeated.
+    Pixels outside the frame are ignore or NaN; inputs repeat the frame's edge there.
 
-    What values become is the kind's to say: depth in metres is divided by the zoom and normals keep to the surface, for
-    a zoomed frame is what the same camera would see of a scene pressed together along its axis (Eigen & Fergus, arXiv
-    1411.4734).
+    `Kind.reorient` changes the values: depth in metres is divided by the zoom and normals stay those of the surface,
+    since a zoomed frame is what the same camera would see of a scene pressed together along its axis (Eigen & Fergus,
+    arXiv 1411.4734).
     """
     size = size or view.crop_size
     if view.is_identity and size == view.crop_size:
         return array
     kind = kind_of(task)
     if kind.interpolation == "area":
-        if view.zoom < _SHRINKS:  # bilinear samples alone would alias, and the student is flown on antialiased frames
+        if view.zoom < _SHRINKS:  # bilinear samples alone would alias; deployed students see antialiased frames
             array = _shrunk(array, view.zoom)
-        return kind.reorient(task, warp(view, array, size, border=None), view.turn, view.zoom)
+        return kind.reorient(task, resample(view, array, size, border=None), view.turn, view.zoom)
     if array.dtype.kind == "f":
-        out = _warp_valid(view, array, size)
+        out = _resample_valid(view, array, size)
     else:
         nearest = kind.interpolation == "nearest"
-        out = warp(view, array, size, border=float(IGNORE), nearest=nearest)
+        out = resample(view, array, size, border=float(IGNORE), nearest=nearest)
     return kind.reorient(task, out, view.turn, view.zoom)
 
 
-def warp(
-    view: View, array: np.ndarray, size: tuple[int, int], *, border: float | None, nearest: bool = False
+def resample(
+    view: CropView, array: np.ndarray, size: tuple[int, int], *, border: float | None, nearest: bool = False
 ) -> np.ndarray:
     """Resample a map of the whole frame (at any resolution) to the view at ``size`` (any resolution).
 
@@ -103,45 +104,38 @@ def warp(
     flags = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     value = (0.0 if border is None else border,) * _MOST_CHANNELS
-    planes = array[..., None] if array.ndim == 2 else array
-    parts = [
-        cv2.warpAffine(
-            np.ascontiguousarray(planes[..., c : c + _MOST_CHANNELS]),
-            affine,
-            (size[1], size[0]),
-            flags=flags,
-            borderMode=mode,
-            borderValue=value,
-        ).reshape(*size, -1)
-        for c in range(0, planes.shape[-1], _MOST_CHANNELS)
-    ]
-    out = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-    return out[..., 0] if array.ndim == 2 else out
+    return _few_channels_at_once(
+        array, lambda part: cv2.warpAffine(part, affine, size[::-1], flags=flags, borderMode=mode, borderValue=value)
+    )
+
+
+def _few_channels_at_once(array: np.ndarray, resize: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """``resize`` of a map of any number of channels; OpenCV takes four."""
+    if array.ndim == 2 or array.shape[2] <= _MOST_CHANNELS:
+        out = resize(np.ascontiguousarray(array))
+        return out.reshape(*out.shape[:2], *array.shape[2:])  # OpenCV drops a single channel
+    starts = range(0, array.shape[2], _MOST_CHANNELS)
+    parts = [_few_channels_at_once(array[..., start : start + _MOST_CHANNELS], resize) for start in starts]
+    return np.concatenate(parts, axis=-1)
 
 
 def _shrunk(array: np.ndarray, factor: float) -> np.ndarray:
-    """A picture made smaller by averaging; any number of channels."""
-    planes = array[..., None] if array.ndim == 2 else array
+    """A picture made smaller by averaging."""
     size = [max(1, round(side * factor)) for side in array.shape[:2]]
-    parts = [
-        cv2.resize(np.ascontiguousarray(planes[..., c : c + _MOST_CHANNELS]), size[::-1], interpolation=cv2.INTER_AREA)
-        for c in range(0, planes.shape[-1], _MOST_CHANNELS)
-    ]
-    out = np.concatenate([part.reshape(*size, -1) for part in parts], axis=-1)
-    return out[..., 0] if array.ndim == 2 else out
+    return _few_channels_at_once(array, lambda part: cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _warp_valid(view: View, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``warp`` of a map with holes (NaN): the mean of the valid neighbours, NaN where holes have most of the weight.
+def _resample_valid(view: CropView, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`resample` for a map with holes (NaN): the mean of the valid neighbours, NaN where holes have most of the weight.
 
-    A plain warp spreads NaN to every pixel that a hole or the outside touches, be it with a weight of 0: a mirrored
-    frame would lose its first column.
+    Plain resampling makes every pixel NaN that a hole or the outside touches, even with a weight of 0: a mirrored frame
+    would lose its first column.
     """
     valid = ~np.isnan(array if array.ndim == 2 else array.sum(axis=-1))
     mask = valid if array.ndim == 2 else valid[..., None]
-    weight = warp(view, valid.astype(np.float32), size, border=0.0)
+    weight = resample(view, valid.astype(np.float32), size, border=0.0)
     weight[weight < 0.5] = math.nan
-    out = warp(view, np.where(mask, array, np.float32(0)), size, border=0.0)
+    out = resample(view, np.where(mask, array, np.float32(0)), size, border=0.0)
     return out / (weight if array.ndim == 2 else weight[..., None])
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edgekit.data.augment import IGNORE, apply_view, cutmix_box, jitter_colour, random_view, warp
+from edgekit.data.augment import apply_view, cutmix_box, jitter_colour, random_view, resample
 from edgekit.data.config import AugmentConfig
 from edgekit.data.frameset import FrameSet
 from edgekit.data.modalities import COMPUTED
 from edgekit.data.source import FrameInfo
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.task import IGNORE
 
 CUTMIX_CELL = 16  # pixels; the least side of a pasted rectangle
 
 
 @dataclass
 class SoftMap:
-    """What an ensemble said of one frame and task, at any resolution.
+    """The ensemble's prediction of one frame and task, at any resolution.
 
     ``soft`` (h, w, C) float32: probabilities, encoded depth or unit normals. ``agreement`` (h, w) float32 in 0-1.
     """
@@ -66,7 +69,7 @@ class Batch:
         )
 
 
-class Draw:
+class EndlessShuffle:
     """An endless shuffle of frames: draw n is a function of (seed, n); every frame once per epoch."""
 
     def __init__(self, frames: Sequence[FrameInfo], seed: Sequence[int]):
@@ -88,7 +91,7 @@ class BatchPlan:
     """What a batch holds.
 
     ``supervised`` frames come from ``labelled`` and carry labels; the other ``size − supervised`` come from ``others``
-    and carry none. ``targets(frame)`` gives the ensemble's word on a frame, asked for all of the batch's frames.
+    and carry none. ``targets(frame)`` gives the ensemble's predictions, for all of the batch's frames.
     Labels come at 1/``label_stride`` of the crop's resolution, targets at 1/``target_stride``.
     """
 
@@ -112,8 +115,8 @@ class Batches:
     def __init__(self, frames: FrameSet, plan: BatchPlan):
         self._frames = frames
         self._plan = plan
-        self._labelled = Draw(plan.labelled, [plan.seed, 0]) if plan.supervised else None
-        self._others = Draw(plan.others, [plan.seed, 1]) if plan.size > plan.supervised else None
+        self._labelled = EndlessShuffle(plan.labelled, [plan.seed, 0]) if plan.supervised else None
+        self._others = EndlessShuffle(plan.others, [plan.seed, 1]) if plan.size > plan.supervised else None
 
     def __getitem__(self, step: int) -> Batch:
         return self.part(step, 0, 1)
@@ -219,68 +222,43 @@ class Batches:
 def _view_of_target(view, task: Task, target: SoftMap, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The ensemble's prediction as the view shows it, (h, w, C) and (h, w); agreement is 0 outside the frame."""
     # interpolated towards 0 it would fade before the frame ends, by half a pixel of the (small) target
-    inside = warp(view, np.ones_like(target.agreement), size, border=0.0, nearest=True)
-    agreement = warp(view, target.agreement, size, border=None) * inside
-    soft = warp(view, target.soft, size, border=None)
+    inside = resample(view, np.ones_like(target.agreement), size, border=0.0, nearest=True)
+    agreement = resample(view, target.agreement, size, border=None) * inside
+    soft = resample(view, target.soft, size, border=None)
     return kind_of(task).reorient_soft(task, soft, view.turn, view.zoom), agreement
 
 
 class Prefetch:
-    """Makes batches in threads ahead of their use; ``waited`` is the time in seconds that training stood still.
+    """Makes batches in threads ahead of their use; ``waited``: seconds that the consumer has waited for a batch.
 
     Threads and not processes: OpenCV and numpy release the interpreter's lock where the time goes, nothing is pickled,
-    and a killed run leaves no children. Batches come in order, and an exception surfaces at its step.
+    and a killed run leaves no processes. Batches come in order; an exception is raised at its step.
     """
 
     def __init__(self, batches: Batches, start: int, stop: int, *, workers: int = 2, ahead: int = 4):
         self.waited = 0.0
-        self._batches, self._stop = batches, stop
-        self._next = self._wanted = start
-        self._ahead = max(ahead, 2 * workers)  # fewer would leave workers idle
-        self._ready: dict[int, Batch | BaseException] = {}
-        self._closed = False
-        self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._batches = batches
+        self._steps = iter(range(start, stop))
+        self._pool = ThreadPoolExecutor(workers)
+        self._coming: deque[tuple[int, Future[Batch]]] = deque()
+        for _ in range(max(ahead, 2 * workers)):  # fewer would leave workers idle
+            self._begin_next()
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
         try:
-            for step in range(self._wanted, self._stop):
+            while self._coming:
+                step, future = self._coming.popleft()
                 began = time.perf_counter()
-                with self._changed:
-                    while step not in self._ready:
-                        self._changed.wait()
-                    batch = self._ready.pop(step)
-                    self._wanted = step + 1
-                    self._changed.notify_all()
+                batch = future.result()
                 self.waited += time.perf_counter() - began
-                if isinstance(batch, BaseException):
-                    raise batch
+                self._begin_next()
                 yield step, batch
         finally:
             self.close()
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        self._pool.shutdown(cancel_futures=True)
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closed and self._next - self._wanted >= self._ahead and self._next < self._stop:
-                    self._changed.wait()
-                if self._closed or self._next >= self._stop:
-                    return
-                step = self._next
-                self._next += 1
-            try:
-                batch = self._batches[step]
-            except BaseException as error:
-                batch = error
-            with self._changed:
-                self._ready[step] = batch
-                self._changed.notify_all()
+    def _begin_next(self) -> None:
+        for step in itertools.islice(self._steps, 1):
+            self._coming.append((step, self._pool.submit(self._batches.__getitem__, step)))

@@ -10,19 +10,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from edgekit.data.source import FrameInfo, Source
-from edgekit.data.values import Values
+from edgekit.data.values import ValueSummary
 from edgekit.errors import EdgekitError, WriteError
-from edgekit.tasks import Task, kind_of
-from edgekit.tasks.semantic import IGNORE
+from edgekit.tasks import kind_of
+from edgekit.tasks.task import IGNORE
 
 MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
 class BadFile:
-    """A frame that cannot be used: ``where`` is the file, ``reason`` what is wrong with it, ``fix`` what mends it."""
+    """A frame that cannot be used: ``where`` is the file, ``reason`` what is wrong with it, ``fix`` what to do."""
 
     split: str
     name: str
@@ -40,16 +41,16 @@ class SplitCount:
 
 
 @dataclass
-class Report:
-    """What lies behind a recipe.
+class DataReport:
+    """What the data of a recipe holds.
 
     ``splits``   split -> counts, bad files left out
     ``shares``   semantic task -> split -> class -> share of the pixels with a label, 0-1 (None: no such pixel)
     ``ignored``  semantic task -> split -> share of the pixels of labelled frames without a label
     ``missing``  task -> number of readable frames that lack it
-    ``bad``      frames to leave out
-    ``values``   task -> split -> what values its maps hold
-    ``notes``    what a reader of the table should know of how the files were read
+    ``bad``      frames that cannot be used
+    ``values``   task -> split -> a summary of the values in its maps
+    ``notes``    remarks on how the files were read, for the reader of the table
     """
 
     splits: dict[str, SplitCount] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Report:
     ignored: dict[str, dict[str, float | None]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     bad: list[BadFile] = field(default_factory=list)
-    values: dict[str, dict[str, Values]] = field(default_factory=dict)
+    values: dict[str, dict[str, ValueSummary]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def excluded(self) -> set[str]:
@@ -68,20 +69,9 @@ class Report:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Report:
+    def from_json(cls, document: Mapping[str, Any]) -> DataReport:
         """The report that `to_json` wrote."""
-        return cls(
-            splits={split: SplitCount(**counts) for split, counts in document["splits"].items()},
-            shares=document["shares"],
-            ignored=document["ignored"],
-            missing=document["missing"],
-            bad=[BadFile(**bad) for bad in document["bad"]],
-            values={
-                task: {split: Values(**told) for split, told in by_split.items()}
-                for task, by_split in document["values"].items()
-            },
-            notes=document["notes"],
-        )
+        return TypeAdapter(cls).validate_python(document)
 
     def table(self) -> Any:
         """The report as a rich renderable."""
@@ -106,7 +96,7 @@ class Report:
         return _table("Frames", ["split", "frames", "labelled", "bad"], rows)
 
     def _value_table(self) -> Any:
-        headers = ["task", "split", "least", "greatest", "valid", "at the ends of its range"]
+        headers = ["task", "split", "minimum", "maximum", "valid", "at the ends of its range"]
         rows = [(task, split, *v.row()) for task, by_split in self.values.items() for split, v in by_split.items()]
         return _table("Values", headers, rows)
 
@@ -118,55 +108,19 @@ class Report:
         return _table(f"Pixels of {task}", ["class", *by_split], rows)
 
 
-@dataclass
-class _Frame:
-    """What one frame contributes to the report: its tasks, and pixels per class of the semantic ones."""
-
-    info: FrameInfo
-    tasks: set[str] = field(default_factory=set)
-    pixels: dict[str, np.ndarray] = field(default_factory=dict)
-    values: dict[str, Values] = field(default_factory=dict)
-    bad: BadFile | None = None
-
-
-class _Sums:
-    """The frames seen so far, added up: memory does not grow with their number, but for the bad ones."""
-
-    def __init__(self) -> None:
-        self.bad: list[BadFile] = []
-        self.counts: dict[str, SplitCount] = {}
-        self.having: Counter[str] = Counter()  # task -> readable frames that have it
-        self.pixels: dict[tuple[str, str], np.ndarray] = {}  # (task, split) -> pixels per value 0-255
-        self.values: dict[tuple[str, str], Values] = {}
-
-    def add(self, frame: _Frame) -> None:
-        if frame.bad:
-            self.bad.append(frame.bad)
-            return
-        count = self.counts.setdefault(frame.info.split, SplitCount())
-        count.frames += 1
-        count.labelled += frame.info.labelled
-        self.having.update(frame.tasks)
-        for name, pixels in frame.pixels.items():
-            key = (name, frame.info.split)
-            self.pixels[key] = self.pixels.get(key, 0) + pixels
-        for name, values in frame.values.items():
-            self.values.setdefault((name, frame.info.split), Values()).add(values)
-
-
 def check_source(
     source: Source,
     on_bad_file: Literal["error", "skip"] = "error",
     progress: Callable[[int, int], None] | None = None,
     names: Collection[str] | None = None,
-) -> Report:
-    """Read every task of every frame of ``source`` once, in parallel; ``progress(done, total)`` is told of each frame.
+) -> DataReport:
+    """Read the maps of every frame of ``source`` once, in parallel, calling ``progress(done, total)`` after each frame.
 
-    ``names``: the tasks that are needed, by default all; what nobody reads does no harm. A frame is bad if a file of it
-    cannot be read or a map does not fit its task. With ``skip`` the report lists the bad frames, to be left out.
+    ``names``: the tasks to read, by default all. A frame is bad if one of its files cannot be read or a map does not
+    fit its task. With ``skip`` bad frames are listed in the report instead of raising.
 
-    Raises EdgekitError for a split without frames (before reading, or since all are bad), and with ``error`` for bad
-    frames, listing the first ten; WriteError where a source cannot keep what it makes.
+    Raises EdgekitError for a split without frames, for a split with bad frames only, and with ``error`` for any bad
+    frame, listing the first ten; WriteError where a source cannot store what it renders.
     """
     names = [name for name in source.tasks if names is None or name in names]
     infos = {split: source.frames(split) for split in source.splits()}
@@ -174,25 +128,49 @@ def check_source(
         if not frames:
             raise EdgekitError(f"the split '{split}' has no frames", where="data", fix="add images, or drop the split")
     everything = [info for frames in infos.values() for info in frames]
-    sums = _Sums()
+    report = DataReport(values={name: {} for name in names})
+    pixels: dict[tuple[str, str], np.ndarray] = {}  # (task, split) -> pixels per value 0-255
+    having: Counter[str] = Counter()  # task -> readable frames that have it
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for done, frame in enumerate(pool.map(lambda info: _check_frame(source, info, names), everything), 1):
-            sums.add(frame)
+        checked = pool.map(lambda info: _check_frame(source, info, names), everything)
+        for done, (info, maps) in enumerate(zip(everything, checked, strict=True), 1):
+            if isinstance(maps, BadFile):
+                report.bad.append(maps)
+            else:
+                count = report.splits.setdefault(info.split, SplitCount())
+                count.frames += 1
+                count.labelled += info.labelled
+                having.update(maps.keys())
+                for name, (values, counts) in maps.items():
+                    report.values[name].setdefault(info.split, ValueSummary()).add(values)
+                    pixels[name, info.split] = pixels.get((name, info.split), 0) + counts
             if progress:
                 progress(done, len(everything))
-    if sums.bad and on_bad_file == "error":
-        raise _refusal(sums.bad, len(everything))
+    if report.bad and on_bad_file == "error":
+        raise _refusal(report.bad, len(everything))
     for split in infos:
-        if split not in sums.counts:
-            reason = next(b for b in sums.bad if b.split == split)
-            raise EdgekitError(
-                f"every frame of the split '{split}' is bad: {reason.reason}", where=reason.where, fix=reason.fix
-            )
-    return _summary(source, sums, names)
+        if split not in report.splits:
+            first = next(bad for bad in report.bad if bad.split == split)
+            what = f"every frame of the split '{split}' is bad: {first.reason}"
+            raise EdgekitError(what, where=first.where, fix=first.fix)
+    report.notes = list(getattr(source, "notes", ()))
+    readable = sum(count.frames for count in report.splits.values())
+    report.missing = {name: readable - having[name] for name in names}
+    for name in names:
+        if classes := source.tasks[name].classes:
+            totals = {split: pixels.get((name, split), np.zeros(256)) for split in report.splits}
+            report.shares[name] = {
+                split: {label: _share(total[i], total[:IGNORE].sum()) for i, label in enumerate(classes)}
+                for split, total in totals.items()
+            }
+            report.ignored[name] = {split: _share(total[IGNORE], total.sum()) for split, total in totals.items()}
+    return report
 
 
-def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Frame:
-    frame = _Frame(info)
+def _check_frame(
+    source: Source, info: FrameInfo, names: Sequence[str]
+) -> BadFile | dict[str, tuple[ValueSummary, np.ndarray | int]]:
+    """Of each map its values, and its pixels per value 0-255 where it holds classes."""
     where = f"{info.split}/{info.name}"
     try:
         maps = source.read(info, names)
@@ -206,35 +184,14 @@ def _check_frame(source: Source, info: FrameInfo, names: Sequence[str]) -> _Fram
     except WriteError:
         raise
     except EdgekitError as error:
-        frame.bad = BadFile(info.split, info.name, error.where or where, error.what, error.fix)
-        return frame
-    frame.tasks = set(maps)
-    frame.values = {name: Values.of(source.tasks[name], array) for name, array in maps.items()}
-    frame.pixels = {
-        name: np.bincount(array.ravel(), minlength=256) for name, array in maps.items() if source.tasks[name].classes
+        return BadFile(info.split, info.name, error.where or where, error.what, error.fix)
+    return {
+        name: (
+            ValueSummary.of(source.tasks[name], array),
+            np.bincount(array.ravel(), minlength=256) if source.tasks[name].classes else 0,
+        )
+        for name, array in maps.items()
     }
-    return frame
-
-
-def _summary(source: Source, sums: _Sums, names: Sequence[str]) -> Report:
-    report = Report(bad=sums.bad, splits={split: sums.counts[split] for split in source.splits()})
-    report.notes = list(getattr(source, "notes", ()))
-    report.values = {
-        name: {split: sums.values[name, split] for split in source.splits() if (name, split) in sums.values}
-        for name in names
-    }
-    readable = sum(count.frames for count in sums.counts.values())
-    report.missing = {name: readable - sums.having[name] for name in names}
-    for name, task in ((name, source.tasks[name]) for name in names):
-        if task.classes:
-            totals = {split: sums.pixels.get((name, split), np.zeros(256)) for split in source.splits()}
-            report.shares[name] = {split: _shares(task, total) for split, total in totals.items()}
-            report.ignored[name] = {s: _share(total[IGNORE], total.sum()) for s, total in totals.items()}
-    return report
-
-
-def _shares(task: Task, total: np.ndarray) -> dict[str, float | None]:
-    return {name: _share(total[i], total[:IGNORE].sum()) for i, name in enumerate(task.classes)}
 
 
 def _share(part: float, whole: float) -> float | None:
@@ -249,7 +206,7 @@ def _refusal(bad: list[BadFile], total: int) -> EdgekitError:
         if len(bad) > MOST_LISTED:
             lines.append(f"- and {len(bad) - MOST_LISTED} more")
         what, where = "\n  ".join(lines), None
-    advice = {b.fix for b in bad if b.fix}  # one for all of them, or none that would fit all
+    advice = {b.fix for b in bad if b.fix}  # given only where the same advice fits all of them
     repair = advice.pop() if len(advice) == 1 and all(b.fix for b in bad) else "repair the files"
     return EdgekitError(what, where=where, fix=f"{repair}; or leave bad files out with data.on_bad_file: skip")
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator
 
 MOST_CLASSES = 254
-"""In the 8 bits of a label: 255 is ignore, and 254 stands for what a class table does not know."""
+"""That fit the 8 bits of a label: 255 is ignore, and 254 marks values that a class table does not know."""
 
 Names = TypeVar("Names", bound=Collection[str])
 
@@ -32,7 +32,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 FewClasses = AfterValidator(_few)
-"""For a list or mapping of classes: ValueError where a label has no room for them."""
+"""For a list or mapping of classes: ValueError where there are more than fit a label."""
 
 ClassNames = Annotated[list[str], FewClasses, AfterValidator(_distinct)]
-"""Names in the order of the values 0, 1, …; ValueError where one stands twice, or there are too many."""
+"""Names in the order of the values 0, 1, …; ValueError for a repeated name, or too many."""

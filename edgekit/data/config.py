@@ -1,4 +1,4 @@
-"""What a recipe may say of augmentation and loading, whatever the source."""
+"""Recipe keys of augmentation, the same for every source."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class FrameSet:
         self._lock = threading.Lock()
 
     def without(self, names: Collection[str]) -> FrameSet:
-        """The same frames but for those named; what was read of the others stays in memory, once for both."""
+        """The same frames without the named ones; both sets share what is cached in memory."""
         other = copy.copy(self)
         other._excluded = self._excluded | frozenset(names)
         return other

@@ -1,4 +1,4 @@
-"""What a map holds, as a recipe says it of a folder or of a network's output."""
+"""How a recipe describes the maps in a folder or in a network's output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgekit.data.class_names import ClassNames
 from edgekit.part_schema import Name
 from edgekit.tasks import KINDS, Task
 
-Level = Annotated[int, Field(ge=0, le=255)]
+ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
 
 class MapConfig(BaseModel):
@@ -25,7 +25,7 @@ class MapConfig(BaseModel):
 
     kind: Annotated[str, Name(KINDS)]
     classes: ClassNames = []
-    colours: list[tuple[Level, Level, Level]] = []
+    colours: list[tuple[ColourLevel, ColourLevel, ColourLevel]] = []
     weights: list[Annotated[float, Field(ge=0)]] = []
     channels: int = Field(1, ge=1, le=512)
     range: tuple[float, float] | None = None

@@ -75,7 +75,7 @@ def texture(rgb: np.ndarray) -> np.ndarray:
     return statistics
 
 
-def blur(rgb: np.ndarray) -> np.ndarray:
+def wide_blur(rgb: np.ndarray) -> np.ndarray:
     """The colours of the surroundings, (H, W, 3) uint8: three box blurs of 31 pixels, a Gaussian of sigma 15.5."""
     image = rgb.astype(np.float32)
     for _ in range(3):
@@ -97,7 +97,7 @@ _OWN = {
     "lab": Computed(Task("lab", "modality", channels=3), lab),
     "edges": Computed(Task("edges", "modality", channels=1), edges),
     "texture": Computed(Task("texture", "modality", channels=2 * len(_TEXTURE_WINDOWS)), texture),
-    "blur": Computed(Task("blur", "modality", channels=3, range=(0.0, 255.0)), blur),
+    "blur": Computed(Task("blur", "modality", channels=3, range=(0.0, 255.0)), wide_blur),
 }
 
 COMPUTED: Parts[Computed] = Parts("edgekit.modalities", "computed modality", _OWN, base=Computed)

@@ -39,7 +39,7 @@ class Source(Protocol):
         """Native arrays of the named tasks; a task the frame lacks is left out. Thread-safe."""
 
     def fingerprint(self) -> str:
-        """A text that changes when the frames do, found without reading them."""
+        """A text that changes when the frames change, computed without reading them."""
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
         """Exact optical flow (H, W, 2) in pixels to the next frame of the scene, or None."""

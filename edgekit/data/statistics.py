@@ -37,8 +37,8 @@ Statistics = dict[str, tuple[list[float], list[float]]]
 def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequence[str]) -> Statistics:
     """Per modality (mean, std), one number per channel in network units, from at most 200 frames spread over ``split``.
 
-    NaN (missing, invalid) does not count. A modality that none of them has is looked for in the others. A channel that
-    never changes gets a deviation of 1, so that standardising it gives 0 and not a division by nothing. EdgekitError
+    NaN (missing, invalid) does not count. A modality that none of them has is looked for in the other frames. A
+    constant channel gets a deviation of 1, so that standardising it gives 0 and does not divide by zero. EdgekitError
     for a modality that no frame has.
     """
     chosen = [split[i] for i in np.unique(np.linspace(0, len(split) - 1, MOST_FRAMES).round().astype(int))]

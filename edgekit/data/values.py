@@ -1,4 +1,4 @@
-"""What values maps hold: how large they are, how many are valid, and whether labels of such values teach anything."""
+"""The values in a task's maps: their range, how many are valid, and whether a network can learn from such labels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.modality import EIGHT_BIT
-from edgekit.tasks.semantic import IGNORE
+from edgekit.tasks.task import IGNORE
 
 if TYPE_CHECKING:
-    from edgekit.data.check import Report
+    from edgekit.data.check import DataReport
 
 _NEARLY_ALL = 0.9
 _DARK, _BRIGHT = 64, 191  # of 255: no folder of photographs has nothing above the one, or below the other
 
 
 @dataclass
-class Values:
-    """Of a task's maps: the number of values and of valid ones, the least and the greatest of these, and how many of
-    them lie at or beyond either end of the task's range, to which a depth is clipped."""
+class ValueSummary:
+    """Of a task's maps: the number of values and of valid ones, minimum and maximum of the valid ones, and how many of
+    them lie at or beyond the lower (``low``) and the upper end (``high``) of the task's range."""
 
     total: int = 0
     valid: int = 0
@@ -33,7 +33,7 @@ class Values:
     high: int = 0
 
     @classmethod
-    def of(cls, task: Task, array: np.ndarray) -> Values:
+    def of(cls, task: Task, array: np.ndarray) -> ValueSummary:
         """Of one native map."""
         if _is_index(task):
             values = array[array != IGNORE]
@@ -45,7 +45,7 @@ class Values:
         ends = int((values <= low).sum()), int((values >= high).sum())
         return cls(array.size, values.size, float(values.min()), float(values.max()), *ends)
 
-    def add(self, other: Values) -> None:
+    def add(self, other: ValueSummary) -> None:
         self.total += other.total
         self.valid += other.valid
         self.low += other.low
@@ -55,22 +55,23 @@ class Values:
             self.most = other.most if self.most is None else max(self.most, other.most)
 
     def row(self) -> tuple[str, str, str, str]:
-        """Least, greatest, share of valid values, and share at the ends of the range, for a table."""
+        """Minimum, maximum, share of valid values, and share at the ends of the range, for a table."""
         if not self.valid:
             return "-", "-", "0.0 %", "-"
         valid, ends = self.valid / self.total, (self.low + self.high) / self.valid
         return f"{self.least:.4g}", f"{self.most:.4g}", f"{100 * valid:.1f} %", f"{100 * ends:.1f} %"
 
 
-def judge_values(report: Report, tasks: Mapping[str, Task], predicted: Collection[str], scored: str) -> None:
-    """Refuse train labels of ``predicted`` tasks that teach nothing, and labels of the split ``scored`` that are empty.
+def judge_values(report: DataReport, tasks: Mapping[str, Task], predicted: Collection[str], scored: str) -> None:
+    """Refuse train labels of ``predicted`` tasks that nothing can be learned from, and empty ones of ``scored``.
 
-    Nothing is taught by labels without a valid pixel, of one value alone, or beyond the range of their task. Of other
-    such maps the report gets a note, and of classes that no train label holds. EdgekitError naming task and split.
+    Nothing can be learned from labels without a valid pixel, with one value only, or beyond the range of their task.
+    For other maps like that, and for classes that no train label holds, the report gets a note. ``scored`` is the split
+    that the table is computed on. EdgekitError naming task and split.
     """
     for name, by_split in report.values.items():
         for split, values in by_split.items():
-            reason = _fault(tasks[name], values)
+            reason = _useless(tasks[name], values)
             if reason is None:
                 continue
             what, fix = reason
@@ -83,8 +84,8 @@ def judge_values(report: Report, tasks: Mapping[str, Task], predicted: Collectio
             report.notes.append(f"no train label of '{name}' holds {', '.join(absent)}")
 
 
-def _fault(task: Task, values: Values) -> tuple[str, str] | None:
-    """(what is wrong, what to do) with values that say the same everywhere; None where they do not."""
+def _useless(task: Task, values: ValueSummary) -> tuple[str, str] | None:
+    """(what is wrong, what to do) for values that nothing can be learned from; None for others."""
     if not values.total:
         return None
     if not values.valid:

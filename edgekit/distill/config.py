@@ -55,10 +55,11 @@ class DistillConfig(BaseModel):
         None, description="exactly these; none: soft targets, log-L1 depth and cosine normals, as the tasks need them"
     )
     supervised: float = Field(1.0, ge=0, description="weight of the labels, where there are labels")
-    warm_start: bool | None = Field(
+    start: Literal["teacher", "labels", "nothing"] | None = Field(
         None,
-        description="start the student from the first teacher with rgb alone visible; none: where they are of one "
-        "family and width. The labels-only student always starts from nothing",
+        description="what the student's weights begin as. teacher: the first one, with rgb alone visible; labels: the "
+        "labels-only student; none: teacher where it has the student's family and width, else labels. The labels-only "
+        "student itself begins from nothing",
     )
     unless_better: Literal["stop", "warn"] = Field(
         "stop",

@@ -43,6 +43,6 @@ def _misfit(student: Student) -> EdgekitError:
     return EdgekitError(
         f"the student ({student.name}, width {student.width}) cannot start from the first teacher: "
         "they are not of one family and width, or the teacher does not see rgb",
-        where="distill.warm_start",
-        fix="give teacher.members.0 the student's family and width, or set distill.warm_start: false",
+        where="distill.start",
+        fix="give teacher.members.0 the student's family and width, or set distill.start: labels",
     )

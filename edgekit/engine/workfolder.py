@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edgekit.frames.files import PART, writing
+from edgekit.frames.files import writing
 from edgekit.frames.locks import locked
+from edgekit.frames.unfinished import part_folder
 
 
 @contextmanager
@@ -18,8 +18,7 @@ def work_folder(target: Path) -> Iterator[Path]:
     One at a time: two builds on one board take each other's memory, and each falsifies what the other times.
     EdgekitError where another build is at work there, the disk is full or the folder cannot be written.
     """
-    with locked(target, "another build of this bundle is running"):
+    with locked(target, "another build of this bundle is running"), ExitStack() as held:
         with writing(target):
-            folder = tempfile.TemporaryDirectory(prefix=PART, dir=target, ignore_cleanup_errors=True)
-        with folder:
-            yield Path(folder.name)
+            folder = held.enter_context(part_folder(target))
+        yield folder

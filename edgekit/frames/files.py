@@ -6,16 +6,15 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, WriteError
+from edgekit.frames.unfinished import part_folder
 
-PART = ".part-"
-"""How the names begin of folders that hold what is not finished."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG}
 # What the system also says of a place that takes no files, such as /proc; of another file it means something else.
@@ -37,15 +36,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=PART, dir=path.parent))
-        try:
+        with part_folder(path.parent) as folder:
             part = folder / path.name
             yield part
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(part, path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
@@ -77,12 +73,6 @@ def _concerns(error: OSError, path: Path) -> bool:
         return False
     named = Path(os.fsdecode(error.filename)).absolute()
     return named in path.absolute().parents or path.absolute().parent in named.parents
-
-
-def remove_parts(folder: str | os.PathLike) -> None:
-    """Remove what killed writers left under ``folder``. Only for who alone writes there."""
-    for path in list(Path(folder).rglob(PART + "*")):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def cache_folder() -> Path:
@@ -125,6 +115,15 @@ def expand_home(path: str | os.PathLike) -> Path:
     except RuntimeError:
         what = "the path begins with '~', and no home folder is known for that"
         raise EdgekitError(what, where=str(path), fix="write the whole path, or set HOME") from None
+
+
+def is_whole_zip(path: Path) -> bool:
+    """Whether an archive, such as an .npz, ends as a finished one does: enough to see one that was cut off."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import remove_parts, writing
+from edgekit.frames.files import writing
+from edgekit.frames.unfinished import remove_abandoned
 
 LOCK = ".lock"
 _AGAIN = "wait for it to end, or end it; then run the same command again"
@@ -34,7 +35,7 @@ def locked(folder: Path, taken: str, *, fix: str = _AGAIN, patience: float = 0.0
         with writing(folder):
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
-        remove_parts(folder)
+        remove_abandoned(folder, alone=True)
         yield
     finally:
         os.close(handle)

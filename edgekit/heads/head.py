@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import EdgekitError
-from edgekit.tasks import Task
-
-IGNORE = 255
+from edgekit.tasks.task import IGNORE, Task
 
 
 class Aggregate(Protocol):

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgekit.errors import EdgekitError
-from edgekit.heads.head import IGNORE, Head, masked_mean, one_hot
+from edgekit.heads.head import Head, masked_mean, one_hot
 from edgekit.heads.nodes import Nodes
-from edgekit.tasks import Task
+from edgekit.tasks.task import IGNORE, Task
 
 
 class SemanticHead(Head):

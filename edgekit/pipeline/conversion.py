@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgekit.data.dronescapes.writer import convert
+from edgekit.data.dronescapes.writer import write_dronescapes
 from edgekit.data.frameset import FrameSet
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.workbench import open_data
@@ -32,7 +32,7 @@ def convert_data(
     frames = FrameSet(source)
     names = list(tasks) or list(source.tasks)
     with Progress("converting") as bar:
-        done = convert(
+        done = write_dronescapes(
             frames,
             names,
             out,

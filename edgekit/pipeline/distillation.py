@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.pipeline.keys import starts_from_teacher
+from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
@@ -19,5 +19,5 @@ def distil_student(bench: Workbench) -> tuple[Student, list[MultiModal], dict[st
     """
     networks = train_teachers(bench)
     store, facts, key = compute_targets(bench, build_ensemble(bench, networks))
-    first = networks[0] if starts_from_teacher(bench.recipe) else None
+    first = networks[0] if student_start(bench.recipe) == "teacher" else None
     return train_student(bench, targets=store.read, targets_key=key, first_teacher=first), networks, facts

@@ -13,7 +13,7 @@ from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError, first_line
 from edgekit.heads import HEADS
 from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import starts_from_teacher, weights_of
+from edgekit.pipeline.keys import student_start, weights_of
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
@@ -157,5 +157,5 @@ def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
     """Build the student, and start it from the first teacher where the recipe does. EdgekitError where one fails."""
     plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known after the data was read
     student = Student(recipe.student.name, [tasks[name] for name in recipe.tasks], **plain, **recipe.student.shape())
-    if starts_from_teacher(recipe):
+    if student_start(recipe) == "teacher":
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

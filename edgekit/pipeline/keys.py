@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgekit.heads import HEADS
 from edgekit.networks import resolved_shape
@@ -46,16 +46,17 @@ def weights_of(member: MemberConfig, base: Path) -> Weights | None:
     return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, base)
 
 
-def starts_from_teacher(recipe: Recipe) -> bool:
-    """Whether the student starts from the first teacher: by default where their shapes are equal."""
-    asked, teacher = recipe.distill.warm_start, recipe.teacher
+def student_start(recipe: Recipe) -> Literal["teacher", "labels", "nothing"]:
+    """What the student's weights begin as: what the recipe says, else the first teacher where it fits, else labels."""
+    asked, teacher = recipe.distill.start, recipe.teacher
     if asked is not None:
         return asked
     if not teacher.members or "rgb" not in teacher.modalities:
-        return False
+        return "labels"
     member = teacher.members[0]
     family, shape = student_shape(recipe.student.name, recipe.student.width)
-    return (family, resolved_shape(family, shape)) == (member.family, resolved_shape(member.family, member.shape()))
+    fits = (family, resolved_shape(family, shape)) == (member.family, resolved_shape(member.family, member.shape()))
+    return "teacher" if fits else "labels"
 
 
 def heads_key(bench: Workbench) -> list[Any]:

@@ -28,6 +28,7 @@ from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw_pictures, predictors, score_models
 from edgekit.pipeline.fit import fewer_maskings
+from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.stage import ELSEWHERE, Stage
@@ -41,7 +42,7 @@ from edgekit.pipeline.training import (
 )
 from edgekit.pipeline.trial import BETTER, WORSE, describe_trial, no_trial, run_trial, trial_of
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import dump, load_model, recipe_hash
+from edgekit.recipe.load import dump, load_recipe, recipe_hash
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student, load_student
 from edgekit.tasks import Task
@@ -79,7 +80,7 @@ class Run:
             raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
         if not unchanged:  # a changed recipe is another run
             raise EdgekitError("the run's recipe was changed or damaged", where=str(recipe), fix=fix)
-        return cls(folder, load_model(Recipe, recipe), base)
+        return cls(folder, load_recipe(Recipe, recipe), base)
 
     def begin(self) -> None:
         """Write the resolved recipe and the environment."""
@@ -104,6 +105,7 @@ def distill_run(run: Run, *, baseline: bool = True, jobs: int | None = None) -> 
     """Everything from data to table; stages that are done are skipped. Returns the content of result.json.
 
     Under torchrun all processes train and compute targets together; the first one evaluates, the others return None.
+    ``baseline``: also score the labels-only student, which is trained anyway where the distilled one starts from it.
     ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
     """
     together = world()
@@ -213,13 +215,14 @@ def _teachers(bench: Workbench, *prefix: str) -> list[tuple[Stage, Job]]:
 
 
 def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
-    """Train the teachers, then the distilled and the labels-only student, several at once."""
-    teachers = _teachers(bench)
-    # Jobs start in this order: the distilled student as soon as all teachers are done, the labels-only one beside them.
-    stages = [*teachers, (student_stage(bench, targets_stage(bench).key), STUDENT)]
-    if baseline:
-        stages.append((baseline_stage(bench), BASELINE))
-    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in teachers]})
+    """Train teachers and labels-only student, then the distilled one, several at once."""
+    teachers, student = _teachers(bench), (student_stage(bench, targets_stage(bench).key), STUDENT)
+    starts = student_start(bench.recipe) == "labels"
+    labels_only = [(baseline_stage(bench), BASELINE)] if baseline or starts else []
+    # The distilled student waits for what it starts from; otherwise the labels-only one is trained beside it.
+    before = [*labels_only, *teachers] if starts else teachers
+    stages = [*before, student] if starts else [*before, student, *labels_only]
+    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in before]})
 
 
 def _at_once(

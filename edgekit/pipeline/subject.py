@@ -15,7 +15,7 @@ from edgekit.frames.files import sha256
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import ExportSection, Recipe
 from edgekit.students.student import Student, load_student
 
@@ -124,7 +124,7 @@ def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subj
     run = Run.open(folder)
     if overrides:
         _check_overrides(overrides)
-        run.recipe = load_model(Recipe, folder / "recipe.yaml", overrides)
+        run.recipe = load_recipe(Recipe, folder / "recipe.yaml", overrides)
     path = folder / "student.pt"
     if not path.is_file():
         raise EdgekitError("the run has no student yet", where=str(folder), fix=f"edgekit distill {folder}")

@@ -12,7 +12,7 @@ from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
 from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import heads_key, network_key, starts_from_teacher, student_key, training_key, weights_of
+from edgekit.pipeline.keys import heads_key, network_key, student_key, student_start, training_key, weights_of
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
@@ -123,7 +123,9 @@ def student_stage(bench: Workbench, targets_key: str) -> Stage:
     """The stage of the student that is distilled from the targets of ``targets_key``."""
     recipe = bench.recipe
     settings = recipe.distill.model_dump(mode="json", exclude={"train", "unless_better"})
-    settings |= {"train": training_key(_student_config(recipe)), "warm_start": starts_from_teacher(recipe)}
+    start = student_start(recipe)  # the key of the targets covers the teachers
+    settings |= {"train": training_key(_student_config(recipe)), "start": start}
+    settings |= {"labels": baseline_stage(bench).key} if start == "labels" else {}
     return bench.stage("student", recipe.seed, student_key(bench), settings, recipe.tasks, targets_key)
 
 
@@ -132,7 +134,8 @@ def train_student(
 ) -> Student:
     """The distilled student, or without targets the labels-only one.
 
-    ``first_teacher``: the network that the student starts from, which the targets and so ``targets_key`` depend on.
+    ``first_teacher``: for a student that starts from it; ``targets_key`` covers it, since the targets depend on it.
+    A student that starts from the labels-only one trains that first, unless it is done.
     """
     recipe = bench.recipe
     if targets is None:
@@ -142,11 +145,15 @@ def train_student(
         config, distill, stage = _student_config(recipe), recipe.distill, student_stage(bench, targets_key)
     with stage.unless_done() as todo:
         if todo:
+            start = student_start(recipe) if targets else "nothing"
+            labels_only = train_student(bench) if start == "labels" else None
             seed = _seed(bench, recipe.student.seed)
             torch.manual_seed(seed)
             student = new_student(bench)
-            if first_teacher is not None:
+            if start == "teacher":
                 warm_start(student, first_teacher)
+            elif labels_only:
+                student.load_state_dict(labels_only.state_dict())
             batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
             objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
             title = "labels-only student" if targets is None else "distilled student"

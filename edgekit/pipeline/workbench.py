@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from edgekit.data.check import Report, check_source
+from edgekit.data.check import DataReport, check_source
 from edgekit.data.frameset import FrameSet
 from edgekit.data.registry import SOURCES
 from edgekit.data.source import FrameInfo, Source
@@ -28,7 +28,7 @@ from edgekit.training.distributed import world
 from edgekit.training.progress import Progress
 
 
-def check_data(recipe: Recipe, base: Path) -> Report:
+def check_data(recipe: Recipe, base: Path) -> DataReport:
     """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
     source = open_data(recipe, base)
     members = open_members(recipe, base, FrameSet(source).tasks)
@@ -84,14 +84,16 @@ def _needed(recipe: Recipe, members: Sequence[ExternalTeacher]) -> list[str]:
     return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
 
 
-def _read_all(source: Source, recipe: Recipe, members: Sequence[ExternalTeacher], log: Path | None = None) -> Report:
+def _read_all(
+    source: Source, recipe: Recipe, members: Sequence[ExternalTeacher], log: Path | None = None
+) -> DataReport:
     with Progress("checking data", log) as bar:
         report = check_source(source, recipe.data.on_bad_file, bar.count, _needed(recipe, members))
     judge_values(report, source.tasks, recipe.tasks, recipe.evaluate.split)
     return report
 
 
-def _frames(source: Source, recipe: Recipe, report: Report) -> FrameSet:
+def _frames(source: Source, recipe: Recipe, report: DataReport) -> FrameSet:
     memory = int(recipe.data.memory_gb * 2**30)
     return FrameSet(source, excluded=report.excluded(), cache_bytes=memory, fold=_fold(recipe))
 
@@ -114,7 +116,7 @@ class Workbench:
     root: Path
     log: Path
     frames: FrameSet
-    report: Report
+    report: DataReport
     data_key: str
     statistics: Statistics
     class_weights: dict[str, list[float]] = field(default_factory=dict)
@@ -134,7 +136,7 @@ class Workbench:
                 [FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]
             ),
         )
-        report = Report.from_json(checked.result_or(lambda: _read_all(source, recipe, external, log).to_json()))
+        report = DataReport.from_json(checked.result_or(lambda: _read_all(source, recipe, external, log).to_json()))
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
         parts = foreign_parts(recipe, frames.tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -14,7 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.recipe.problems import Problem
 
 KeyPath = tuple[str | int, ...]
@@ -38,41 +37,28 @@ class Origin:
         return self.source if self.line is None else f"{self.source}, line {self.line}"
 
 
-class Branch(dict):
-    """A mapping with text keys, and the origin of each key."""
-
-    def __init__(self, *values: Any):
-        super().__init__(*values)
-        self.origins: dict[str, Origin] = {}
-
-
-class Entries(list):
-    """A list, and the origin of each entry."""
-
-    def __init__(self) -> None:
-        self.origins: dict[int, Origin] = {}
-
-
 @dataclass
 class Document:
-    """A tree of `Branch`, `Entries` and scalars; where it is from; what was wrong with the text."""
+    """A tree of mappings with text keys, lists and scalars; the origin of each key and entry; problems of the text."""
 
     value: Any
     source: str
+    origins: dict[KeyPath, Origin] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> Origin:
         """The origin of ``path`` or, if no one wrote it, of its nearest written ancestor."""
-        found, holder = Origin(self.source), self.value
-        for part in path:
-            if not isinstance(holder, (Branch, Entries)) or part not in holder.origins:
-                break
-            found, holder = holder.origins[part], holder[part]
-        return found
+        written = (path[:length] for length in range(len(path), 0, -1) if path[:length] in self.origins)
+        return self.origins.get(next(written, ()), Origin(self.source))
 
     def locate(self, path: KeyPath) -> str:
         origin = self.origin(path)
         return f"{origin}: {dotted(path)}" if path else str(origin)
+
+    def forget_below(self, path: KeyPath) -> None:
+        """Drop the origins of all keys below ``path``, whose value is replaced."""
+        for old in [old for old in self.origins if len(old) > len(path) and old[: len(path)] == path]:
+            del self.origins[old]
 
 
 class _Representer(SafeRepresenter):
@@ -147,10 +133,12 @@ def read_document(path: Path) -> Document:
 
 def parse(text: str, source: str, *, lines: bool = True) -> Document:
     """Parse one YAML document. Raises EdgekitError naming ``source``, line and column."""
-    builder = _Builder(source, lines)
+    document = Document(None, source)
+    builder = _Builder(document, lines)
     try:
         node = builder.yaml.compose(text)
-        return Document(None if node is None else builder.build(node, ()), source, builder.problems)
+        document.value = None if node is None else builder.build(node, ())
+        return document
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"not YAML text: the control character #x{error.character:02x}"
@@ -166,12 +154,11 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
 
 
 class _Builder:
-    """Turns YAML nodes into values and notes the line of each key and list entry."""
+    """Turns YAML nodes into values and adds the line of each key and list entry to the document's origins."""
 
-    def __init__(self, source: str, lines: bool):
+    def __init__(self, document: Document, lines: bool):
         self.yaml = YAML(typ="safe", pure=True)
-        self.source, self.lines = source, lines
-        self.problems: list[Problem] = []
+        self.document, self.lines = document, lines
         self.left = MOST_VALUES
 
     def build(self, node: Node, path: KeyPath) -> Any:
@@ -186,22 +173,19 @@ class _Builder:
             return self._mapping(node, path)
         if node.tag != f"{_PREFIX}seq":
             raise _refuse(node, f"the tag {node.tag} is not used in recipes")
-        entries = Entries()
         for i, child in enumerate(node.value):
-            entries.append(self.build(child, (*path, i)))
-            entries.origins[i] = self._origin(child)
-        return entries
+            self.document.origins[(*path, i)] = self._origin(child)
+        return [self.build(child, (*path, i)) for i, child in enumerate(node.value)]
 
-    def _mapping(self, node: MappingNode, path: KeyPath) -> Branch:
-        branch, written = Branch(), {}
+    def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
+        mapping, written = {}, {}
         for key_node, child in node.value:
             if key_node.tag == f"{_PREFIX}merge":  # `<<: *anchor`: merged pairs come first, so that own keys win
                 for base in reversed(child.value if isinstance(child, SequenceNode) else [child]):
-                    merged = self.build(base, (*path, "<<"))
-                    if not isinstance(merged, Branch):
+                    merged = self.build(base, path)
+                    if not isinstance(merged, dict):
                         raise _refuse(base, "only mappings can be merged with <<")
-                    branch.update(merged)
-                    branch.origins |= merged.origins
+                    mapping.update(merged)
         for key_node, child in node.value:
             if key_node.tag == f"{_PREFIX}merge":
                 continue
@@ -209,11 +193,13 @@ class _Builder:
             if key in written:
                 where = f"{origin}: {dotted((*path, key))}"
                 what = f"the key '{key}' is written twice, first at {written[key]}"
-                self.problems.append(Problem(what, where, "keep one of the two"))
-            branch[key] = self.build(child, (*path, key))
-            branch.origins[key] = origin
+                self.document.problems.append(Problem(what, where, "keep one of the two"))
+            if key in mapping:
+                self.document.forget_below((*path, key))
+            self.document.origins[(*path, key)] = origin
+            mapping[key] = self.build(child, (*path, key))
             written.setdefault(key, origin)
-        return branch
+        return mapping
 
     def _scalar(self, node: ScalarNode) -> Any:
         meant = self.yaml.resolver.resolve(ScalarNode, node.value, (True, False)) if not node.style else f"{_PREFIX}str"
@@ -235,7 +221,7 @@ class _Builder:
         return node.value
 
     def _origin(self, node: Node) -> Origin:
-        return Origin(self.source, node.start_mark.line + 1 if self.lines else None)
+        return Origin(self.document.source, node.start_mark.line + 1 if self.lines else None)
 
 
 def _refuse(node: Node, problem: str) -> MarkedYAMLError:
@@ -245,7 +231,7 @@ def _refuse(node: Node, problem: str) -> MarkedYAMLError:
 def _nearby(path: Path) -> str:
     folder = path.parent
     names = sorted(p.name for pattern in ("*.yaml", "*.yml") for p in folder.glob(pattern)) if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
-    if near:
-        return f"did you mean {folder / near[0]}?"
+    paths = [folder / name for name in names]
+    if near := did_you_mean(path, paths):
+        return near
     return f"recipes in {folder}: {', '.join(names)}" if names else "check the path: give a recipe's YAML file"

@@ -19,7 +19,7 @@ from edgekit.recipe.validate import validate
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_model(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
+def load_recipe(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
     """The recipe ``path`` as an instance of ``model``.
 
     Its `extends` chain is merged first, then ``overrides`` (``"student.width=32"``) are applied, later ones last.
@@ -38,7 +38,7 @@ def load_model(model: type[Model], path: Path, overrides: Sequence[str] = ()) ->
 
 
 def dump(model: BaseModel) -> str:
-    """``model`` as YAML in schema order, defaults written out; `load_model` reads it back as an equal model."""
+    """``model`` as YAML in schema order, defaults written out; `load_recipe` reads it back as an equal model."""
     return to_yaml(model.model_dump(mode="json", by_alias=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -13,9 +14,9 @@ from pydantic import BaseModel
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
-from edgekit.recipe.document import Branch, Document, Origin, dotted, parse, read_document
+from edgekit.recipe.document import Document, KeyPath, Origin, dotted, parse, read_document
+from edgekit.recipe.json_schema import SchemaNode, schema_of
 from edgekit.recipe.problems import Problem, quoted
-from edgekit.recipe.shape import Shape, shape_of
 
 EXTENDS = "extends"
 
@@ -50,24 +51,25 @@ def read_chain(path: Path, model: type[BaseModel], below: Sequence[Path] = ()) -
             where=where,
             fix="the path is relative to the recipe that extends",
         )
-    return _merge(read_chain(base, model, chain), document, shape_of(model))
+    return _merge(read_chain(base, model, chain), document, schema_of(model))
 
 
-def _merge(base: Document, over: Document, root: Shape) -> Document:
-    def merge(below: Any, above: Any, shape: Shape | None) -> Any:
-        if not isinstance(below, Branch) or not isinstance(above, Branch):
+def _merge(base: Document, over: Document, root: SchemaNode) -> Document:
+    def merge(below: Any, above: Any, node: SchemaNode | None, path: KeyPath) -> Any:
+        tag = node.discriminator if node else None
+        mappings = isinstance(below, dict) and isinstance(above, dict)
+        if not mappings or (tag and tag in below and tag in above and below[tag] != above[tag]):
+            base.forget_below(path)
             return above
-        tag = shape.discriminator if shape else None
-        if tag and tag in below and tag in above and below[tag] != above[tag]:
-            return above
-        merged = Branch(below)
-        merged.origins = below.origins | above.origins
-        chosen = shape.choose({**below, **above}) if shape else None
+        merged = dict(below)
+        chosen = node.choose({**below, **above}) if node else None
         for key, value in above.items():
-            merged[key] = merge(below[key], value, chosen and chosen.child(key)) if key in below else value
+            child = chosen and chosen.child(key)
+            merged[key] = merge(below[key], value, child, (*path, key)) if key in below else value
         return merged
 
-    return Document(merge(base.value, over.value, root), over.source, base.problems + over.problems)
+    value = merge(base.value, over.value, root, ())
+    return Document(value, over.source, base.origins | over.origins, base.problems + over.problems)
 
 
 def apply_overrides(document: Document, overrides: Sequence[str], model: type[BaseModel]) -> None:
@@ -79,6 +81,7 @@ def apply_overrides(document: Document, overrides: Sequence[str], model: type[Ba
     A path that cannot be followed becomes one of the document's problems. Keys nobody wrote are filled in from the
     model's defaults on the way, so that one key of a default can be changed.
     """
+    root = schema_of(model)  # a quarter of a second: once for all of them
     for text in overrides:
         origin = Origin(f"--set {text}")
         name, equals, written = text.partition("=")
@@ -90,34 +93,33 @@ def apply_overrides(document: Document, overrides: Sequence[str], model: type[Ba
         text = written.strip()
         parsed = parse(json.dumps(text) if _VERBATIM.match(text) else text, str(origin), lines=False)
         document.problems += parsed.problems
-        problem = _write(document, parts, parsed, origin, shape_of(model))
+        problem = _write(document, parts, parsed.value, origin, root)
         if problem:
             document.problems.append(problem)
 
 
-def _write(document: Document, parts: list[str], parsed: Document, origin: Origin, root: Shape) -> Problem | None:
-    holder, path, shape = document.value, (), root
+def _write(document: Document, parts: list[str], value: Any, origin: Origin, root: SchemaNode) -> Problem | None:
+    holder, path, node = document.value, (), root
     for depth, part in enumerate(parts):
         key = _index(holder, part) if isinstance(holder, list) else part
         if key is None:
             what = f"{dotted(path)} is a list of {len(holder)} entries and has no entry '{part}'"
             fix = f"use a number from 0 to {len(holder) - 1}" if holder else f"--set {dotted(path)}='[...]'"
             return Problem(what, f"{origin}: {dotted(path)}", fix)
-        chosen = shape.choose(holder) if shape else None
+        chosen = node.choose(holder) if node else None
+        path = (*path, key)
         if depth == len(parts) - 1:
             break
         if isinstance(holder, dict) and holder.get(key) is None:
-            default = chosen.default(key) if chosen else None
-            # JSON is YAML: parsed, the default's own keys have the override as their origin
-            holder[key] = parse(json.dumps(default or {}), str(origin), lines=False).value
-            holder.origins[key] = origin
-        path = (*path, key)
-        holder, shape = holder[key], chosen and chosen.child(key)
+            holder[key] = copy.deepcopy(chosen.default(key) if chosen else None) or {}
+            document.origins[path] = origin
+        holder, node = holder[key], chosen and chosen.child(key)
         if not isinstance(holder, (dict, list)):
             what = f"{dotted(path)} is {quoted(holder)}, so it has no key '{parts[depth + 1]}'"
             return Problem(what, f"{origin}: {dotted(path)}", f"set {dotted(path)} itself")
-    holder[key] = parsed.value
-    holder.origins[key] = origin
+    holder[key] = value
+    document.forget_below(path)
+    document.origins[path] = origin
     return None
 
 

@@ -119,9 +119,9 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _warm_start_has_a_teacher(self) -> Recipe:
-        if self.distill.warm_start and not self.teacher.members:
-            raise ValueError("distill.warm_start starts from the first of teacher.members, and there is none")
+    def _start_has_a_teacher(self) -> Recipe:
+        if self.distill.start == "teacher" and not self.teacher.members:
+            raise ValueError("distill.start: teacher is the first of teacher.members, and there is none")
         return self
 
     @model_validator(mode="after")

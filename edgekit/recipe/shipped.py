@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.frames.files import atomic_write
 from edgekit.recipe.document import parse
 
@@ -18,7 +17,7 @@ def folder() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "recipes"
 
 
-def names() -> list[str]:
+def shipped_recipes() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
@@ -38,7 +37,7 @@ def locate(recipe: Path) -> tuple[Path, Path]:
     name = str(recipe)
     if recipe.is_file():
         return recipe, recipe.parent
-    if name in names():
+    if name in shipped_recipes():
         return folder() / f"{name}.yaml", Path()
     if recipe.exists() or recipe.suffix or len(recipe.parts) > 1:
         return recipe, recipe.parent
@@ -50,7 +49,7 @@ def copy(name: str, out: Path) -> list[Path]:
 
     EdgekitError for an unknown name, and where one of the files exists already.
     """
-    if name not in names():
+    if name not in shipped_recipes():
         raise _unknown(name)
     sources = _chain(folder() / f"{name}.yaml")
     for source in sources:
@@ -75,6 +74,5 @@ def _comment_length(lines: list[str]) -> int:
 
 
 def _unknown(name: str) -> EdgekitError:
-    near = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
-    fix = f"did you mean '{near[0]}'?" if near else f"give a recipe's file, or one of {', '.join(names())}"
+    fix = did_you_mean(name, shipped_recipes()) or f"give a recipe's file, or one of {', '.join(shipped_recipes())}"
     return EdgekitError(f"there is no recipe '{name}'", fix=fix)

@@ -1,8 +1,7 @@
-"""From pydantic's verdict on a document to problems a user can act on."""
+"""From pydantic's errors about a document to problems that name file, line, key and what to do."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable
@@ -11,13 +10,20 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from edgekit.errors import did_you_mean
 from edgekit.recipe.document import Document, KeyPath, dotted
+from edgekit.recipe.json_schema import SchemaNode, schema_of
 from edgekit.recipe.problems import Problem, quoted
-from edgekit.recipe.shape import Shape, shape_of
 
-_OWN_WORDS = ("value_error", "assertion_error")  # raised by a validator of the schema, with its own message
-_SCALAR = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)|true|false")
+_NUMBER_OR_TRUTH = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)|true|false")
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # YAML 1.1's words, text in YAML 1.2
+_YAML_WORDS = {
+    "an object": "a mapping",
+    "a valid array": "a list",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+}
+"""What pydantic says of JSON → what a reader of YAML knows."""
 _MOST_SUGGESTIONS = 20
 """Unknown keys to look for a similar key for: to compare each of thousands with every key takes minutes."""
 
@@ -31,120 +37,94 @@ def validate(document: Document, model: type[BaseModel], extra_keys: Iterable[st
     try:
         return model.model_validate_json(json.dumps(document.value), strict=True), []
     except ValidationError as error:
-        teller = _Teller(document, shape_of(model), tuple(extra_keys))
-        return None, teller.tell(error.errors(include_url=False))
+        return None, _Explainer(document, schema_of(model), extra_keys).problems(error.errors(include_url=False))
 
 
-class _Teller:
-    def __init__(self, document: Document, root: Shape, extra_keys: tuple[str, ...]):
-        self.document, self.root, self.extra_keys = document, root, extra_keys
+class _Explainer:
+    def __init__(self, document: Document, root: SchemaNode, extra_keys: Iterable[str]):
+        self.document, self.root, self.extra_keys = document, root, list(extra_keys)
         self.unknown = 0
 
-    def tell(self, errors: list[Any]) -> list[Problem]:
-        problems: dict[KeyPath, list[Problem]] = {}
-        unmatched: dict[KeyPath, Shape] = {}
+    def problems(self, errors: list[Any]) -> list[Problem]:
+        """One problem per place; where no member of a union fits, one that names what each member wants."""
+        by_path: dict[KeyPath, list[tuple[Any, SchemaNode | None]]] = {}
+        refused: set[KeyPath] = set()  # where a member of a union does not fit at all
         for error in errors:
-            path, holder, shape, no_member = self._locate(error)
-            if no_member:
-                unmatched[path] = shape
-            else:
-                problems.setdefault(path, []).append(self._problem(error, path, holder, shape))
-        inside = {path[:length] for path in problems for length in range(len(path) + 1)}
-        for path, shape in unmatched.items():
-            # Every member of the union failed; where the value is meant for one of them, its own problems are enough.
-            if path not in inside:
-                problems[path] = [self._bad_value(path, shape, self._value(path))]
-        return [problem for told in problems.values() for problem in told]
+            path, holder, in_union = self._locate(error)
+            by_path.setdefault(path, []).append((error, holder))
+            if in_union:
+                refused.add(path)
+        inside = {path[:length] for path in by_path for length in range(len(path))}
+        found = []
+        for path, located in by_path.items():
+            if path in refused & inside:
+                continue  # the value is meant for another member, whose own problems are enough
+            found.append(self._problem(path, [error for error, _ in located], located[0][1]))
+        return found
 
-    def _locate(self, error: Any) -> tuple[KeyPath, Shape | None, Shape | None, bool]:
-        """Where an error's ``loc`` points: key path, shape of the holder, shape there, whether a union refuses it all.
+    def _locate(self, error: Any) -> tuple[KeyPath, SchemaNode | None, bool]:
+        """Where an error's ``loc`` points: key path, the schema of the mapping or list there, whether in a union.
 
         ``loc`` holds, between the keys, the label of the member tried in each union; they are no part of the path.
         """
         path: KeyPath = ()
-        holder: Shape | None = None
-        shape: Shape | None = self.root
-        value = self.document.value
+        node: SchemaNode | None = self.root
+        holder, value, label = None, self.document.value, False
         parts = [part for part in error["loc"] if part != "[key]"]
-        while parts:
-            if shape and len(shape.options) > 1:
-                label, chosen = parts.pop(0), shape.choose(value)
-                if not chosen or (not parts and not shape.discriminator and error["type"] not in _OWN_WORDS):
-                    return path, holder, shape, True
-                shape = shape.tagged().get(label, chosen)
-                continue
-            shape = shape and shape.options[0]  # X | None
-            part = parts.pop(0)
-            if shape is None and parts and not _has(value, part):
-                continue  # a label inside something the shape does not follow
-            path = (*path, part)
-            value = value[part] if _has(value, part) else None
-            holder, shape = shape, shape and shape.child(part)
-        return path, holder, shape, False
+        for i, part in enumerate(parts):
+            last = i == len(parts) - 1
+            if node and node.discriminator and isinstance(value, dict) and part == value.get(node.discriminator):
+                node = node.tagged().get(part)
+            elif _has(value, part) or (last and error["type"] == "missing"):
+                holder = node and node.choose(value)
+                path, value = (*path, part), value[part] if _has(value, part) else None
+                node = holder and holder.child(part)
+            else:
+                label = last
+        return path, holder, label
 
-    def _value(self, path: KeyPath) -> Any:
-        value = self.document.value
-        for part in path:
-            value = value[part]
-        return value
+    def _problem(self, path: KeyPath, errors: list[Any], holder: SchemaNode | None) -> Problem:
+        first = errors[0]
+        where, value = self.document.locate(path), first["input"]
+        if first["type"] == "extra_forbidden":
+            return self._unknown_key(path, holder, value)
+        if first["type"] == "missing":
+            return Problem(f"the key '{path[-1]}' is missing", where, f"write {dotted(path)}")
+        if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            return self._bad_tag(path, first, holder)
+        if first["type"] in ("value_error", "assertion_error"):  # raised by a validator of the schema's own
+            said = str(first["ctx"]["error"]) or "refused by the schema"
+            whole = isinstance(value, (dict, list)) or not path
+            return Problem(said if whole else f"{dotted(path)} is {quoted(value)}: {said}", where)
+        subject = f"{dotted(path) or 'the recipe'} is {quoted(value)}"
+        if "[key]" in first["loc"]:
+            subject = f"'{path[-1]}' is a key of {dotted(path[:-1])}"
+        wanted = dict.fromkeys(error["msg"].removeprefix("Input should be ") for error in errors)
+        allowed = " or ".join(_YAML_WORDS.get(text, text) for text in wanted)
+        joint = ", but should be " if first["msg"].startswith("Input should be ") else ": "
+        return Problem(subject + joint + allowed, where, _fix(value, errors))
 
-    def _problem(self, error: Any, path: KeyPath, holder: Shape | None, shape: Shape | None) -> Problem:
-        kind = error["type"]
-        if kind == "extra_forbidden":
-            return self._unknown_key(path, holder, error["input"])
-        if kind == "missing":
-            what = f"the key '{path[-1]}' is missing" + (f": {shape.describe()}" if shape else "")
-            return Problem(what, self.document.locate(path), f"write {dotted(path)}")
-        if kind in ("union_tag_invalid", "union_tag_not_found") and shape and shape.discriminator:
-            return self._bad_tag(path, shape)
-        if kind in _OWN_WORDS:
-            said = str(error["ctx"]["error"]) or "refused by the schema"
-            value = error["input"]
-            what = said if isinstance(value, (dict, list)) or not path else f"{dotted(path)} is {quoted(value)}: {said}"
-            return Problem(what, self.document.locate(path))
-        if "[key]" in error["loc"] and holder:
-            what = f"the key '{path[-1]}' of {dotted(path[:-1])} must be {holder.key_names.describe()}"
-            near = _nearest(path[-1], holder.key_names.literals())
-            return Problem(what, self.document.locate(path), near and f"did you mean '{near}'?")
-        if shape is None:
-            what = f"{dotted(path)} is {quoted(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
-            return Problem(what, self.document.locate(path))
-        return self._bad_value(path, shape, error["input"])
+    def _bad_tag(self, path: KeyPath, error: Any, holder: SchemaNode | None) -> Problem:
+        key, value = error["ctx"]["discriminator"].strip("'"), error["input"]
+        node = holder and holder.child(path[-1])
+        known = node.tags() if node else []
+        here, allowed = (*path, key), f"one of {', '.join(known)}"
+        if value.get(key) is None:
+            return Problem(
+                f"the key '{key}' is missing: {allowed}", self.document.locate(here), f"write {dotted(here)}"
+            )
+        what = f"{dotted(here)} is {quoted(value[key])}, but should be {allowed}"
+        return Problem(what, self.document.locate(here), did_you_mean(value[key], known))
 
-    def _bad_value(self, path: KeyPath, shape: Shape, value: Any) -> Problem:
-        what = f"{dotted(path) or 'the recipe'} is {quoted(value)}, but must be {shape.describe()}"
-        near = _nearest(value, shape.literals())
-        fix = near and f"did you mean {near}?"
-        if shape.wants("integer", "number", "boolean") and isinstance(value, str) and _SCALAR.fullmatch(value):
-            fix = f"write {value} without quotes"
-        elif shape.wants("boolean") and str(value).lower() in _TRUTHS:
-            fix = f"write {_TRUTHS[value.lower()]}"
-        elif not isinstance(value, (str, list, dict)) and shape.describe() in ("text", "a path"):
-            fix = "write it in quotes, and it is text"
-        return Problem(what, self.document.locate(path), fix)
-
-    def _bad_tag(self, path: KeyPath, shape: Shape) -> Problem:
-        here, known = (*path, shape.discriminator), shape.tags()
-        allowed = f"one of {', '.join(known)}"
-        value = self._value(path).get(shape.discriminator)
-        if value is None:
-            what = f"the key '{shape.discriminator}' is missing: {allowed}"
-            return Problem(what, self.document.locate(here), f"write {dotted(here)}")
-        near = _nearest(value, known)
-        what = f"{dotted(here)} is {quoted(value)}, but must be {allowed}"
-        return Problem(what, self.document.locate(here), near and f"did you mean {near}?")
-
-    def _unknown_key(self, path: KeyPath, holder: Shape | None, value: Any) -> Problem:
+    def _unknown_key(self, path: KeyPath, holder: SchemaNode | None, value: Any) -> Problem:
         key, known = str(path[-1]), holder.keys if holder else []
         if len(path) == 1:
             known += self.extra_keys
         place = f"of {dotted(path[:-1])}" if len(path) > 1 else "at the top level"
         what = f"unknown key '{key}' with the value {quoted(value)}; the keys {place} are: {', '.join(known) or 'none'}"
         self.unknown += 1
-        near = _nearest(key, known) if self.unknown <= _MOST_SUGGESTIONS else None
-        if near is not None:
-            fix = f"did you mean '{near}'?"
-        else:
+        fix = did_you_mean(key, known) if self.unknown <= _MOST_SUGGESTIONS else None
+        if fix is None:
             elsewhere = self._places.get(key)
             fix = f"did you mean {' or '.join(elsewhere)}?" if elsewhere else "remove it"
         return Problem(what, self.document.locate(path), fix)
@@ -158,12 +138,20 @@ class _Teller:
         return found
 
 
+def _fix(value: Any, errors: list[Any]) -> str | None:
+    """What to write instead of a value of the wrong type, or one that is not among fixed ones."""
+    types = {error["type"] for error in errors}
+    if types & {"int_type", "float_type", "bool_type"} and isinstance(value, str) and _NUMBER_OR_TRUTH.fullmatch(value):
+        return f"write {value} without quotes"
+    if "bool_type" in types and str(value).lower() in _TRUTHS:
+        return f"write {_TRUTHS[value.lower()]}"
+    if types == {"string_type"} and not isinstance(value, (list, dict)):
+        return "write it in quotes, and it is text"
+    allowed = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
+    return did_you_mean(value, re.findall(r"[^\s',]+", " ".join(allowed)))
+
+
 def _has(value: Any, part: str | int) -> bool:
     if isinstance(value, dict):
         return part in value
     return isinstance(value, list) and isinstance(part, int) and part < len(value)
-
-
-def _nearest(value: Any, known: Iterable[Any]) -> str | None:
-    near = difflib.get_close_matches(str(value), [str(name) for name in known], n=1, cutoff=0.5)
-    return near[0] if near else None

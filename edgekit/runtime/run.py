@@ -15,6 +15,7 @@ from PIL import Image
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, writing
 from edgekit.frames.shot import PHOTO_SUFFIXES, Shot
+from edgekit.frames.unfinished import remove_abandoned
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
 from edgekit.runtime.overlay import overlay, side_by_side
 from edgekit.runtime.predictor import Predictor
@@ -76,6 +77,7 @@ def open_output(path: Path, source: FrameSource) -> PictureWriter | VideoWriter:
     would take them for its input.
     """
     with writing(path):
+        remove_abandoned(path if path.is_dir() else path.absolute().parent)  # what killed runs left
         if _is_same(path, source.folder):
             what = "the overlays would lie among the photographs that are read"
             raise EdgekitError(what, where=str(path), fix="give --output a folder of its own")

@@ -14,9 +14,7 @@ from edgekit.tasks.kind import Kind, Meter, listed, require, share
 from edgekit.tasks.legend import Legend, Swatches, percent
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
-from edgekit.tasks.task import Task
-
-IGNORE = 255
+from edgekit.tasks.task import IGNORE, Task
 
 
 class Binary(Kind):

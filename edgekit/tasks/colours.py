@@ -8,26 +8,11 @@ INVALID = 64  # dark grey: a pixel without a value
 RIGHT, WRONG, IGNORED = (200, 200, 200), (214, 30, 30), (0, 0, 0)
 
 # Every 17th colour of the Turbo colour map (A. Mikhailov, Google, 2019; Apache 2.0).
-_TURBO_STOPS = np.array(
-    [
-        (48, 18, 59),
-        (65, 67, 167),
-        (71, 113, 233),
-        (62, 155, 254),
-        (34, 197, 226),
-        (26, 228, 182),
-        (70, 248, 132),
-        (136, 255, 78),
-        (185, 246, 53),
-        (225, 221, 55),
-        (250, 186, 57),
-        (253, 141, 39),
-        (240, 91, 18),
-        (214, 53, 6),
-        (175, 24, 1),
-        (122, 4, 3),
-    ]
-)
+_TURBO_STOPS = np.array([
+    (48, 18, 59), (65, 67, 167), (71, 113, 233), (62, 155, 254), (34, 197, 226), (26, 228, 182), (70, 248, 132),
+    (136, 255, 78), (185, 246, 53), (225, 221, 55), (250, 186, 57), (253, 141, 39), (240, 91, 18), (214, 53, 6),
+    (175, 24, 1), (122, 4, 3),
+])  # fmt: skip
 # Starts in the grey of a right pixel and ends in the red of a wrong one, so that all error pictures read alike.
 _HEAT_STOPS = np.array([RIGHT, (250, 215, 120), (245, 140, 50), WRONG])
 

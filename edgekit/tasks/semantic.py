@@ -15,9 +15,8 @@ from edgekit.tasks.kind import Kind, Meter, holes, listed, require, share
 from edgekit.tasks.legend import Legend, Swatches, percent
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
-from edgekit.tasks.task import Task
+from edgekit.tasks.task import IGNORE, Task
 
-IGNORE = 255
 _LEAST_SHARE = 0.0005  # of the pixels; a class with fewer is not listed in the legend
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+IGNORE = 255
+"""In a map of class indices or of yes and no: a pixel without a label."""
+
 
 @dataclass(frozen=True)
 class Task:

@@ -6,10 +6,10 @@ import json
 import os
 from typing import TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from edgekit.frames.terminal import console
 from edgekit.training.distributed import rank
 
 FORWARD = "EDGEKIT_PROGRESS_SECONDS"
@@ -54,9 +54,9 @@ class BarView(ProgressView):
     interval = 0.5
 
     def __init__(self, stream: TextIO):
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-        times = [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
-        self._bars = Bars(*columns, *times, console=Console(file=stream))
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+        times = [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False)]
+        self._bars = Bars(*columns, *times, console=console(stream))
         self._tasks: dict[str, int] = {}
 
     def show(self, title: str, done: int, total: int, note: str, eta: float | None) -> None:
@@ -67,7 +67,7 @@ class BarView(ProgressView):
         self._bars.update(self._tasks[title], completed=done, total=total, note=note)
 
     def note(self, title: str, text: str) -> None:
-        self._bars.console.print(f"{title}: {text}", markup=False, highlight=False)
+        self._bars.console.print(f"{title}: {text}")
 
     def close(self) -> None:
         self._bars.stop()

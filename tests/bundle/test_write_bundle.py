@@ -152,3 +152,68 @@ write_bundle(manifest(), FILES, Path({str(tmp_path / name)!r}))
     assert not (tmp_path / name).exists()
     write_bundle(manifest(), FILES, tmp_path / name)
     assert open_bundle(tmp_path / name).manifest.name == "tiny"
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [sys.argv[1]]
+from pathlib import Path
+from test_write_bundle import FILES, manifest
+from edgekit.bundle import write
+
+at_once, kill_at = sys.argv[3] == "exchange", int(sys.argv[4])
+renames, rename, exchange = [], os.rename, write.exchange
+
+def counted(act):
+    def wrapped(*arguments):
+        if kill_at == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = act(*arguments)
+        renames.append(arguments)
+        if len(renames) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    return wrapped
+
+os.rename = counted(rename)
+write.exchange = counted(exchange) if at_once else lambda one, other: False
+write.write_bundle(manifest(name="new"), FILES, Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux's")
+@pytest.mark.parametrize(("how", "moments"), [("exchange", 2), ("renames", 3)])
+@pytest.mark.parametrize("next_start", [open_bundle, check_place])
+def test_a_kill_between_the_renames_loses_no_bundle(tmp_path, how, moments, next_start):
+    """With the exchange the target is never missing; with two renames the next start puts the old one back."""
+    for moment in range(moments):
+        out = tmp_path / f"{moment}" / "bundle"
+        write_bundle(manifest(name="old"), FILES, out)
+        arguments = [str(Path(__file__).parent), str(out), how, str(moment)]
+        assert subprocess.run([sys.executable, "-c", KILLED, *arguments]).returncode == -signal.SIGKILL
+        assert [p for p in out.parent.iterdir() if p != out]  # what was killed has left something
+        if how == "exchange":
+            assert open_bundle(out).manifest.name == ("old" if moment == 0 else "new")
+        if next_start is open_bundle and out.exists():
+            check_place(out)
+        next_start(out)
+        assert open_bundle(out).manifest.name == ("new" if moment == moments - 1 else "old")
+        assert [p.name for p in out.parent.iterdir()] == ["bundle"]
+
+
+def test_a_rename_that_fails_puts_the_old_bundle_back(tmp_path, monkeypatch):
+    write_bundle(manifest(name="old"), FILES, tmp_path / "bundle")
+    rename = os.rename
+
+    def fails(source, target):
+        if Path(source).name == "bundle" and Path(target) == tmp_path / "bundle" and "old" not in Path(source).parts:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr("edgekit.bundle.write.exchange", lambda one, other: False)
+    monkeypatch.setattr("edgekit.bundle.write.os.rename", fails)
+    with pytest.raises(EdgekitError, match="cannot be written: No space"):
+        write_bundle(manifest(name="new"), FILES, tmp_path / "bundle")
+    monkeypatch.undo()
+    assert open_bundle(tmp_path / "bundle").manifest.name == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgekit.cli.main import main
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -59,7 +59,7 @@ def test_some_tasks_under_other_names(world, tmp_path, capsys):
 @pytest.mark.parametrize("recipe", ["dronescapes.yaml", "dronescapes_150k.yaml"])
 def test_the_shipped_recipe_checks_data_as_published(recipe, tmp_path, capsys):
     """Every modality that the recipe lists is found in the published folders, or computed."""
-    model = load_model(Recipe, RECIPES / recipe)
+    model = load_recipe(Recipe, RECIPES / recipe)
     rng = np.random.default_rng(0)
     for where, frame in (("train_set", "slanic_1"), ("validation_set", "slanic_7"), ("test_set", "norway_1")):
         for name in {*model.tasks, *model.teacher.modalities} - {"hsv", "edges"}:

@@ -88,10 +88,10 @@ def test_a_failed_requirement_exits_with_1_after_the_whole_output(recipe, asked,
 
 def test_a_run_is_continued_by_its_folder(recipe, asked, tmp_path, capsys):
     from edgekit.pipeline.run import Run
-    from edgekit.recipe.load import load_model
+    from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
 
-    run = Run.of(load_model(Recipe, recipe, ["seed=3"]), recipe.parent, tmp_path / "out")
+    run = Run.of(load_recipe(Recipe, recipe, ["seed=3"]), recipe.parent, tmp_path / "out")
     run.begin()
     assert main(["distill", str(run.folder)]) == 0
     assert asked[0][0] == Run(run.folder, run.recipe, tmp_path.resolve())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli.main import main
-from edgekit.data.check import Report, SplitCount
-from edgekit.recipe.load import load_model
+from edgekit.data.check import DataReport, SplitCount
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
 
@@ -24,10 +24,10 @@ def test_show_prints_the_resolved_recipe(recipe, tmp_path, capsys):
     assert main(["recipe", "show", str(recipe), "--set", "student.width=48"]) == 0
     shown = tmp_path / "shown.yaml"
     shown.write_text(capsys.readouterr().out)
-    assert load_model(Recipe, shown) == load_model(Recipe, recipe, ["student.width=48"])
+    assert load_recipe(Recipe, shown) == load_recipe(Recipe, recipe, ["student.width=48"])
     assert main(["recipe", "show", str(recipe), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["name"] == "a" and Recipe.model_validate(found) == load_model(Recipe, recipe)
+    assert found["name"] == "a" and Recipe.model_validate(found) == load_recipe(Recipe, recipe)
 
 
 def test_a_wrong_override_exits_with_2(recipe, capsys):
@@ -49,12 +49,12 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
 
     def check(recipe, base):
         asked.append((recipe, base))
-        return Report(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
+        return DataReport(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
 
     monkeypatch.setattr("edgekit.pipeline.workbench.check_data", check)
     assert main(["recipe", "check", str(recipe), "--set", "seed=3", "--json"]) == 0
-    assert Report.from_json(json.loads(capsys.readouterr().out)).splits["train"] == SplitCount(3, 2)
-    assert asked == [(load_model(Recipe, recipe, ["seed=3"]), recipe.parent)]
+    assert DataReport.from_json(json.loads(capsys.readouterr().out)).splits["train"] == SplitCount(3, 2)
+    assert asked == [(load_recipe(Recipe, recipe, ["seed=3"]), recipe.parent)]
     assert main(["recipe", "check", str(recipe)]) == 0
     out = capsys.readouterr().out
     assert "train" in out and "frames without it" in out

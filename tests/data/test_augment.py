@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 
-from edgekit.data.augment import IGNORE, View, apply_view, cutmix_box, jitter_colour, random_view, warp
+from edgekit.data.augment import CropView, apply_view, cutmix_box, jitter_colour, random_view, resample
 from edgekit.data.config import AugmentConfig
 from edgekit.tasks import Task
+from edgekit.tasks.task import IGNORE
 
 RGB = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
 MANY = Task("many", "modality", channels=6)
@@ -28,9 +29,9 @@ EVERYTHING = AugmentConfig(flip=True, vertical_flip=True, rotate=180, scale=(0.6
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def view_of(matrix, offset, frame, crop, zoom: float = 1.0) -> View:
+def view_of(matrix, offset, frame, crop, zoom: float = 1.0) -> CropView:
     matrix = np.array(matrix, float)
-    return View(matrix, np.array(offset, float), (matrix * zoom).T, zoom, frame, crop)
+    return CropView(matrix, np.array(offset, float), (matrix * zoom).T, zoom, frame, crop)
 
 
 def maps_of(height: int, width: int) -> dict[Task, np.ndarray]:
@@ -104,7 +105,7 @@ def test_a_quarter_turn_by_angle_loses_no_border_to_rounding():
         same(apply_view(view, task, maps[task]), np.ascontiguousarray(np.rot90(maps[task])))
 
 
-def frame_points(view: View) -> tuple[np.ndarray, np.ndarray]:
+def frame_points(view: CropView) -> tuple[np.ndarray, np.ndarray]:
     """Where each crop pixel's centre lies in the frame: x and y, (h, w)."""
     y, x = np.indices(view.crop_size) + 0.5
     points = np.stack([x, y], -1) @ view.matrix.T + view.offset
@@ -162,8 +163,8 @@ def test_a_map_of_lower_resolution_moves_like_the_full_one(seed):
         y, x = (np.indices((height, width)) + 0.5) * step
         return (0.3 * x - 0.2 * y).astype(np.float32)
 
-    full = warp(view, ramp(48, 64, 1), crop, border=math.nan)
-    small = warp(view, ramp(12, 16, stride), (8, 10), border=math.nan)
+    full = resample(view, ramp(48, 64, 1), crop, border=math.nan)
+    small = resample(view, ramp(12, 16, stride), (8, 10), border=math.nan)
     averaged = full.reshape(8, stride, 10, stride).mean(axis=(1, 3))
     both = np.isfinite(small) & np.isfinite(averaged)
     np.testing.assert_allclose(small[both], averaged[both], atol=0.1)

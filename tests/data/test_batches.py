@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.data.augment import IGNORE
-from edgekit.data.batches import Batch, Batches, BatchPlan, Draw, SoftMap
+from edgekit.data.batches import Batch, Batches, BatchPlan, EndlessShuffle, SoftMap
 from edgekit.data.config import AugmentConfig
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.tasks import Task
+from edgekit.tasks.task import IGNORE
 
 CLASSES = 8
 SIZE = (64, 96)
@@ -96,7 +96,7 @@ def equal(a: Batch, b: Batch) -> None:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_every_frame_is_drawn_once_per_epoch_in_a_new_order(count):
     frames = [FrameInfo(str(i), "s", i, "train", True) for i in range(count)]
-    draw = Draw(frames, [3, 0])
+    draw = EndlessShuffle(frames, [3, 0])
     epochs = [[draw[n].index for n in range(e * count, (e + 1) * count)] for e in range(5)]
     assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
     assert count < 7 or len({tuple(e) for e in epochs}) > 1
@@ -104,11 +104,11 @@ def test_every_frame_is_drawn_once_per_epoch_in_a_new_order(count):
 
 def test_random_access_to_a_draw_equals_sequential_access():
     frames = [FrameInfo(str(i), "s", i, "train", True) for i in range(6)]
-    in_order, at_random = Draw(frames, [3, 0]), Draw(frames, [3, 0])
+    in_order, at_random = EndlessShuffle(frames, [3, 0]), EndlessShuffle(frames, [3, 0])
     sequence = [in_order[n] for n in range(40)]
     for n in np.random.default_rng(0).permutation(40):
         assert at_random[int(n)] == sequence[n]
-    assert [Draw(frames, [4, 0])[n] for n in range(40)] != sequence
+    assert [EndlessShuffle(frames, [4, 0])[n] for n in range(40)] != sequence
 
 
 def test_shapes_and_types():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgekit.data.check import BadFile, Report, check_source
+from edgekit.data.check import BadFile, DataReport, check_source
 from edgekit.data.source import FrameInfo
-from edgekit.data.values import Values
+from edgekit.data.values import ValueSummary
 from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import Task
 
@@ -129,14 +129,17 @@ def test_a_fault_of_the_source_is_not_taken_for_a_bad_file():
 def test_values_are_counted_per_split_and_without_what_is_no_value():
     source = Made({"train": [good(0, 0, 2, 1, 255, 255), {"rgb": RGB + 7}], "val": [{"rgb": RGB}]})
     values = check_source(source).values
-    assert values["semantic"] == {"train": Values(6, 4, 0.0, 2.0, 0, 0)}
-    assert values["rgb"] == {"train": Values(36, 36, 0.0, 7.0, 18, 0), "val": Values(18, 18, 0.0, 0.0, 18, 0)}
+    assert values["semantic"] == {"train": ValueSummary(6, 4, 0.0, 2.0, 0, 0)}
+    assert values["rgb"] == {
+        "train": ValueSummary(36, 36, 0.0, 7.0, 18, 0),
+        "val": ValueSummary(18, 18, 0.0, 0.0, 18, 0),
+    }
 
 
 def test_a_report_survives_json():
     report = check_source(Made({"train": [good(*[0] * 6), BROKEN, {"rgb": RGB}]}), on_bad_file="skip")
     report.notes.append("labels pair by a part of their names")
-    assert Report.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False))) == report
+    assert DataReport.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False))) == report
 
 
 def test_the_table_shows_counts_shares_missing_and_bad():

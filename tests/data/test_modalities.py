@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from edgekit.data.modalities import COMPUTED, blur, edges, hsv, lab, texture
+from edgekit.data.modalities import COMPUTED, edges, hsv, lab, texture, wide_blur
 from edgekit.tasks import kind_of
 
 RNG = np.random.default_rng(0)
@@ -137,11 +137,11 @@ def test_blur_is_three_box_blurs_and_nearly_a_gaussian():
     boxes = PHOTO.astype(float)
     for _ in range(3):
         boxes = ndimage.uniform_filter(boxes, (31, 31, 1), mode="mirror")
-    assert np.abs(blur(PHOTO) - boxes).max() < 0.51
+    assert np.abs(wide_blur(PHOTO) - boxes).max() < 0.51
     gaussian = ndimage.gaussian_filter(PHOTO.astype(float), (15.5, 15.5, 0), mode="mirror")
-    assert np.abs(blur(PHOTO) - gaussian).mean() < 2
+    assert np.abs(wide_blur(PHOTO) - gaussian).mean() < 2
 
 
 def test_blur_keeps_a_flat_colour():
     flat = np.full((50, 40, 3), (10, 130, 251), np.uint8)
-    np.testing.assert_array_equal(blur(flat), flat)
+    np.testing.assert_array_equal(wide_blur(flat), flat)

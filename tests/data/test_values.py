@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgekit.data.check import Report
-from edgekit.data.values import Values, judge_values
+from edgekit.data.check import DataReport
+from edgekit.data.values import ValueSummary, judge_values
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
 
@@ -20,11 +20,11 @@ RELATIVE = Task("depth", "depth")
 NORMALS = Task("normals", "normals", range=(-1.0, 1.0))
 
 
-def report_of(task: Task, *maps: np.ndarray, split: str = "train") -> Report:
-    values = Values()
+def report_of(task: Task, *maps: np.ndarray, split: str = "train") -> DataReport:
+    values = ValueSummary()
     for array in maps:
-        values.add(Values.of(task, array))
-    return Report(values={task.name: {split: values}})
+        values.add(ValueSummary.of(task, array))
+    return DataReport(values={task.name: {split: values}})
 
 
 def refusal(task: Task, *maps: np.ndarray, split: str = "train") -> EdgekitError:
@@ -41,9 +41,9 @@ def notes(task: Task, *maps: np.ndarray, predicted: bool = True, split: str = "t
 
 @given(st.lists(arrays(np.float32, (2, 3), elements=st.floats(-50, 400, width=32) | st.just(np.nan)), max_size=4))
 def test_values_of_frames_are_those_of_all_their_pixels(maps):
-    values = Values()
+    values = ValueSummary()
     for array in maps:
-        values.add(Values.of(METRES, array))
+        values.add(ValueSummary.of(METRES, array))
     everything = [v for array in maps for v in array.ravel().tolist()]
     valid = [v for v in everything if v == v]
     assert (values.total, values.valid) == (len(everything), len(valid))
@@ -110,6 +110,6 @@ def test_photographs_that_use_few_of_their_bits_are_noted(least, most, told):
 
 
 def test_classes_without_a_label_are_noted():
-    report = Report(shares={"semantic": {"train": {"a": 0.4, "b": 0.0, "c": 0.6, "d": 0.0}, "val": {"a": None}}})
+    report = DataReport(shares={"semantic": {"train": {"a": 0.4, "b": 0.0, "c": 0.6, "d": 0.0}, "val": {"a": None}}})
     judge_values(report, {}, [], "val")
     assert report.notes == ["no train label of 'semantic' holds b, d"]

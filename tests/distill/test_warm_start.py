@@ -56,4 +56,4 @@ def test_another_width_family_or_a_teacher_without_rgb_is_refused():
     for teacher in (teacher_of("repseg", 16), teacher_of("safeuav", 32), teacher_of("repseg", 32, modalities=(HSV,))):
         with pytest.raises(EdgekitError, match="cannot start from the first teacher") as caught:
             warm_start(student_of("repseg", width=32), teacher)
-        assert caught.value.where == "distill.warm_start"
+        assert caught.value.where == "distill.start"

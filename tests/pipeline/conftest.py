@@ -48,6 +48,7 @@ teacher:
 ensemble: {maskings: 2}
 student: {name: repseg, width: 16}
 distill:
+  start: nothing
   losses: {soft: {}, regression: null, normals: null}
   train: *train
 evaluate: {split: val, pictures: 2}

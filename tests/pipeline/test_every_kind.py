@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
 from edgekit.pipeline.workbench import Workbench
 from edgekit.quantize.gate import holds, judge
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
 from edgekit.runtime.overlay import overlay
@@ -190,7 +190,7 @@ def test_a_kind_of_another_package_goes_through_the_whole_chain(drift, tmp_path,
 
 
 def test_another_version_of_a_kind_is_no_stage_of_this_one(drift, tmp_path, monkeypatch):
-    recipe = load_model(Recipe, write_recipe(tmp_path, ["semantic", "drift"]))
+    recipe = load_recipe(Recipe, write_recipe(tmp_path, ["semantic", "drift"]))
 
     def key() -> str:
         return Workbench.open(recipe, tmp_path, tmp_path / "runs", tmp_path / "log").data_key

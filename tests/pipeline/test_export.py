@@ -27,7 +27,7 @@ from edgekit.pipeline.int8 import Feed
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
 from edgekit.pipeline.training import new_student
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
 from edgekit.students.student import load_student
@@ -47,7 +47,7 @@ def run(base: Path) -> Path:
 
     The labels are what that student says, so that its metrics are perfect and INT8's show what INT8 costs.
     """
-    recipe = load_model(Recipe, base / "tiny.yaml", ["data.licence=CC BY 4.0", "data.attribution=The surveyors"])
+    recipe = load_recipe(Recipe, base / "tiny.yaml", ["data.licence=CC BY 4.0", "data.attribution=The surveyors"])
     made = Run.of(recipe, base, base.parent / "runs")
     made.begin()
     bench = made.bench()
@@ -436,10 +436,10 @@ def test_the_latest_run_is_the_one_that_finished_last(run, tmp_path):
 
 
 def test_the_export_section_is_no_part_of_a_runs_name(base, tmp_path):
-    plain = load_model(Recipe, base / "tiny.yaml")
-    other = load_model(Recipe, base / "tiny.yaml", ["export.upsampling=bilinear"])
+    plain = load_recipe(Recipe, base / "tiny.yaml")
+    other = load_recipe(Recipe, base / "tiny.yaml", ["export.upsampling=bilinear"])
     assert Run.of(plain, base, tmp_path).folder == Run.of(other, base, tmp_path).folder
-    wider = load_model(Recipe, base / "tiny.yaml", ["student.width=32"])
+    wider = load_recipe(Recipe, base / "tiny.yaml", ["student.width=32"])
     assert Run.of(wider, base, tmp_path).folder != Run.of(plain, base, tmp_path).folder
 
 

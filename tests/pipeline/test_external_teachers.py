@@ -201,8 +201,8 @@ REFUSED = {
         "task says what",
     ),
     "a warm start from nothing": (
-        ["teacher.members=[]", f"teacher.external=[{COLOURS}]", "distill.warm_start=true"],
-        "warm_start",
+        ["teacher.members=[]", f"teacher.external=[{COLOURS}]", "distill.start=teacher"],
+        "distill.start",
     ),
 }
 

@@ -35,7 +35,7 @@ def refused(tell, base: Path, *changes: str) -> dict:
     [
         (["student.width=128"], "over the limit of 1,000,000"),
         (["data.labelled=0"], "no train frame is labelled"),
-        (["distill.warm_start=true"], "warm_start"),
+        (["distill.start=teacher"], "distill.start"),
         (["distill.train.batch_size=3", "distill.train.micro_batches=2"], "distill.train.micro_batches"),
         (["teacher.train.batch_size=3", "teacher.train.micro_batches=2"], "teacher.train.micro_batches"),
         (["student.input_scale=0.5"], "resized by 0.8 to 1.2"),

@@ -17,7 +17,7 @@ from edgekit.pipeline.run import Run
 from edgekit.pipeline.stage import FORMATS
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import load_student
@@ -32,7 +32,7 @@ def keys(photographs, tmp_path):
     """The keys of the tiny recipe's stages as they are now."""
 
     def keys(*changes: str) -> dict[str, str]:
-        recipe = load_model(Recipe, photographs / "tiny.yaml", list(changes))
+        recipe = load_recipe(Recipe, photographs / "tiny.yaml", list(changes))
         bench = Run.of(recipe, photographs, tmp_path).bench()
         targets = targets_stage(bench).key
         return {
@@ -104,7 +104,7 @@ def test_what_does_not_decide_a_result_changes_no_key(keys):
 
 
 def test_a_stage_without_a_format_number_fails(keys, photographs, tmp_path):
-    bench = Run.of(load_model(Recipe, photographs / "tiny.yaml"), photographs, tmp_path).bench()
+    bench = Run.of(load_recipe(Recipe, photographs / "tiny.yaml"), photographs, tmp_path).bench()
     with pytest.raises(KeyError):
         bench.stage("forgotten", 1)
 

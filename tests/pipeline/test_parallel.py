@@ -18,13 +18,13 @@ from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.parallel import BASELINE, STUDENT, train_at_once
 from edgekit.pipeline.run import Run, distill_run
 from edgekit.pipeline.training import baseline_stage, teacher_stage
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.training.checkpoint import load_checkpoint
 
 
 def run_of(photographs: Path, root: Path, *overrides: str) -> Run:
-    run = Run.of(load_model(Recipe, photographs / "tiny.yaml", overrides), photographs, root)
+    run = Run.of(load_recipe(Recipe, photographs / "tiny.yaml", overrides), photographs, root)
     run.begin()
     run.bench()  # as in `distill`, which checks the data before anything trains
     return run

@@ -15,7 +15,7 @@ from edgekit.losses import LOSSES
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.foreign import foreign_parts
-from edgekit.recipe.load import dump, load_model, recipe_hash
+from edgekit.recipe.load import dump, load_recipe, recipe_hash
 from edgekit.recipe.schema import Recipe
 
 MODULES = {
@@ -163,33 +163,33 @@ def recipe(install_package, tmp_path) -> Path:
 
 
 def test_a_recipe_of_foreign_parts_is_read_written_and_overridden(recipe, tmp_path):
-    loaded = load_model(Recipe, recipe)
+    loaded = load_recipe(Recipe, recipe)
     assert "other_parts.network" not in sys.modules  # to read is not to build
     assert loaded.data.frames == 3 and loaded.distill.losses.brier.power == 3
     assert loaded.teacher.external[0].heads == 0.25 and set(loaded.distill.active()) == {"brier"}
     written = tmp_path / "written.yaml"
     written.write_text(dump(loaded))
-    assert load_model(Recipe, written) == loaded
+    assert load_recipe(Recipe, written) == loaded
     assert foreign_parts(loaded, open_data(loaded, tmp_path).tasks | {"inverted": COMPUTED["inverted"].task}) == [
         *("edgekit.external_teachers coin: other-parts 1.0", "edgekit.losses brier: other-parts 1.0"),
         *("edgekit.modalities inverted: other-parts 1.0", "edgekit.networks flat: other-parts 1.0"),
         *("edgekit.sources stripes: other-parts 1.0", "edgekit.students flat-16: other-parts 1.0"),
     ]
     changes = ("data.sizes.height=32", "distill.losses.soft.weight=2", "teacher.external.0.heads=0.5")
-    changed = load_model(Recipe, recipe, changes)
+    changed = load_recipe(Recipe, recipe, changes)
     assert changed.data.sizes == {"height": 32, "width": 64} and changed.teacher.external[0].heads == 0.5
     assert set(changed.distill.active()) == {"soft", "brier"}
     above = tmp_path / "above.yaml"
     above.write_text("extends: foreign.yaml\ndata: {frames: 5}\ndistill: {losses: {brier: {weight: 4}}}\n")
-    both = load_model(Recipe, above)
+    both = load_recipe(Recipe, above)
     assert both.data.frames == 5 and both.distill.losses.brier.model_dump() == {"weight": 4, "power": 3}
 
 
 def test_what_was_imported_before_changes_no_other_recipe(recipe, tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("name: own\ndata: {source: scenes}\ntasks: {depth: {}}\ndistill: {losses: {soft: {}}}\n")
-    before, _ = load_model(Recipe, path), load_model(Recipe, recipe)
-    after = load_model(Recipe, path)
+    before, _ = load_recipe(Recipe, path), load_recipe(Recipe, recipe)
+    after = load_recipe(Recipe, path)
     assert after == before and dump(after) == dump(before) and recipe_hash(after) == recipe_hash(before)
     assert set(dict(after.distill.losses)) == set(LOSSES.own())
     assert DistillConfig(losses=before.distill.losses).active() == after.distill.active()
@@ -198,14 +198,14 @@ def test_what_was_imported_before_changes_no_other_recipe(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("written", "wrong", "what", "fix"),
     [
-        ("source: stripes", "source: strips", "unnamed", "did you mean stripes?"),
-        ("name: flat-16", "name: flat-15", "unnamed-16", "did you mean flat-16?"),
+        ("source: stripes", "source: strips", "unnamed", "did you mean 'stripes'?"),
+        ("name: flat-16", "name: flat-15", "unnamed-16", "did you mean 'flat-16'?"),
         ("brier", "bier", "unnamed", "did you mean 'brier'?"),
-        ("kind: coin", "kind: coins", "unnamed", "did you mean coin?"),
-        ("observer: almost", "observer: almots", "unnamed", "did you mean almost?"),
-        ("family: flat", "family: flet", "unnamed", "did you mean flat?"),
+        ("kind: coin", "kind: coins", "unnamed", "did you mean 'coin'?"),
+        ("observer: almost", "observer: almots", "unnamed", "did you mean 'almost'?"),
+        ("family: flat", "family: flet", "unnamed", "did you mean 'flat'?"),
         ("frames: 3", "frame: 3", "sizes", "did you mean 'frames'?"),
-        ("frames: 3", "frames: three", "a whole number", None),
+        ("frames: 3", "frames: three", "a valid integer", None),
         ("power: 3", "pover: 3", "weight, power", "did you mean 'power'?"),
         ("heads: 0.25", "head: 0.25", "heads", "did you mean 'heads'?"),
     ],
@@ -213,7 +213,7 @@ def test_what_was_imported_before_changes_no_other_recipe(recipe, tmp_path):
 def test_what_is_wrong_with_them_is_told_as_of_our_own(recipe, written, wrong, what, fix):
     recipe.write_text(RECIPE.replace(written, wrong, 1))
     with pytest.raises(EdgekitError) as caught:
-        load_model(Recipe, recipe)
+        load_recipe(Recipe, recipe)
     assert what in caught.value.what and caught.value.fix == fix
     assert str(recipe) in caught.value.where and "other_parts.unnamed" not in sys.modules
 
@@ -243,5 +243,5 @@ def test_without_the_package_the_error_says_what_there_is(tmp_path):
     path = tmp_path / "foreign.yaml"
     path.write_text(RECIPE.replace("stripes", "stripes_of_nobody"))
     with pytest.raises(EdgekitError) as caught:
-        load_model(Recipe, path)
-    assert "must be one of scenes, image_folder, dronescapes" in caught.value.what
+        load_recipe(Recipe, path)
+    assert "should be one of scenes, image_folder, dronescapes" in caught.value.what

@@ -11,7 +11,7 @@ import pytest
 from edgekit.data.source import FrameInfo
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.trial import FOLDS, LEAST_HELD_BACK, _verdict, describe_trial, held_back, trial_of
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
 GOOD, HOPELESS = ["steps=80", "learning_rate=5e-3"], ["steps=1", "learning_rate=1e-9"]
@@ -52,7 +52,7 @@ def test_a_quarter_of_the_labelled_frames_is_held_back_by_scene_where_there_are_
 
 
 def test_the_trial_has_its_own_labels_its_own_stages_and_fewer_steps(many, tmp_path):
-    run = Run.of(load_model(Recipe, many, ["teacher.train.steps=10"]), many.parent, tmp_path)
+    run = Run.of(load_recipe(Recipe, many, ["teacher.train.steps=10"]), many.parent, tmp_path)
     bench = run.bench()
     trial = trial_of(bench)
     labelled, others = bench.train_frames()

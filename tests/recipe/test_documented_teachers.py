@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.tasks import Task
 from edgekit.teachers.multimodal import MultiModal
@@ -31,7 +31,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_is_a_recipe_whose_networks_can_be_built(example, tmp_path):
     (tmp_path / "recipe.yaml").write_text(BASE + example)
-    recipe = load_model(Recipe, tmp_path / "recipe.yaml", [])
+    recipe = load_recipe(Recipe, tmp_path / "recipe.yaml", [])
     told = YAML(typ="safe").load(example)["teacher"]
     assert len(recipe.teacher.members) == len(told["members"])
     assert len(recipe.teacher.external) == len(told.get("external", []))

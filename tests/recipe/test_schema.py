@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgekit.recipe.load import dump, load_model, recipe_hash
+from edgekit.recipe.load import dump, load_recipe, recipe_hash
 from edgekit.recipe.schema import Recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -33,10 +33,10 @@ def test_the_licence_of_the_data_makes_no_other_run():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_the_shipped_recipes_load_and_survive_being_written(path, tmp_path):
-    recipe = load_model(Recipe, path)
+    recipe = load_recipe(Recipe, path)
     written = tmp_path / "recipe.yaml"
     written.write_text(dump(recipe))
-    again = load_model(Recipe, written)
+    again = load_recipe(Recipe, written)
     assert again == recipe and recipe_hash(again) == recipe_hash(recipe)
 
 

@@ -1,16 +1,13 @@
-"""What a recipe may say about data in the layout of Dronescapes."""
+"""Recipe keys of data in the layout of Dronescapes."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from edgekit.data.folders import Pattern, Side
 from edgekit.data.map_config import MapConfig
-
-Side = Annotated[int, Field(ge=1, le=16384)]
 
 
 class DronescapesConfig(BaseModel):
@@ -36,18 +33,9 @@ class DronescapesConfig(BaseModel):
     unlabelled: list[str] = ["semisupervised_set", "semisupervised_set_annotated_only"]
     labels: list[str] | None = None
     tasks: dict[str, MapConfig] = {}
-    scene_regex: str = "^[^_]+"
+    scene_regex: Pattern = "^[^_]+"
     size: tuple[Side, Side] | None = None
     film: bool | None = None
-
-    @field_validator("scene_regex")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
 
     @field_validator("splits")
     @classmethod

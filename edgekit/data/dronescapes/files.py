@@ -15,7 +15,7 @@ KEY = "arr_0"
 
 
 def read_array(path: str) -> np.ndarray:
-    """The array of a file, as it lies on disk; nothing in the file is executed.
+    """The array in a file, as it is stored; nothing in the file is executed.
 
     EdgekitError naming the file where it is missing, damaged (its checksum says so) or without ``arr_0``.
     """
@@ -40,12 +40,3 @@ def write_array(path: Path, array: np.ndarray, *, compress: bool) -> int:
     with atomic_write(path) as part, open(part, "wb") as file:
         (np.savez_compressed if compress else np.savez)(file, array)
     return path.stat().st_size
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the file ends as a finished one does: cheap, and enough to see one that was cut off."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return f"{KEY}.npy" in file.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False

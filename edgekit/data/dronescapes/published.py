@@ -46,7 +46,7 @@ _PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def published_task(folder: str) -> Task | None:
     """The task in a folder of this name, None for a name that was not published."""
-    for pattern, told in _PUBLISHED:
+    for pattern, fields in _PUBLISHED:
         if fnmatchcase(folder, pattern):
-            return Task(folder, **told)
+            return Task(folder, **fields)
     return None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edgekit.data.dronescapes.config import DronescapesConfig
@@ -16,10 +14,9 @@ from edgekit.data.dronescapes.description import Description, read_description
 from edgekit.data.dronescapes.files import read_array
 from edgekit.data.dronescapes.listing import Places, file_of, list_set
 from edgekit.data.dronescapes.published import LABELS, published_task
-from edgekit.data.image_folder.listing import natural
+from edgekit.data.folders import hash_files, natural, required_scene, resized, root_folder
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import expand_home
 from edgekit.tasks import Task, kind_of
 
 _USUAL = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
@@ -32,19 +29,13 @@ class Dronescapes:
     A frame is the union of the files of one name over the tasks; a task it lacks is absent. ``base`` is the folder the
     recipe lies in; ``cache`` is unused, since the files are read as they are.
 
-    Listing looks at names alone: no file is opened before it is read.
+    Frames are listed by file names; no file is opened before it is read.
     Raises EdgekitError for a root, set, folder or scene expression that does not fit what is there.
     """
 
     def __init__(self, config: DronescapesConfig, base: Path, cache: Path | None = None):
-        self._root = Path(base, expand_home(config.root))
+        self._root = root_folder(config.root, base)
         self._config = config
-        if not self._root.is_dir():
-            raise EdgekitError(
-                f"the folder '{config.root}' does not exist",
-                where=f"data.root: {self._root}",
-                fix="the path is relative to the recipe's own folder",
-            )
         described = read_description(self._root) or Description()
         splits = self._splits()
         self._sets = {name: list_set(self._root / name) for sets in splits.values() for name in sets}
@@ -77,20 +68,19 @@ class Dronescapes:
             if place is None or task is None or (name in self._labels and folder in self._config.unlabelled):
                 continue
             path = self._path(folder, name, place, stem)
-            maps[name] = self._resized(task, kind_of(task).from_disk(task, read_array(path), path))
+            maps[name] = resized(task, kind_of(task).from_disk(task, read_array(path), path), self._config.size)
         return maps
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, and what is known of the tasks and frames."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(repr((self.tasks, sorted(self._labels), self._frames)).encode())
-            for folder, tasks in sorted(self._sets.items()):
-                for name, places in tasks.items():
-                    for stem, place in sorted(places.items()):
-                        facts = os.stat(self._path(folder, name, place, stem))
-                        told = f"{folder}/{name}/{place}/{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
-                        digest.update(told.encode())
-            self._fingerprint = digest.hexdigest()
+            files = (
+                (f"{folder}/{name}/{place}/{stem}", self._path(folder, name, place, stem))
+                for folder, tasks in sorted(self._sets.items())
+                for name, places in tasks.items()
+                for stem, place in sorted(places.items())
+            )
+            self._fingerprint = hash_files((self.tasks, sorted(self._labels), self._frames), files)
         return self._fingerprint
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
@@ -98,7 +88,7 @@ class Dronescapes:
         return None
 
     def why_not(self, name: str) -> str | None:
-        """Why there is no task of this name although there is a folder; None where there is none either."""
+        """Why a folder of this name is not a task; None where there is no such folder."""
         if not any(name in tasks for tasks in self._sets.values()):
             return None
         return f"there is a folder '{name}'; say what it holds: data.tasks: {{{name}: {{kind: …}}}}"
@@ -161,14 +151,14 @@ class Dronescapes:
     def _infos(self, splits: Mapping[str, list[str]], scenes: Mapping[str, str]) -> dict[str, list[FrameInfo]]:
         stems = {name: _frames_of(self._sets[name], self.tasks) for sets in splits.values() for name in sets}
         in_splits = {split: [(s, name) for name in sets for s in stems[name]] for split, sets in splits.items()}
-        counted = [s for told in in_splits.values() for s, _ in told]
+        counted = [s for frames in in_splits.values() for s, _ in frames]
         repeated = len(set(counted)) < len(counted)
         infos = {}
-        for split, told in in_splits.items():
+        for split, frames in in_splits.items():
             seen: dict[str, str] = {}
             numbers = _Numbers()
             infos[split] = []
-            for stem, folder in told:
+            for stem, folder in frames:
                 if stem in seen:
                     raise EdgekitError(
                         f"the frame '{stem}' is in the sets {seen[stem]} and {folder} of one split",
@@ -177,41 +167,22 @@ class Dronescapes:
                     )
                 seen[stem] = folder
                 name = f"{split}-{stem}" if repeated else stem
-                scene = scenes.get(stem) or self._scene(stem)
+                scene = scenes.get(stem) or required_scene(self._config.scene_regex, stem)
                 infos[split].append(
                     FrameInfo(name, scene, numbers.next(scene, stem, folder), split, self._is_labelled(folder, stem))
                 )
                 self._where[name] = (folder, stem)
         return infos
 
-    def _scene(self, stem: str) -> str:
-        scene = scene_of(self._config.scene_regex, stem)
-        if scene is None:
-            raise EdgekitError(
-                f"the frame '{stem}' has no scene: '{self._config.scene_regex}' is not found in its name",
-                where="data.scene_regex",
-                fix="write an expression that fits every name, e.g. '^[a-z]+'",
-            )
-        return scene
-
     def _is_labelled(self, folder: str, stem: str) -> bool:
         tasks = self._sets[folder]
         return folder not in self._config.unlabelled and any(stem in tasks.get(name, ()) for name in self._labels)
 
-    def _resized(self, task: Task, array: np.ndarray) -> np.ndarray:
-        size = self._config.size
-        if size is None or array.shape[:2] == size:
-            return array
-        # Averages for pictures; values with holes or classes keep to one pixel each, as in the public code.
-        smooth = kind_of(task).interpolation == "area"
-        how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST_EXACT
-        return cv2.resize(array, (size[1], size[0]), interpolation=how)
-
 
 class _Numbers:
-    """Numbers frames within their scene so that two are neighbours if they are in the film.
+    """Numbers frames within their scene so that consecutive numbers are consecutive frames of a film.
 
-    The film and its frame number are told by the name: ``barsana_DJI_0500_12`` is frame 12 of ``barsana_DJI_0500_``.
+    The film and the frame number come from the name: ``barsana_DJI_0500_12`` is frame 12 of ``barsana_DJI_0500_``.
     """
 
     def __init__(self) -> None:
@@ -234,9 +205,3 @@ class _Numbers:
 def _frames_of(tasks: Mapping[str, Places], known: Mapping[str, Task]) -> list[str]:
     """The frames of a set: every name that some known task has."""
     return sorted({stem for name, places in tasks.items() if name in known for stem in places}, key=natural)
-
-
-def scene_of(pattern: str, stem: str) -> str | None:
-    """The scene that a file's name tells: the first group of ``pattern``, or all that it finds; None: nothing found."""
-    match = re.search(pattern, stem)
-    return match and ((match.group(1) if match.re.groups else match.group()) or "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,17 +13,19 @@ from pathlib import Path
 from edgekit.data.check import BadFile
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import NAME, Description, read_description
-from edgekit.data.dronescapes.files import is_whole, write_array
+from edgekit.data.dronescapes.files import write_array
 from edgekit.data.dronescapes.listing import SIDE_FILE, SUFFIX
-from edgekit.data.dronescapes.source import scene_of
+from edgekit.data.folders import scene_of
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError, WriteError
+from edgekit.frames.files import is_whole_zip
 from edgekit.frames.locks import LOCK, locked
 from edgekit.tasks import kind_of
 
 _SETS = {"train": "train_set", "val": "validation_set", "test": "test_set"}
 _UNLABELLED = "semisupervised_set"
+_SCENE_REGEX = DronescapesConfig.model_fields["scene_regex"].default
 _WORKERS = 4
 
 
@@ -38,7 +40,7 @@ class Conversion:
     bad: list[BadFile] = field(default_factory=list)
 
 
-def convert(
+def write_dronescapes(
     frames: FrameSet,
     names: Sequence[str],
     out: Path,
@@ -52,7 +54,7 @@ def convert(
     """Write the named tasks (stored or computed) of every frame; the tasks a frame lacks stay absent.
 
     Train frames without labels go to ``semisupervised_set``. ``labels``: which of the names are labels. ``rename``:
-    task -> folder, where they differ. Stopped at any moment, the same call goes on where it was.
+    task -> folder, where they differ. A call that was interrupted continues where it stopped when it is repeated.
 
     EdgekitError where ``out`` holds something else, two frames or tasks would share a file, a frame cannot be read
     (``on_bad_file: skip`` lists it instead), or the disk is full.
@@ -62,7 +64,7 @@ def convert(
     description = Description(
         tasks={folder: replace(frames.tasks[name], name=folder) for name, folder in folders.items()},
         labels=[folders[name] for name in labels if name in folders],
-        scenes={stem: f.scene for f, _, stem in placed if scene_of(_scene_regex(), stem) != f.scene},
+        scenes={stem: f.scene for f, _, stem in placed if scene_of(_SCENE_REGEX, stem) != f.scene},
         film=frames.sequential,
         made_from=_hash(frames, folders, placed),
     )
@@ -81,19 +83,20 @@ def convert(
             except EdgekitError as error:
                 return BadFile(frame.split, frame.name, error.where or frame.name, error.what)
 
-        for count, result in enumerate(_in_threads(one, placed), 1):
-            if isinstance(result, BadFile):
-                if on_bad_file == "error":
-                    raise EdgekitError(
-                        result.reason, where=result.where, fix="repair it, or leave it out: data.on_bad_file: skip"
-                    )
-                done.bad.append(result)
-            else:
-                done.written, done.kept, done.bytes = (
-                    a + b for a, b in zip((done.written, done.kept, done.bytes), result, strict=True)
-                )
-            if progress:
-                progress(count, len(placed))
+        with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+            for count, result in enumerate(pool.map(one, placed), 1):
+                if isinstance(result, BadFile):
+                    if on_bad_file == "error":
+                        fix = "repair it, or leave it out: data.on_bad_file: skip"
+                        raise EdgekitError(result.reason, where=result.where, fix=fix)
+                    done.bad.append(result)
+                else:
+                    written, kept, size = result
+                    done.written += written
+                    done.kept += kept
+                    done.bytes += size
+                if progress:
+                    progress(count, len(placed))
     return done
 
 
@@ -102,7 +105,7 @@ def _write_frame(
 ) -> tuple[int, int, int]:
     """(files written, files kept, bytes of all of them)."""
     paths = {name: folder / folders[name] / f"{stem}{SUFFIX}" for name in folders}
-    kept = [name for name, path in paths.items() if is_whole(path)]
+    kept = [name for name, path in paths.items() if is_whole_zip(path)]
     size = sum(paths[name].stat().st_size for name in kept)
     maps = frames.read(frame, [name for name in folders if name not in kept])
     for name, native in maps.items():
@@ -111,18 +114,6 @@ def _write_frame(
         stored = kind_of(frames.tasks[name]).to_disk(frames.tasks[name], native, where)
         size += write_array(paths[name], stored, compress=compress)
     return len(maps), len(kept), size
-
-
-def _in_threads(one: Callable, placed: Sequence) -> Iterator:
-    """``one`` of each, in order, a few at a time and never far ahead: memory stays flat."""
-    waiting: deque = deque()
-    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
-        for at in placed:
-            waiting.append(pool.submit(one, at))
-            if len(waiting) >= 2 * _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _placed(frames: FrameSet) -> list[tuple[FrameInfo, str, str]]:
@@ -135,10 +126,12 @@ def _placed(frames: FrameSet) -> list[tuple[FrameInfo, str, str]]:
             stem = frame.name.replace("/", "_").replace("\\", "_")
             owner = owners.setdefault((folder, stem), frame.name)
             if owner != frame.name:
-                raise EdgekitError(f"the frames '{owner}' and '{frame.name}' would share the file {stem}{SUFFIX}")
+                raise EdgekitError(
+                    f"the frames '{owner}' and '{frame.name}' would be written to the same file {stem}{SUFFIX}"
+                )
             if stem.startswith(".") or f"{stem}{SUFFIX}".endswith(SIDE_FILE):
                 raise EdgekitError(
-                    f"a reader of the layout would pass by the file {stem}{SUFFIX}",
+                    f"readers of the layout ignore the file {stem}{SUFFIX}",
                     where=f"{split}/{frame.name}",
                     fix="rename the frame: no dot in front, no _extra at the end",
                 )
@@ -165,10 +158,6 @@ def _hash(frames: FrameSet, folders: Mapping[str, str], placed: Sequence) -> str
     for frame, folder, stem in placed:
         digest.update(f"{frame.name}\0{folder}\0{stem}\n".encode())
     return digest.hexdigest()
-
-
-def _scene_regex() -> str:
-    return DronescapesConfig.model_fields["scene_regex"].default
 
 
 def _check_empty_or_ours(out: Path, description: Description) -> None:

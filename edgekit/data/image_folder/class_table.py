@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.data.class_names import MOST_CLASSES
-from edgekit.data.image_folder.listing import plain
-from edgekit.errors import EdgekitError
-from edgekit.tasks.semantic import IGNORE
+from edgekit.data.folders import nfc
+from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.tasks.legend import Colour
+from edgekit.tasks.task import IGNORE
 
-Colour = tuple[int, int, int]
+LabelClasses = Mapping[str, Colour | None]
+"""The classes as the label images know them, in the order of their indices, with their colours where they have any."""
 
 _UNKNOWN = MOST_CLASSES  # in the lookup tables, where classes are 0 to 253
 _HEADER = ["name", "r", "g", "b"]
 _EXAMPLE = "write one class per line as `name, r, g, b`, e.g. `grass, 0, 102, 0`"
 
 
-@dataclass(frozen=True)
-class OldClass:
-    """A class as the label images know it; its index is its place in the list."""
-
-    name: str
-    colour: Colour | None = None
-
-
-def read_class_dict(path: Path) -> list[OldClass]:
-    """The rows of a CSV file ``name, r, g, b``, spaces and a header allowed, columns in the header's order.
+def read_class_dict(path: Path) -> dict[str, Colour]:
+    """Name -> colour of a CSV file ``name, r, g, b``, spaces and a header allowed, columns in the header's order.
 
     Raises EdgekitError naming file and line for a row that is not four values, a colour outside 0-255, a name given
     twice, a missing or an empty file.
@@ -44,9 +36,9 @@ def read_class_dict(path: Path) -> list[OldClass]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EdgekitError(f"the class table cannot be read: {error}", where=str(path), fix=_EXAMPLE) from None
     columns = _HEADER
-    classes: dict[str, OldClass] = {}
+    classes: dict[str, Colour] = {}
     for line, row in enumerate(rows, 1):
-        cells = [cell.strip() for cell in row]
+        cells = [nfc(cell.strip()) for cell in row]
         if not any(cells):
             continue
         if not classes and columns is _HEADER and sorted(c.lower() for c in cells) == sorted(_HEADER):
@@ -61,13 +53,12 @@ def read_class_dict(path: Path) -> list[OldClass]:
             what = f"the colour of '{named['name']}' is {', '.join(levels)}, but must be three numbers from 0 to 255"
             raise EdgekitError(what, where=where, fix=_EXAMPLE)
         if not named["name"] or named["name"] in classes:
-            what = f"the class '{named['name']}' stands twice" if named["name"] else "a class without a name"
+            what = f"the class '{named['name']}' is listed twice" if named["name"] else "a class without a name"
             raise EdgekitError(what, where=where, fix="give every class its own name")
-        red, green, blue = (int(level) for level in levels)
-        classes[named["name"]] = OldClass(named["name"], (red, green, blue))
+        classes[named["name"]] = tuple(map(int, levels))
     if not classes:
         raise EdgekitError("the class table is empty", where=str(path), fix=_EXAMPLE)
-    return list(classes.values())
+    return classes
 
 
 class ClassTable:
@@ -82,19 +73,19 @@ class ClassTable:
 
     def __init__(
         self,
-        old: Sequence[OldClass],
+        old: LabelClasses,
         *,
         merge: Mapping[str, Sequence[str]] | None = None,
         ignore: Sequence[str] = (),
         colours: Mapping[str, Colour] | None = None,
         source: str = "the class table",
     ):
-        old = [OldClass(plain(c.name), c.colour) for c in old]
-        merge = merge and {plain(new): [plain(name) for name in names] for new, names in merge.items()}
-        ignore, colours = [plain(name) for name in ignore], {plain(n): c for n, c in (colours or {}).items()}
+        old = {nfc(name): colour for name, colour in old.items()}
+        ignore, colours = [nfc(name) for name in ignore], {nfc(name): c for name, c in (colours or {}).items()}
         if merge is None:
-            merge = {c.name: [c.name] for c in old if c.name not in ignore}
-        target = _targets([c.name for c in old], merge, ignore, source)
+            merge = {name: [name] for name in old if name not in ignore}
+        merge = {nfc(new): [nfc(name) for name in names] for new, names in merge.items()}
+        target = _targets(list(old), merge, ignore, source)
         if not 1 <= len(merge) <= MOST_CLASSES:
             what = f"{len(merge)} classes from {len(old)}, but there must be 1 to {MOST_CLASSES}, with 255 for ignore"
             fix = "merge more of them under data.classes, or leave rare ones out with data.ignore"
@@ -144,8 +135,7 @@ def _targets(
     wishes += [(name, IGNORE, "data.ignore") for name in ignore]
     for name, index, where in wishes:
         if name not in old:
-            near = difflib.get_close_matches(name, old, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else f"the classes of {source} are: {', '.join(old)}"
+            fix = did_you_mean(name, old) or f"the classes of {source} are: {', '.join(old)}"
             raise EdgekitError(f"{source} has no class '{name}'", where=where, fix=fix)
         if name in target:
             raise EdgekitError(f"the class '{name}' is used twice", where=where, fix="name each class once")
@@ -164,15 +154,13 @@ def _targets(
 
 
 def _new_colours(
-    old: Sequence[OldClass], merge: Mapping[str, Sequence[str]], wished: Mapping[str, Colour]
+    old: LabelClasses, merge: Mapping[str, Sequence[str]], wished: Mapping[str, Colour]
 ) -> tuple[Colour, ...]:
     for name in wished:
         if name not in merge:
-            near = difflib.get_close_matches(name, merge, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else f"the classes are: {', '.join(merge)}"
+            fix = did_you_mean(name, merge) or f"the classes are: {', '.join(merge)}"
             raise EdgekitError(f"a colour for '{name}', which is no class", where=f"data.colours.{name}", fix=fix)
-    known = {c.name: c.colour for c in old}
-    colours = {new: wished.get(new, known[names[0]]) for new, names in merge.items()}
+    colours = {new: wished.get(new, old[names[0]]) for new, names in merge.items()}
     missing = [new for new, colour in colours.items() if colour is None]
     if len(missing) == len(colours):
         return ()
@@ -185,34 +173,33 @@ def _new_colours(
     return tuple(tuple(colour) for colour in colours.values() if colour is not None)
 
 
-def _colour_table(old: Sequence[OldClass], target: Mapping[str, int], source: str) -> np.ndarray | None:
+def _colour_table(old: LabelClasses, target: Mapping[str, int], source: str) -> np.ndarray | None:
     """(2^24,) uint8: class by packed colour. 16 MB, of which a label image touches a few cache lines."""
-    if any(c.colour is None for c in old):
+    if None in old.values():
         return None
-    owner: dict[Colour, OldClass] = {}
+    owner: dict[Colour, str] = {}
     table = np.full(1 << 24, _UNKNOWN, np.uint8)
-    for c in old:
-        other = owner.setdefault(c.colour, c)
-        if target[other.name] != target[c.name]:
+    for name, (red, green, blue) in old.items():
+        other = owner.setdefault((red, green, blue), name)
+        if target[other] != target[name]:
             raise EdgekitError(
-                f"'{other.name}' and '{c.name}' have one colour {c.colour} but go to different classes",
+                f"'{other}' and '{name}' have one colour {(red, green, blue)} but go to different classes",
                 where=source,
                 fix="give each its own colour, or merge them into one class",
             )
-        red, green, blue = c.colour
-        table[red << 16 | green << 8 | blue] = target[c.name]
+        table[red << 16 | green << 8 | blue] = target[name]
     return table
 
 
-def _value_table(old: Sequence[OldClass], target: Mapping[str, int]) -> np.ndarray:
+def _value_table(old: LabelClasses, target: Mapping[str, int]) -> np.ndarray:
     """(256,) uint8: class by the value of a one-channel label."""
     table = np.full(256, _UNKNOWN, np.uint8)
     table[IGNORE] = IGNORE
     # black and white masks: where every colour is a grey, the one channel holds the grey and not the row
-    greys = [c.colour[0] for c in old if c.colour and len(set(c.colour)) == 1]
+    greys = [colour[0] for colour in old.values() if colour and len(set(colour)) == 1]
     values = greys if len(greys) == len(old) else range(min(len(old), 256))
-    for value, c in zip(values, old, strict=False):
-        table[value] = target[c.name]
+    for value, name in zip(values, old, strict=False):
+        table[value] = target[name]
     if set(values) == {0, 255}:  # an image of one bit holds its white as 1
         table[1] = table[255]
     return table

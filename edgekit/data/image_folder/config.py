@@ -1,4 +1,4 @@
-"""What a recipe may say about a folder of images."""
+"""Recipe keys of a folder of images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekit.data.class_names import ClassNames, FewClasses
+from edgekit.data.folders import Pattern, Side
+from edgekit.data.map_config import ColourLevel
 
-Side = Annotated[int, Field(ge=1, le=16384)]
-Level = Annotated[int, Field(ge=0, le=255)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class ImageFolderConfig(BaseModel):
     """Images with label images of the same name: ``images/<name>.jpg`` and ``labels/<name>.png``, in sub-folders too.
 
-    Where the names of all labels differ from their images' by one ending or beginning (``<name>_mask.png``), it is
-    passed over.
+    A suffix or prefix that all labels have beyond the image's name (``<name>_mask.png``) is ignored.
 
     root         the folder; relative to the recipe's own folder, ``~`` is the home folder. Every other path here is
                  looked up in ``root`` first and then in the recipe's folder
@@ -51,9 +50,9 @@ class ImageFolderConfig(BaseModel):
     class_names: ClassNames | None = Field(None, min_length=1)
     classes: Annotated[dict[str, list[str]], FewClasses] | None = Field(None, min_length=1)
     ignore: list[str] = []
-    colours: dict[str, tuple[Level, Level, Level]] = {}
+    colours: dict[str, tuple[ColourLevel, ColourLevel, ColourLevel]] = {}
     labelled: Fraction | Literal["all", "present"] | Path = "all"
-    scene_regex: str | None = None
+    scene_regex: Pattern | None = None
     labels_upright: bool | None = None
     size: tuple[Side, Side] | None = None
     film: bool = False
@@ -66,15 +65,6 @@ class ImageFolderConfig(BaseModel):
             share = float(number[1].replace(",", ".")) / (100 if number[2] else 1)
             raise ValueError(f"a share is a number from 0 to 1: write {share:g}, without quotes")
         return labelled
-
-    @field_validator("scene_regex")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
 
     @model_validator(mode="after")
     def _one_list_of_classes(self) -> ImageFolderConfig:

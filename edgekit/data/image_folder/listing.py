@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +11,11 @@ from itertools import takewhile
 from math import floor
 from pathlib import Path
 
-from edgekit.errors import EdgekitError
+from edgekit.data.folders import natural, nfc
+from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.frames.images import PHOTO_SUFFIXES
 
-SPLITS = ("train", "val", "test")
+_SPLIT_FOLDERS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,16 @@ class Files:
     label: Path | None
 
 
-Frames = dict[str, Files]
+FilesByName = dict[str, Files]
 """Frame name -> files, in natural order. A name is the image's path below ``images`` without its ending, as NFC."""
 
 
-def list_folder_splits(root: Path, notes: list[str]) -> dict[str, Frames]:
+def list_folder_splits(root: Path, notes: list[str]) -> dict[str, FilesByName]:
     """The frames of the splits of a root with folders ``train``, ``val``, ``test`` (those that exist).
 
-    ``notes`` gets what was left out, or not taken by its name alone.
+    What was left out, or paired by a part of its name, is added to ``notes``.
     """
-    found = {split: pair_files(root / split, notes) for split in SPLITS if (root / split / "images").is_dir()}
+    found = {split: pair_files(root / split, notes) for split in _SPLIT_FOLDERS if (root / split / "images").is_dir()}
     if not found:
         raise EdgekitError(
             "none of the folders train/images, val/images, test/images is there",
@@ -45,16 +43,18 @@ def list_folder_splits(root: Path, notes: list[str]) -> dict[str, Frames]:
             fix="make them, or name frames per split with data.splits: {train: train.txt, val: val.txt}",
         )
     others = sorted(path.parent.name for path in root.glob("*/images") if path.parent.name not in found)
-    notes += [f"the folder {name} is no split and is not read: splits are {', '.join(SPLITS)}" for name in others]
+    notes += [
+        f"the folder {name} is no split and is not read: splits are {', '.join(_SPLIT_FOLDERS)}" for name in others
+    ]
     return found
 
 
-def list_file_splits(root: Path, lists: Mapping[str, Path], notes: list[str]) -> dict[str, Frames]:
+def list_file_splits(root: Path, lists: Mapping[str, Path], notes: list[str]) -> dict[str, FilesByName]:
     """The same for a root with ``images`` and ``labels`` and a text file of frame names per split."""
     if not (root / "images").is_dir():
         raise EdgekitError("there is no folder images", where=str(root), fix="with data.splits the root is flat")
     files = pair_files(root, notes)
-    splits: dict[str, Frames] = {}
+    splits: dict[str, FilesByName] = {}
     owner: dict[str, str] = {}
     for split, path in lists.items():
         names = sorted(read_names(path, files), key=natural)
@@ -69,10 +69,10 @@ def list_file_splits(root: Path, lists: Mapping[str, Path], notes: list[str]) ->
     return splits
 
 
-def pair_files(folder: Path, notes: list[str]) -> Frames:
+def pair_files(folder: Path, notes: list[str]) -> FilesByName:
     """The frames of ``folder/images``, with the labels of the same names in ``folder/labels``; sub-folders too.
 
-    Where all labels' names differ from their images' by one ending or beginning (x.jpg, x_mask.png), it is passed over.
+    A suffix or prefix that all labels have beyond the image's name (x.jpg, x_mask.png) is ignored.
     EdgekitError where two files claim one frame, or no label belongs to an image.
     """
     images = _by_name(folder / "images", notes)
@@ -97,7 +97,7 @@ def pair_files(folder: Path, notes: list[str]) -> Frames:
 def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
     """The frame names in a text file, one per line; an image's ending and folders before it are allowed, # comments.
 
-    Raises EdgekitError naming file and line for a name that is no frame or stands twice.
+    Raises EdgekitError naming file and line for a name that is no frame or is listed twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -113,11 +113,10 @@ def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
         name = _frame_of(entry, known)
         where = f"{path}, line {number}"
         if name is None:
-            near = difflib.get_close_matches(entry, known, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else "write names of files in images, without the suffix"
+            fix = did_you_mean(entry, known) or "write names of files in images, without the suffix"
             raise EdgekitError(f"there is no frame '{entry}'", where=where, fix=fix)
         if name in names:
-            raise EdgekitError(f"the frame '{name}' stands twice, first in line {names[name]}", where=where)
+            raise EdgekitError(f"the frame '{name}' is listed twice, first in line {names[name]}", where=where)
         names[name] = number
     return list(names)
 
@@ -131,20 +130,9 @@ def evenly_labelled(count: int, fraction: float) -> list[bool]:
     return [floor(i * exact) != floor((i - 1) * exact) for i in range(count)]
 
 
-def natural(name: str) -> tuple[list[int | str], str]:
-    """Sort key under which frame 9 comes before frame 10."""
-    parts = re.split(r"([0-9]+)", name)  # text and digits in turn, so that like meets like
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
-
-
-def plain(name: str) -> str:
-    """A name in Unicode's form NFC: the ü of one system is u and two dots on another."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _frame_of(entry: str, known: Mapping[str, Files]) -> str | None:
-    """The frame that a line of a list means: by its path in images, or that of a file whose folders it names too."""
-    parts = plain(entry).replace("\\", "/").split("/")
+    """The frame that a line of a list names: by its path in images, also with folders before it."""
+    parts = nfc(entry).replace("\\", "/").split("/")
     for name in ("/".join(parts[i:]) for i in range(len(parts))):
         stem = name.rpartition(".")[0] if name.lower().endswith(PHOTO_SUFFIXES) else name
         if name in known or stem in known:
@@ -153,7 +141,7 @@ def _frame_of(entry: str, known: Mapping[str, Files]) -> str | None:
 
 
 def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
-    """Name -> file of all images below a folder; what else lies there is noted."""
+    """Name -> file of all images below a folder; other files are added to ``notes``."""
     files: dict[str, Path] = {}
     others: Counter[str] = Counter()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -162,7 +150,7 @@ def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
             if path.suffix.lower() not in PHOTO_SUFFIXES:
                 others[path.suffix.lower() or path.name] += 1
                 continue
-            name = plain(path.relative_to(folder).with_suffix("").as_posix())
+            name = nfc(path.relative_to(folder).with_suffix("").as_posix())
             if name in files:
                 both = " and ".join(str(file.relative_to(folder)) for file in (files[name], path))
                 raise EdgekitError(
@@ -170,8 +158,8 @@ def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
                 )
             files[name] = path
     if others:
-        told = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
-        note = f"{folder.parent.name}/{folder.name}: files that are not read: {told}"
+        counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
+        note = f"{folder.parent.name}/{folder.name}: files that are not read: {counts}"
         if not files:
             raise EdgekitError(note, where=str(folder), fix=f"convert them to one of {', '.join(PHOTO_SUFFIXES)}")
         notes.append(note)
@@ -179,7 +167,7 @@ def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
 
 
 def _renamed(labels: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path] | None:
-    """Labels by their images' names, where one ending (or beginning) of each side hides that they are the same."""
+    """Labels by the names of their images, where a suffix (or prefix) of either makes them differ; None otherwise."""
     for cut in (_without_end, _without_start):
         for i in range(_shared(images, cut) + 1):
             cores = {core: name for name in images if (core := cut(name, i))}

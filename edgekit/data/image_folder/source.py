@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from edgekit.data.image_folder.class_table import ClassTable, OldClass, read_class_dict
+from edgekit.data.folders import hash_files, required_scene, resized, root_folder
+from edgekit.data.image_folder.class_table import ClassTable, read_class_dict
 from edgekit.data.image_folder.config import ImageFolderConfig
 from edgekit.data.image_folder.listing import (
     Files,
-    Frames,
+    FilesByName,
     evenly_labelled,
     list_file_splits,
     list_folder_splits,
@@ -40,17 +38,11 @@ class ImageFolder:
     """
 
     def __init__(self, config: ImageFolderConfig, base: Path, cache: Path | None = None):
-        self._root = Path(base, expand_home(config.root))
+        self._root = root_folder(config.root, base)
         self._base = Path(base)
         self._size = config.size
         self._labels_upright = config.labels_upright
         self.sequential = config.film
-        if not self._root.is_dir():
-            raise EdgekitError(
-                f"the folder '{config.root}' does not exist",
-                where=f"data.root: {self._root}",
-                fix="the path is relative to the recipe's own folder",
-            )
         self._table = self._class_table(config)
         self._files: dict[str, Files] = {}
         self._orientations: dict[str, int] = {}  # by EXIF, of the frames that were read
@@ -88,7 +80,7 @@ class ImageFolder:
                     "(present: only frames with a label image count as labelled)",
                 )
             label = read_label(files.label, palette_colours=self._table.has_colours)
-            if self._orientations.get(frame.name) != 1:  # most formats tell it in the header, PNG at the end
+            if self._orientations.get(frame.name) != 1:  # most formats have it in the header, PNG at the end
                 label = self._turned(label, frame.name)
             maps["semantic"] = self._table.decode(label, str(files.label))
         sizes = {name: array.shape[:2] for name, array in maps.items()}
@@ -99,18 +91,15 @@ class ImageFolder:
                 where=str(files.label),
                 fix="export the label at the size of the image",
             )
-        return {name: self._resized(name, array) for name, array in maps.items()}
+        return {name: resized(self.tasks[name], array, self._size) for name, array in maps.items()}
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
-        facts = (_READING, self._old_classes, self._frames, self._labels_upright)
-        digest = hashlib.sha256(repr(facts).encode())
-        for name, files in sorted(self._files.items()):
-            for path in (files.image, files.label):
-                if path is not None:
-                    facts = path.stat()
-                    digest.update(f"{name}\0{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-        return digest.hexdigest()
+        paths = ((name, path) for name, files in sorted(self._files.items()) for path in (files.image, files.label))
+        return hash_files(
+            (_READING, self._label_classes, self._frames, self._labels_upright),
+            ((f"{name}\0{path.name}", path) for name, path in paths if path is not None),
+        )
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
         """None: photographs come without exact flow."""
@@ -134,29 +123,22 @@ class ImageFolder:
         drawn_upright = size != stored if self._labels_upright is None else self._labels_upright
         return label if drawn_upright else turn(label, orientation)
 
-    def _resized(self, name: str, array: np.ndarray) -> np.ndarray:
-        if self._size is None or array.shape[:2] == self._size:
-            return array
-        height, width = self._size
-        how = cv2.INTER_AREA if name == "rgb" else cv2.INTER_NEAREST_EXACT
-        return cv2.resize(array, (width, height), interpolation=how)
-
     def _class_table(self, config: ImageFolderConfig) -> ClassTable:
         if config.class_names is not None:
-            old, source = [OldClass(name) for name in config.class_names], "data.class_names"
+            classes, source = dict.fromkeys(config.class_names), "data.class_names"
         else:
             path = self._find(config.class_dict or Path("class_dict.csv"))
-            old, source = read_class_dict(path), str(path)
-        self._old_classes = old
-        return ClassTable(old, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
+            classes, source = read_class_dict(path), str(path)
+        self._label_classes = classes
+        return ClassTable(classes, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
 
-    def _list(self, config: ImageFolderConfig) -> dict[str, Frames]:
+    def _list(self, config: ImageFolderConfig) -> dict[str, FilesByName]:
         if config.splits is None:
             return list_folder_splits(self._root, self.notes)
         lists = {split: self._find(path) for split, path in config.splits.items()}
         return list_file_splits(self._root, lists, self.notes)
 
-    def _infos(self, config: ImageFolderConfig, listed: dict[str, Frames]) -> dict[str, list[FrameInfo]]:
+    def _infos(self, config: ImageFolderConfig, listed: dict[str, FilesByName]) -> dict[str, list[FrameInfo]]:
         stems = [stem for files in listed.values() for stem in files]
         repeated = len(set(stems)) < len(stems)  # train/images/000.jpg beside val/images/000.jpg
         infos: dict[str, list[FrameInfo]] = {}
@@ -168,13 +150,13 @@ class ImageFolder:
                 name = f"{split}-{stem}" if repeated else stem
                 scene = f"{split}/{stem}".rpartition("/")[0]
                 if config.scene_regex is not None:
-                    scene = _scene(config.scene_regex, stem)
+                    scene = required_scene(config.scene_regex, stem)
                 infos[split].append(FrameInfo(name, scene, counts[scene], split, is_labelled))
                 counts[scene] += 1
                 self._files[name] = paths
         return infos
 
-    def _labelled(self, split: str, files: Frames, config: ImageFolderConfig) -> list[bool]:
+    def _labelled(self, split: str, files: FilesByName, config: ImageFolderConfig) -> list[bool]:
         if config.labelled == "present":
             return [paths.label is not None for paths in files.values()]
         if split != LABELLED_SPLIT:
@@ -190,14 +172,3 @@ class ImageFolder:
         path = expand_home(path)
         beside = self._base / path
         return beside if beside.exists() and not (self._root / path).exists() else self._root / path
-
-
-def _scene(pattern: str, name: str) -> str:
-    match = re.search(pattern, name)
-    if match is None:
-        raise EdgekitError(
-            f"the frame '{name}' has no scene: '{pattern}' is not found in its name",
-            where="data.scene_regex",
-            fix="write an expression that fits every name, e.g. '^[a-z]+'",
-        )
-    return (match.group(1) if match.re.groups else match.group()) or ""

@@ -1,4 +1,4 @@
-"""What a recipe may say about the procedural world."""
+"""Recipe keys of the procedural world."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ class ScenesConfig(BaseModel):
         Number of scenes, frames per scene, their spacing and the labelled share are left out: a frame does not depend
         on them, so that asking for more scenes keeps the frames already rendered.
         """
-        told = json.dumps({"seed": self.seed, "size": self.size, "generator": GENERATOR}, sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        decisive = json.dumps({"seed": self.seed, "size": self.size, "generator": GENERATOR}, sort_keys=True)
+        return hashlib.sha256(decisive.encode()).hexdigest()[:12]

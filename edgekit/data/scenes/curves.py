@@ -53,15 +53,24 @@ def tangents(curve: np.ndarray) -> np.ndarray:
     return step / np.linalg.norm(step, axis=1, keepdims=True)
 
 
-def draw(n: int, curves: list[np.ndarray], width: float, dash: float = 0.0) -> np.ndarray:
+def arc_length(curve: np.ndarray) -> np.ndarray:
+    """Metres (k,) along a curve (k, 2) from its first point to each."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+
+
+def sideways(direction: np.ndarray) -> np.ndarray:
+    """A direction (2,) turned by a quarter."""
+    return np.array([-direction[1], direction[0]])
+
+
+def draw_lines(n: int, curves: list[np.ndarray], width: float, dash: float = 0.0) -> np.ndarray:
     """Coverage (n, n) uint8 0-255 of lines ``width`` metres wide; ``dash`` metres on, ``dash`` metres off."""
     canvas = np.zeros((n, n), np.uint8)
     scale, shift = n / WORLD, 4
     pieces = []
     for curve in curves:
         if dash:
-            arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
-            phase = np.floor(arc / dash).astype(int)
+            phase = np.floor(arc_length(curve) / dash).astype(int)
             pieces += [curve[phase == k] for k in range(0, phase[-1] + 1, 2)]
         else:
             pieces.append(curve)

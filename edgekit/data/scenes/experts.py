@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.data.scenes.grid import FOREST, HILL, LAND, LITTLE, RESIDENTIAL, ROAD, SKY, WATER, nearest
 from edgekit.data.scenes.noise import smoothstep
-from edgekit.data.scenes.world import World
+from edgekit.data.scenes.world import Landscape
 
 # (true class, said class, which confusion field, threshold in deviations)
 CONFUSED_A = (
@@ -52,7 +52,7 @@ def _blobs(label: np.ndarray, factor: int, sigma: float, favour: np.ndarray) -> 
 
 
 def segmentations(
-    world: World, label: np.ndarray, points: np.ndarray, depth: np.ndarray
+    world: Landscape, label: np.ndarray, points: np.ndarray, depth: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the two experts say, uint8 (H, W) each.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgekit.data.scenes.biome import Biome, linear
 from edgekit.data.scenes.canvas import blend
-from edgekit.data.scenes.grid import CELLS, HILL, LAND, WORLD
+from edgekit.data.scenes.grid import CELLS, HILL, LAND, WORLD, wrapped
 from edgekit.data.scenes.noise import blur, enlarge, smoothstep, spectral
 from edgekit.data.scenes.terrain import COARSE, METRES, Terrain
 
@@ -22,13 +22,12 @@ def _parcels(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     seeds = rng.uniform(0, WORLD, (11, 2))
     nearest_d, region = np.full((COARSE, COARSE), np.inf), np.zeros((COARSE, COARSE), np.int64)
     for number, (sx, sy) in enumerate(seeds):
-        dx, dy = (x - sx + WORLD / 2) % WORLD - WORLD / 2, (y - sy + WORLD / 2) % WORLD - WORLD / 2
+        dx, dy = wrapped(x - sx), wrapped(y - sy)
         d = dx * dx + dy * dy
         closer = d < nearest_d
         nearest_d, region = np.where(closer, d, nearest_d), np.where(closer, number, region)
     angle, strip, block = rng.uniform(0, np.pi, 11), rng.uniform(32, 75, 11), rng.uniform(70, 170, 11)
-    dx = (x - seeds[region, 0] + WORLD / 2) % WORLD - WORLD / 2
-    dy = (y - seeds[region, 1] + WORLD / 2) % WORLD - WORLD / 2
+    dx, dy = wrapped(x - seeds[region, 0]), wrapped(y - seeds[region, 1])
     across = dy * np.cos(angle[region]) - dx * np.sin(angle[region])
     along = dx * np.cos(angle[region]) + dy * np.sin(angle[region])
     row = np.floor(across / strip[region]).astype(np.int64)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.data.scenes.curves import tangents
-from edgekit.data.scenes.grid import WORLD, nearest
+from edgekit.data.scenes.curves import arc_length, tangents
+from edgekit.data.scenes.grid import WORLD, nearest, wrapped
 from edgekit.data.scenes.noise import enlarge
-from edgekit.data.scenes.world import World
+from edgekit.data.scenes.world import Landscape
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Flight:
 
     speed = 2.6  # metres from frame to frame
 
-    def __init__(self, world: World, rng: np.random.Generator):
+    def __init__(self, world: Landscape, rng: np.random.Generator):
         road = world.terrain.main
         lap = road[-1] - road[0]
         laps = np.concatenate([road[:-1] + lap * k for k in range(3)])
@@ -54,16 +54,16 @@ class Flight:
         path = path[len(kernel) : -len(kernel)][len(road) - 1 : 2 * len(road) - 1]
         if rng.random() < 0.5:
             path, lap = path[::-1], -lap
-        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+        arc = arc_length(path)
         self._path, self._arc, self._lap = path, arc, lap
         heading = tangents(path)
         self._heading = np.unwrap(np.arctan2(heading[:, 1], heading[:, 0]))
         # The village with the most houses is worth the trip; a second one now and then.
         homes = np.array([yard[:2] for yard in world.settlement.yards]).reshape(-1, 1, 2)
         centres = np.array(world.settlement.centres)
-        near = (np.linalg.norm((homes - centres + WORLD / 2) % WORLD - WORLD / 2, axis=2) < 130).sum(axis=0)
+        near = (np.linalg.norm(wrapped(homes - centres), axis=2) < 130).sum(axis=0)
         at = centres[np.argsort(near)[-1 if rng.random() < 0.7 else -2]]
-        nearest_point = int(np.argmin(np.linalg.norm((path - at + WORLD / 2) % WORLD - WORLD / 2, axis=1)))
+        nearest_point = int(np.argmin(np.linalg.norm(wrapped(path - at), axis=1)))
         self._start = arc[nearest_point] - rng.uniform(40, 160)
         self._waves = rng.uniform(0, 2 * np.pi, 8)
         self._lengths = rng.uniform(0.75, 1.3, 8)

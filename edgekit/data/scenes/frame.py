@@ -9,15 +9,15 @@ from edgekit.data.scenes.experts import metric_depth, segmentations, surface_nor
 from edgekit.data.scenes.flight import Pose, pixel_rays
 from edgekit.data.scenes.grid import SKY
 from edgekit.data.scenes.rays import intersect
-from edgekit.data.scenes.shade import inspect, radiance, sky_light
-from edgekit.data.scenes.world import World
+from edgekit.data.scenes.shade import radiance, sky_light, surface_at
+from edgekit.data.scenes.world import Landscape
 
 NEAR_DEPTH, FAR_DEPTH = 5.0, 700.0
 _TONES = (255.0 * np.linspace(0.0, 1.0, 4097) ** (1 / 2.2)).astype(np.float32)
 
 
 def render(
-    world: World, pose: Pose, following: Pose | None, size: tuple[int, int], rng: np.random.Generator
+    world: Landscape, pose: Pose, following: Pose | None, size: tuple[int, int], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """All maps of one frame (H, W), in native form.
 
@@ -40,7 +40,7 @@ def render(
     ground, air = np.flatnonzero(hit), np.flatnonzero(~hit)
     views = (directions / length[:, None]).astype(np.float32)
     points = pose.position + depth[ground, None] * directions[ground]
-    hits = inspect(world, points, depth[ground] / np.float32(pose.focal * width))
+    hits = surface_at(world, points, depth[ground] / np.float32(pose.focal * width))
 
     light = np.empty((len(depth), 3), np.float32)
     light[ground] = radiance(world, hits, views[ground], depth[ground] * length[ground].astype(np.float32))

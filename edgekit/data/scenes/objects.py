@@ -6,23 +6,15 @@ import numpy as np
 
 from edgekit.data.scenes.biome import linear
 from edgekit.data.scenes.canvas import Box, Canvas, stand
-from edgekit.data.scenes.curves import tangents
+from edgekit.data.scenes.curves import arc_length, sideways, tangents
 from edgekit.data.scenes.grid import LAND, LITTLE, WORLD, nearest
 from edgekit.data.scenes.settlement import Settlement
 from edgekit.data.scenes.terrain import Terrain
 
-CARS = np.array(
-    [
-        (226, 226, 228),
-        (60, 62, 68),
-        (150, 154, 160),
-        (168, 32, 30),
-        (34, 62, 128),
-        (206, 190, 160),
-        (24, 24, 26),
-        (210, 150, 40),
-    ]
-)
+CARS = np.array([
+    (226, 226, 228), (60, 62, 68), (150, 154, 160), (168, 32, 30), (34, 62, 128), (206, 190, 160), (24, 24, 26),
+    (210, 150, 40),
+])  # fmt: skip
 CLOTHES = np.array([(200, 40, 40), (230, 230, 230), (40, 50, 110), (240, 180, 40), (30, 30, 32), (60, 130, 90)])
 
 
@@ -52,12 +44,12 @@ def scatter_objects(rng: np.random.Generator, canvas: Canvas, terrain: Terrain, 
     routes = [(terrain.main, 1.7, 45.0), (terrain.roads[0], 1.7, 60.0)] + [(s, 1.3, 45.0) for s in plan.streets]
     for curve, lane, gap in routes:
         heading = tangents(curve)
-        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+        arc = arc_length(curve)
         at = rng.exponential(gap)
         while at < arc[-1]:
             k = int(np.searchsorted(arc, at))
             side = rng.choice([-1.0, 1.0])
-            normal = np.array([-heading[k][1], heading[k][0]])
+            normal = sideways(heading[k])
             spot = curve[k] + side * lane * normal
             if free(spot) and nearest(terrain.wet, spot) < 0:
                 _car(rng, canvas, spot, float(np.arctan2(heading[k][1], heading[k][0])))
@@ -76,7 +68,7 @@ def scatter_objects(rng: np.random.Generator, canvas: Canvas, terrain: Terrain, 
 
     main, heading = terrain.main, tangents(terrain.main)
     for k in range(0, len(main) - 1, max(1, int(34 * len(main) / WORLD))):
-        spot = main[k] + 5.5 * np.array([-heading[k][1], heading[k][0]])
+        spot = main[k] + 5.5 * sideways(heading[k])
         if free(spot) and nearest(terrain.wet, spot) < 0:
             stand(canvas, Box(*spot, 0.0, 0.7, 0.7, 8.0), LITTLE, linear((108, 96, 84)))
 

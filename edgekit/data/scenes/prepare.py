@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from edgekit.data.scenes.config import ScenesConfig
 from edgekit.errors import EdgekitError
@@ -30,32 +29,33 @@ def render_missing(
     costs as much as tens of frames.
     """
     total = sum(map(len, missing.values()))
-    jobs: queue.SimpleQueue[tuple[str | int, ...]] = queue.SimpleQueue()
-    for (split, number), indices in missing.items():
-        jobs.put((split, number, *indices))
-    events: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: a frame is done; False: a process is
-    failures: list[str] = []
-    running = [_start(config, folder) for _ in range(max(1, min(processes, len(missing))))]
-    try:
-        for process in running:
-            threading.Thread(target=_serve, args=(process, jobs, events, failures), daemon=True).start()
-        done, busy = 0, len(running)
-        while busy:
-            if events.get():
-                done += 1
+    jobs = [" ".join(map(str, (split, number, *indices))) for (split, number), indices in missing.items()]
+    count = max(1, min(processes, len(jobs)))
+    running: list[subprocess.Popen] = []
+    read_end, write_end = os.pipe()  # one for all processes: each writes a line per frame
+    with open(read_end, "rb") as finished, tempfile.TemporaryFile() as errors:
+        try:
+            try:
+                running.extend(_start(config, folder, jobs[k::count], write_end, errors) for k in range(count))
+            finally:
+                os.close(write_end)  # the pipe ends when the last process does
+            for done, _ in enumerate(finished, 1):
                 if progress:
                     progress(done, total)
+                if any(process.poll() for process in running):
+                    break
             else:
-                busy -= 1
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                with contextlib.suppress(OSError):
-                    stream.close()
-    if failures:
-        reason = failures[0].splitlines()[-1] if failures[0] else "the process ended"
+                for process in running:
+                    process.wait()
+            failed = any(process.returncode for process in running)
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    if failed:
+        reason = said.splitlines()[-1] if said else "a process ended before its frames were rendered"
         raise EdgekitError(
             f"rendering the procedural scenes failed: {reason}",
             where=str(folder),
@@ -63,35 +63,14 @@ def render_missing(
         )
 
 
-def _start(config: ScenesConfig, folder: Path) -> subprocess.Popen[str]:
+def _start(config: ScenesConfig, folder: Path, jobs: list[str], output: int, errors: IO[bytes]) -> subprocess.Popen:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), environment.get("PYTHONPATH")]))
     environment.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     # Worlds are large arrays that come and go; keeping freed memory saves glibc from fetching it page by page again.
     environment.update(MALLOC_MMAP_THRESHOLD_="4000000000", MALLOC_TRIM_THRESHOLD_="8000000000")
     command = [sys.executable, "-m", "edgekit.data.scenes.worker", config.model_dump_json(), str(folder)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environment)
-
-
-def _serve(process: subprocess.Popen[str], jobs: queue.SimpleQueue, events: queue.SimpleQueue, failures: list) -> None:
-    """Hand jobs to one process until there are none, or until one fails."""
-    try:
-        while not failures:
-            try:
-                job = jobs.get_nowait()
-            except queue.Empty:
-                break
-            with contextlib.suppress(BrokenPipeError):  # its standard output ends as well, which is told below
-                process.stdin.write(" ".join(map(str, job)) + "\n")
-                process.stdin.flush()
-            for line in process.stdout:
-                if line.strip() == "next":
-                    break
-                events.put(True)
-            else:
-                failures.append(process.stderr.read().strip())
-    except (OSError, ValueError) as error:  # the pipes were closed under our hands
-        failures.append(str(error))
-    finally:
-        events.put(False)
+    with tempfile.TemporaryFile() as todo:  # a file and not a pipe: nobody waits for the other to read
+        todo.write("\n".join(jobs).encode())
+        todo.seek(0)
+        return subprocess.Popen(command, stdin=todo, stdout=output, stderr=errors, env=environment)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.data.scenes.flight import Pose
-from edgekit.data.scenes.grid import CELL, CELLS
+from edgekit.data.scenes.grid import CELL, CELLS, bilinear
 
 FAR = 680.0  # metres of map range; beyond is sky
 _NEAR = 3.0
@@ -31,21 +31,7 @@ def ranges() -> np.ndarray:
 _RANGES = ranges()
 
 
-def bilinear(height: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height (n,) float32 at map points in cells, of the surface that is bilinear between cells."""
-    i, j = np.floor(y), np.floor(x)
-    v, u = y - i, x - j
-    i, j = i.astype(np.int32), j.astype(np.int32)
-    i0, i1 = (i & _MASK) * CELLS, ((i + 1) & _MASK) * CELLS
-    j0, j1 = j & _MASK, (j + 1) & _MASK
-    flat = height.ravel()
-    a, b = flat.take(i0 + j0), flat.take(i0 + j1)
-    c, d = flat.take(i1 + j0), flat.take(i1 + j1)
-    top = a + (b - a) * u
-    return top + (c + (d - c) * u - top) * v
-
-
-def _table(height: np.ndarray, pose: Pose, angles: np.ndarray) -> np.ndarray:
+def _steepest_views(height: np.ndarray, pose: Pose, angles: np.ndarray) -> np.ndarray:
     """Running maximum over range of the slope at which the surface is seen, (angles, ranges)."""
     x = (pose.position[0] + np.cos(angles)[:, None] * _RANGES) * (1 / CELL) + 0.5
     y = (pose.position[1] + np.sin(angles)[:, None] * _RANGES) * (1 / CELL) + 0.5
@@ -85,7 +71,7 @@ def intersect(height: np.ndarray, pose: Pose, directions: np.ndarray, pixel: flo
     low, high = float(turn.min()), float(turn.max())
     lines = int(np.ceil((high - low) / (0.7 * pixel))) + 1
     angles = np.arctan2(forward[1], forward[0]) + np.linspace(low, high, lines)
-    table = _table(height, pose, angles.astype(np.float32))
+    table = _steepest_views(height, pose, angles.astype(np.float32))
 
     # One sorted array for all lines: each line's slopes are lifted above those of the line before.
     line = np.round((turn - low) * ((lines - 1) / (high - low))).astype(np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.data.scenes.biome import ROOFS, WALLS, linear
 from edgekit.data.scenes.canvas import Box, Canvas, stand
-from edgekit.data.scenes.curves import draw, tangents
+from edgekit.data.scenes.curves import arc_length, draw_lines, sideways, tangents
 from edgekit.data.scenes.grid import CELL, CELLS, RESIDENTIAL, WORLD, nearest, window
 from edgekit.data.scenes.noise import distance
 from edgekit.data.scenes.terrain import COARSE, METRES, Terrain
@@ -97,7 +97,7 @@ def plan_settlement(rng: np.random.Generator, terrain: Terrain) -> Settlement:
         plan.centres.append(main[centre])
         for offset in np.arange(-110.0, 111.0, rng.uniform(50, 60)):
             at = (centre + int(offset * len(main) / WORLD)) % (len(main) - 1)
-            normal = np.array([-heading[at][1], heading[at][0]])
+            normal = sideways(heading[at])
             for side in (-1.0, 1.0):
                 if rng.random() < 0.8:
                     street = _side_street(rng, main[at], side * normal + 0.12 * rng.normal(size=2), steep | wet)
@@ -105,39 +105,44 @@ def plan_settlement(rng: np.random.Generator, terrain: Terrain) -> Settlement:
                         plan.streets.append(street)
 
     taken = (
-        (draw(COARSE, [terrain.main, *terrain.roads], 11.0) > 60) | (draw(COARSE, plan.streets, 8.0) > 60) | wet | steep
+        (draw_lines(COARSE, [terrain.main, *terrain.roads], 11.0) > 60)
+        | (draw_lines(COARSE, plan.streets, 8.0) > 60)
+        | wet
+        | steep
     )
     reach = int(140 * len(main) / WORLD)
     fronts = [(s, 2.2) for s in plan.streets]
     fronts += [(main[max(k * 8 - reach, 0) : k * 8 + reach], 3.3) for k in chosen]
     for curve, half in fronts:
-        _line(rng, plan, taken, curve, half)
+        _houses_along(rng, plan, taken, curve, half)
     for _ in range(10):
         spot = rng.uniform(0, WORLD, 2)
-        _place(rng, plan, taken, spot, rng.uniform(0, np.pi), 20.0, None)
+        _add_house(rng, plan, taken, spot, rng.uniform(0, np.pi), 20.0, None)
     return plan
 
 
-def _line(rng: np.random.Generator, plan: Settlement, taken: np.ndarray, curve: np.ndarray, half: float) -> None:
+def _houses_along(
+    rng: np.random.Generator, plan: Settlement, taken: np.ndarray, curve: np.ndarray, half: float
+) -> None:
     """Houses on both sides of a street."""
     heading = tangents(curve)
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    arc = arc_length(curve)
     for side in (-1.0, 1.0):
         at = rng.uniform(4, 12)
         while at < arc[-1]:
             k = int(np.searchsorted(arc, at))
             setback = half + rng.uniform(4.0, 8.0) + 5.0
-            normal = side * np.array([-heading[k][1], heading[k][0]])
+            normal = side * sideways(heading[k])
             angle = (
                 float(np.arctan2(heading[k][1], heading[k][0]))
                 + rng.normal(0, 0.06)
                 + (np.pi / 2 if rng.random() < 0.3 else 0.0)
             )
-            _place(rng, plan, taken, curve[k] + normal * setback, angle, 7.5, curve[k])
+            _add_house(rng, plan, taken, curve[k] + normal * setback, angle, 7.5, curve[k])
             at += rng.uniform(13.5, 19)
 
 
-def _place(
+def _add_house(
     rng: np.random.Generator,
     plan: Settlement,
     taken: np.ndarray,

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.data.scenes.biome import WALLS, linear
-from edgekit.data.scenes.grid import CELL, CELLS, FOREST, LITTLE, RESIDENTIAL, WATER, WORLD
+from edgekit.data.scenes.grid import CELL, CELLS, FOREST, LITTLE, RESIDENTIAL, WATER, WORLD, bilinear, corners, wrapped
 from edgekit.data.scenes.noise import smoothstep
-from edgekit.data.scenes.rays import bilinear
-from edgekit.data.scenes.world import MIPS, World
+from edgekit.data.scenes.world import MIPS, Landscape
 
 _MASK = CELLS - 1
 _WALLS = linear(WALLS)
@@ -28,27 +27,15 @@ class Hits:
     footprint: np.ndarray
 
 
-def _mip(world: World, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _mip(world: Landscape, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Surface raster of a level at map points (n,) in metres, bilinear."""
-    raster = world.surface[level]
-    size = raster.shape[0]
-    cell = WORLD / size
+    cell = WORLD / len(world.surface[level])
     # A coarse cell's centre lies between the centres of the cells it was averaged from.
     offset = 0.5 * (CELL / cell - 1.0)
-    x, y = x / cell + offset, y / cell + offset
-    i, j = np.floor(y), np.floor(x)
-    v, u = (y - i)[:, None], (x - j)[:, None]
-    i, j = i.astype(np.int32), j.astype(np.int32)
-    i0, i1 = (i & (size - 1)) * size, ((i + 1) & (size - 1)) * size
-    j0, j1 = j & (size - 1), (j + 1) & (size - 1)
-    flat = raster.reshape(-1, raster.shape[-1])
-    a, b = flat.take(i0 + j0, axis=0), flat.take(i0 + j1, axis=0)
-    c, d = flat.take(i1 + j0, axis=0), flat.take(i1 + j1, axis=0)
-    top = a + (b - a) * u
-    return top + (c + (d - c) * u - top) * v
+    return bilinear(world.surface[level], x / cell + offset, y / cell + offset)
 
 
-def _surface(world: World, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+def _surface(world: Landscape, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Reflectance and slopes (n, 5), blended between the two levels whose cells are next to the pixel's footprint."""
     level = np.clip(np.log2(footprint * (1.25 / CELL)), 0.0, MIPS - 1.001)
     base = level.astype(np.int64)
@@ -61,33 +48,27 @@ def _surface(world: World, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) 
     return out
 
 
-def _facet(world: World, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _facet(world: Landscape, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Class and exact slopes (n, 2) at map points in metres.
 
     The class is that of the four cells around with the largest bilinear weight, which makes borders straight lines
     instead of stairs.
     """
-    x, y = x / CELL, y / CELL
-    i, j = np.floor(y), np.floor(x)
-    v, u = y - i, x - j
-    i, j = i.astype(np.int32), j.astype(np.int32)
-    i0, i1 = (i & _MASK) * CELLS, ((i + 1) & _MASK) * CELLS
-    j0, j1 = j & _MASK, (j + 1) & _MASK
-    corners = (i0 + j0, i0 + j1, i1 + j0, i1 + j1)
-    labels = [world.label.ravel().take(c) for c in corners]
+    cells, u, v = corners(x / CELL, y / CELL)
+    labels = [world.label.ravel().take(cell) for cell in cells]
     weights = [(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]
     best, label = np.zeros(len(x), np.float32), labels[0]
     for one in labels:
         vote = sum(w * (other == one) for w, other in zip(weights, labels, strict=True))
         label = np.where(vote > best, one, label)
         best = np.maximum(best, vote)
-    a, b, c, d = (world.height.ravel().take(k) for k in corners)
+    a, b, c, d = (world.height.ravel().take(cell) for cell in cells)
     slope_x = ((b - a) * (1 - v) + (d - c) * v) / CELL
     slope_y = ((c - a) * (1 - u) + (d - b) * u) / CELL
     return label, np.stack([slope_x, slope_y], axis=-1)
 
 
-def inspect(world: World, points: np.ndarray, footprint: np.ndarray) -> Hits:
+def surface_at(world: Landscape, points: np.ndarray, footprint: np.ndarray) -> Hits:
     """Class, normal and reflectance at surface points (n, 3); ``footprint`` (n,) is a pixel's width there, metres."""
     x, y = (points[:, 0] % WORLD).astype(np.float32), (points[:, 1] % WORLD).astype(np.float32)
     surface = _surface(world, x, y, footprint)
@@ -111,11 +92,11 @@ def inspect(world: World, points: np.ndarray, footprint: np.ndarray) -> Hits:
     return Hits(points, label, normal, np.clip(colour, 0.0, 1.0), footprint)
 
 
-def _walls(world: World, points: np.ndarray, slopes: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+def _walls(world: Landscape, points: np.ndarray, slopes: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Reflectance (n, 3) of house walls at points (n, 3) with exact slopes (n, 2): plaster or brick, and windows."""
     cells = np.round(points[:, 1::-1] / CELL).astype(np.int64) & _MASK
     house_x, house_y, angle, row = world.houses[world.house[cells[:, 0], cells[:, 1]]].T
-    dx, dy = ((points[:, k] - at + WORLD / 2) % WORLD - WORLD / 2 for k, at in enumerate((house_x, house_y)))
+    dx, dy = (wrapped(points[:, k] - at) for k, at in enumerate((house_x, house_y)))
     cos, sin = np.cos(angle), np.sin(angle)
     gable = np.abs(slopes[:, 0] * cos + slopes[:, 1] * sin) > np.abs(slopes[:, 1] * cos - slopes[:, 0] * sin)
     along = np.where(gable, dy * cos - dx * sin, dx * cos + dy * sin)
@@ -124,7 +105,7 @@ def _walls(world: World, points: np.ndarray, slopes: np.ndarray, footprint: np.n
     return np.where(window[:, None], np.float32(0.05), _WALLS[row.astype(np.int64)])
 
 
-def sky_light(world: World, directions: np.ndarray) -> np.ndarray:
+def sky_light(world: Landscape, directions: np.ndarray) -> np.ndarray:
     """Radiance (n, 3) of the sky in unit directions (n, 3)."""
     rise = np.clip(directions[:, 2:], 0.0, 1.0)
     blue = world.haze + (linear(world.biome.zenith) - world.haze) * (1.0 - np.exp(-4.5 * rise))
@@ -137,7 +118,7 @@ def sky_light(world: World, directions: np.ndarray) -> np.ndarray:
     return blue + (bright - blue) * 0.85 * cloud + glow * world.haze
 
 
-def radiance(world: World, hits: Hits, views: np.ndarray, distance: np.ndarray) -> np.ndarray:
+def radiance(world: Landscape, hits: Hits, views: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Linear radiance (n, 3) that reaches the camera along unit ``views`` (n, 3) from ``distance`` metres (n,)."""
     x, y = (hits.points[:, 0] / CELL % CELLS).astype(np.float32), (hits.points[:, 1] / CELL % CELLS).astype(np.float32)
     cover = bilinear(world.shade, x, y) - hits.points[:, 2].astype(np.float32)
@@ -159,7 +140,7 @@ def radiance(world: World, hits: Hits, views: np.ndarray, distance: np.ndarray) 
 
 
 def _water(
-    world: World, hits: Hits, views: np.ndarray, lit: np.ndarray, body: np.ndarray, wet: np.ndarray
+    world: Landscape, hits: Hits, views: np.ndarray, lit: np.ndarray, body: np.ndarray, wet: np.ndarray
 ) -> np.ndarray:
     """Water: its own colour below a reflection of the sky that grows towards grazing angles, and sun glitter."""
     points, view = hits.points[wet], views[wet]

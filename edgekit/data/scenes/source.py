@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,10 @@ from edgekit.data.dronescapes.classes import CLASSES, COLOURS, WEIGHTS
 from edgekit.data.scenes.config import ScenesConfig
 from edgekit.data.scenes.frame import FAR_DEPTH, NEAR_DEPTH
 from edgekit.data.scenes.prepare import render_missing
-from edgekit.data.scenes.scene import SPLITS, SceneShelf
-from edgekit.data.scenes.store import is_whole, read_frame, write_frame
-from edgekit.data.scenes.worker import frame_path
+from edgekit.data.scenes.scene import SPLITS, Scene
+from edgekit.data.scenes.store import frame_path, read_frame, write_frame
 from edgekit.data.source import FrameInfo
-from edgekit.frames.files import make_cache
+from edgekit.frames.files import is_whole_zip, make_cache
 from edgekit.tasks.task import Task
 
 
@@ -40,7 +41,8 @@ class Scenes:
     def __init__(self, config: ScenesConfig, base: Path, cache: Path):
         self.config = config
         self.folder = Path(cache) / f"scenes-{config.fingerprint()}"
-        self._shelf = SceneShelf(config)
+        self._scene = lru_cache(maxsize=2)(partial(Scene, config))  # each holds a world of some 300 MB
+        self._building = threading.Lock()
         tasks = (
             Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
             _semantic("semantic"),
@@ -92,26 +94,28 @@ class Scenes:
         missing: dict[tuple[str, int], list[int]] = {}
         for split in self.splits():
             for frame in self.frames(split):
-                if not is_whole(self._path(frame)):
-                    missing.setdefault((split, _number(frame)), []).append(frame.index)
+                if not is_whole_zip(self._path(frame)):
+                    missing.setdefault((split, _world_number(frame)), []).append(frame.index)
         if missing:
             render_missing(self.config, make_cache(self.folder), missing, progress, processes or os.cpu_count() or 1)
         return sum(map(len, missing.values()))
 
     def _path(self, frame: FrameInfo) -> Path:
-        return frame_path(self.folder, frame.split, _number(frame), frame.index)
+        return frame_path(self.folder, frame.split, _world_number(frame), frame.index)
 
     def _maps(self, frame: FrameInfo, names: list[str]) -> dict[str, np.ndarray]:
         path = self._path(frame)
         maps = read_frame(path, names)
         if maps is None:
             make_cache(path.parent)
-            write_frame(path, self._shelf.get(frame.split, _number(frame)).frame(frame.index))
+            with self._building:
+                scene = self._scene(frame.split, _world_number(frame))
+            write_frame(path, scene.frame(frame.index))
             maps = read_frame(path, names)
             if maps is None:
                 raise OSError(f"cannot read back {path}")
         return maps
 
 
-def _number(frame: FrameInfo) -> int:
+def _world_number(frame: FrameInfo) -> int:
     return int(frame.scene.rsplit("-", 1)[1])

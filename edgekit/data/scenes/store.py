@@ -14,6 +14,10 @@ from edgekit.frames.files import atomic_write
 STORED = dict.fromkeys(("depth", "normals", "flow", "simulated_depth", "simulated_normals"), np.float16)
 
 
+def frame_path(folder: Path, split: str, number: int, index: int) -> Path:
+    return folder / f"{split}-{number}" / f"{index:05d}.npz"
+
+
 def write_frame(path: Path, maps: dict[str, np.ndarray]) -> None:
     """Write all maps of a frame; a reader sees the whole file or none."""
     with atomic_write(path) as part:
@@ -28,12 +32,3 @@ def read_frame(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return {name: array.astype(np.float32) if name in STORED else array for name, array in maps.items()}
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the file ends as a finished archive does: cheap, and enough to see a truncated file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return bool(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.data.scenes.biome import Biome
-from edgekit.data.scenes.curves import cheapest_curve, draw, transpose
+from edgekit.data.scenes.curves import cheapest_curve, draw_lines, transpose
 from edgekit.data.scenes.grid import CELLS, WORLD
 from edgekit.data.scenes.noise import blur, distance, enlarge, smoothstep, spectral
 
@@ -53,7 +53,7 @@ def build_terrain(rng: np.random.Generator, biome: Biome) -> Terrain:
         wish = blur(hill + 3.0 * low, 6)[::4, ::4] * 0.06 + 1.0 * spectral(rng, COARSE // 4, 2, 10, 1.0)
         river = cheapest_curve(wish - wish.min(), bend=0.3, smooth=16.0)
         river = transpose(river) if rng.random() < 0.5 else river
-        wet |= draw(COARSE, [river], rng.uniform(14, 32)) > 127
+        wet |= draw_lines(COARSE, [river], rng.uniform(14, 32)) > 127
     inside = distance(~wet) * METRES
     outside = distance(wet) * METRES
     ragged = 1.3 * spectral(rng, COARSE, 20, 160, 1.0)
@@ -72,8 +72,8 @@ def build_terrain(rng: np.random.Generator, biome: Biome) -> Terrain:
         track = cheapest_curve(wander - wander.min(), bend=0.25, smooth=9.0)
         tracks.append(transpose(track) if turned else track)
 
-    bed = blur(draw(COARSE, [main, cross], 13.0).astype(np.float32) / 255.0, 2.0)
-    bed = np.maximum(bed, 0.8 * blur(draw(COARSE, tracks, 8.0).astype(np.float32) / 255.0, 1.5))
+    bed = blur(draw_lines(COARSE, [main, cross], 13.0).astype(np.float32) / 255.0, 2.0)
+    bed = np.maximum(bed, 0.8 * blur(draw_lines(COARSE, tracks, 8.0).astype(np.float32) / 255.0, 1.5))
     level = np.maximum(blur(ground.astype(np.float32), 9), 2.2)
     ground = ground + (level - ground) * np.clip(1.3 * bed, 0.0, 1.0)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.data.scenes.biome import Biome, biome_for, linear
 from edgekit.data.scenes.canvas import Canvas, blend
-from edgekit.data.scenes.curves import draw
+from edgekit.data.scenes.curves import draw_lines
 from edgekit.data.scenes.fields import paint_ground
 from edgekit.data.scenes.grid import CELL, CELLS, FOREST, LITTLE, RESIDENTIAL, ROAD, WATER
 from edgekit.data.scenes.noise import blur, enlarge, smoothstep, spectral
@@ -23,7 +23,7 @@ CONFUSIONS = 8
 
 
 @dataclass(frozen=True)
-class World:
+class Landscape:
     """All that is needed to render any view. Full rasters are (CELLS, CELLS); lengths in metres, light linear.
 
     height     float32, the visible surface; between cells it is bilinear
@@ -93,7 +93,7 @@ def _paint_roads(
     wobble = 0.25 * np.clip(worn, -2, 2)
     on_road = np.zeros((CELLS, CELLS), bool)
     asphalt, dirt = linear(biome.asphalt), linear(biome.dirt)
-    verge = blur(draw(CELLS, [terrain.main, *terrain.roads], 9.0), 2.0) * np.float32(0.5 / 255.0)
+    verge = blur(draw_lines(CELLS, [terrain.main, *terrain.roads], 9.0), 2.0) * np.float32(0.5 / 255.0)
     blend(canvas.colour, dirt * np.float32(0.9), verge * (terrain.wet < 0))
     layers = (
         (terrain.tracks, 3.4, dirt, 0.14, 1),
@@ -102,14 +102,14 @@ def _paint_roads(
         ([terrain.main, *terrain.roads], 6.8, asphalt, 0.05, 0),
     )
     for curves, width, colour, roughness, ragged in layers:
-        cover = draw(CELLS, curves, width) * np.float32(1 / 255.0)
+        cover = draw_lines(CELLS, curves, width) * np.float32(1 / 255.0)
         if ragged:
             cover = np.clip(blur(cover, 1.5) + wobble * (cover > 0), 0, 1) * (terrain.wet < 0)
         at = np.flatnonzero(cover)
         flat = canvas.colour.reshape(-1, 3)
         flat[at] += (colour * (1.0 + roughness * worn.ravel()[at, None]) - flat[at]) * cover.ravel()[at, None]
         on_road |= cover > 0.5
-    line = draw(CELLS, [terrain.main, *terrain.roads], 0.45, dash=4.0) * np.float32(0.7 / 255.0)
+    line = draw_lines(CELLS, [terrain.main, *terrain.roads], 0.45, dash=4.0) * np.float32(0.7 / 255.0)
     blend(canvas.colour, linear((214, 212, 204)), line)
     bridge = on_road & (terrain.wet > -1.0)
     deck = np.maximum(canvas.ground, 2.3)
@@ -119,7 +119,7 @@ def _paint_roads(
     return on_road
 
 
-def build_world(seed: int, split: int, scene: int) -> World:
+def build_world(seed: int, split: int, scene: int) -> Landscape:
     """World number ``scene`` of split number ``split``: the same for the same three numbers."""
 
     def rng(part: int) -> np.random.Generator:
@@ -180,7 +180,7 @@ def build_world(seed: int, split: int, scene: int) -> World:
     clouds = smoothstep(0.1 - overcast, 1.9 - overcast, spectral(air, 512, 3, 120, 1.35)).astype(np.float32)
     confusion = np.stack([spectral(air, 256, 6, 40, 0.9) for _ in range(CONFUSIONS)], axis=-1)
     typical = float(surface[-1][..., :3].mean()) * float((sunlight * sun[2]).mean() + skylight.mean())
-    return World(
+    return Landscape(
         biome=biome, terrain=terrain, settlement=plan, height=h, ground=canvas.ground, shade=_cast_shadow(h, sun),
         label=canvas.label, house=canvas.house, houses=houses, surface=tuple(surface), grain=grain, clouds=clouds,
         confusion=confusion, sun=sun.astype(np.float32), sunlight=sunlight.astype(np.float32),

@@ -10,13 +10,14 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from edgekit.data.dronescapes import Dronescapes, DronescapesConfig, files, writer
-from edgekit.data.dronescapes.writer import convert
+from edgekit.data.dronescapes import Dronescapes, DronescapesConfig, writer
+from edgekit.data.dronescapes.writer import write_dronescapes
 from edgekit.data.frameset import FrameSet
 from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
 from edgekit.data.scenes import Scenes, ScenesConfig
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import is_whole_zip
 from edgekit.frames.images import write_png
 
 
@@ -72,7 +73,7 @@ def refusal(action, *args, **options) -> EdgekitError:
 
 def test_an_independent_reader_finds_the_same_frames_tasks_and_values(world, tmp_path):
     out = tmp_path / "out"
-    done = convert(world, list(world.source.tasks), out, labels=["semantic"])
+    done = write_dronescapes(world, list(world.source.tasks), out, labels=["semantic"])
     assert done.frames == {"train_set": 2, "semisupervised_set": 1, "validation_set": 3}
     assert done.written == 6 * 8 and done.kept == 0 and not done.bad
     assert done.bytes == sum(p.stat().st_size for p in out.rglob("*.npz"))
@@ -96,7 +97,7 @@ def test_an_independent_reader_finds_the_same_frames_tasks_and_values(world, tmp
 
 
 def test_edgekit_reads_back_what_it_wrote(world, tmp_path):
-    convert(world, list(world.source.tasks), tmp_path / "out", labels=["semantic", "depth", "normals"])
+    write_dronescapes(world, list(world.source.tasks), tmp_path / "out", labels=["semantic", "depth", "normals"])
     back = Dronescapes(DronescapesConfig(root="out"), tmp_path)
     assert back.tasks == world.source.tasks and back.sequential and back.splits() == ("train", "val")
     for split in back.splits():
@@ -112,7 +113,7 @@ def test_edgekit_reads_back_what_it_wrote(world, tmp_path):
 
 
 def test_pixels_without_a_label_and_scenes_without_a_name_survive(photographs, tmp_path):
-    convert(photographs, ["rgb", "semantic", "hsv"], tmp_path / "out", labels=["semantic"])
+    write_dronescapes(photographs, ["rgb", "semantic", "hsv"], tmp_path / "out", labels=["semantic"])
     read = independent_reader(tmp_path / "out" / "train_set", classes=2)
     back = Dronescapes(DronescapesConfig(root="out"), tmp_path)
     assert not back.sequential
@@ -132,7 +133,7 @@ def test_missing_tasks_stay_missing(photographs, tmp_path):
     (tmp_path / "p" / "val" / "labels" / "val1.png").unlink()
     (tmp_path / "p" / "val" / "labels" / "val0.png").unlink()
     source = ImageFolder(ImageFolderConfig(root="p", class_names=["nothing", "roof", "grass"], labelled=0.5), tmp_path)
-    done = convert(FrameSet(source), ["rgb", "semantic"], tmp_path / "out", labels=["semantic"])
+    done = write_dronescapes(FrameSet(source), ["rgb", "semantic"], tmp_path / "out", labels=["semantic"])
     assert done.frames == {"train_set": 2, "semisupervised_set": 2, "validation_set": 2} and done.written == 8
     assert not (tmp_path / "out" / "validation_set" / "semantic").exists(), "an empty folder stops the public reader"
     assert not (tmp_path / "out" / "semisupervised_set" / "semantic").exists()
@@ -147,7 +148,7 @@ def test_a_stopped_conversion_goes_on(photographs, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(photographs, ["rgb", "semantic"], out, progress=stop)
+        write_dronescapes(photographs, ["rgb", "semantic"], out, progress=stop)
     there = sorted(out.rglob("*.npz"))
     assert 4 <= len(there) < 12
     cut = there[0]
@@ -155,11 +156,11 @@ def test_a_stopped_conversion_goes_on(photographs, tmp_path, monkeypatch):
     (out / "train_set" / "rgb" / ".part-abc").mkdir()  # as kill -9 leaves it
     (out / "train_set" / "rgb" / ".part-abc" / "train3.npz").write_bytes(b"half")
     times = {p: p.stat().st_mtime_ns for p in there if p != cut}
-    done = convert(photographs, ["rgb", "semantic"], out)
+    done = write_dronescapes(photographs, ["rgb", "semantic"], out)
     assert done.kept == len(there) - 1 and done.written + done.kept == 12
-    assert {p: p.stat().st_mtime_ns for p in times} == times and files.is_whole(cut)
+    assert {p: p.stat().st_mtime_ns for p in times} == times and is_whole_zip(cut)
     assert not list(out.rglob(".part-*"))
-    whole = convert(photographs, ["rgb", "semantic"], tmp_path / "at once")
+    whole = write_dronescapes(photographs, ["rgb", "semantic"], tmp_path / "at once")
     assert whole.bytes == done.bytes
     for path in out.rglob("*.npz"):
         np.testing.assert_array_equal(
@@ -169,32 +170,34 @@ def test_a_stopped_conversion_goes_on(photographs, tmp_path, monkeypatch):
 
 def test_another_folder_is_asked_for(photographs, tmp_path):
     out = tmp_path / "out"
-    convert(photographs, ["rgb"], out)
-    assert "another conversion" in refusal(convert, photographs, ["rgb", "semantic"], out).what
+    write_dronescapes(photographs, ["rgb"], out)
+    assert "another conversion" in refusal(write_dronescapes, photographs, ["rgb", "semantic"], out).what
     (tmp_path / "p" / "train" / "images" / "train0.png").touch()
     os.utime(tmp_path / "p" / "train" / "images" / "train0.png", ns=(5, 5))
-    assert "changed" in refusal(convert, photographs, ["rgb"], out).what
+    assert "changed" in refusal(write_dronescapes, photographs, ["rgb"], out).what
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("x")
-    error = refusal(convert, photographs, ["rgb"], tmp_path / "full")
+    error = refusal(write_dronescapes, photographs, ["rgb"], tmp_path / "full")
     assert "thesis.tex" in error.what and "--out" in error.fix
-    assert "cannot write" in refusal(convert, photographs, ["rgb"], tmp_path / "full" / "thesis.tex").what
+    assert "cannot write" in refusal(write_dronescapes, photographs, ["rgb"], tmp_path / "full" / "thesis.tex").what
 
 
 def test_two_conversions_into_one_folder(photographs, tmp_path):
     (tmp_path / "out").mkdir()
     with open(tmp_path / "out" / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert "another conversion is writing" in refusal(convert, photographs, ["rgb"], tmp_path / "out").what
-    assert convert(photographs, ["rgb"], tmp_path / "out").written == 6
+        assert (
+            "another conversion is writing" in refusal(write_dronescapes, photographs, ["rgb"], tmp_path / "out").what
+        )
+    assert write_dronescapes(photographs, ["rgb"], tmp_path / "out").written == 6
 
 
 def test_a_bad_frame_stops_it_or_is_listed(photographs, tmp_path):
     bad = tmp_path / "p" / "train" / "images" / "train2.png"
     bad.write_bytes(bad.read_bytes()[:60])
-    error = refusal(convert, photographs, ["rgb"], tmp_path / "out")
+    error = refusal(write_dronescapes, photographs, ["rgb"], tmp_path / "out")
     assert error.where == str(bad) and "on_bad_file" in error.fix
-    done = convert(photographs, ["rgb"], tmp_path / "out", on_bad_file="skip")
+    done = write_dronescapes(photographs, ["rgb"], tmp_path / "out", on_bad_file="skip")
     assert [b.where for b in done.bad] == [str(bad)] and done.written + done.kept == 5
 
 
@@ -203,18 +206,18 @@ def test_a_full_disk_is_told_even_where_bad_files_are_skipped(photographs, tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    error = refusal(convert, photographs, ["rgb"], tmp_path / "out", on_bad_file="skip")
+    error = refusal(write_dronescapes, photographs, ["rgb"], tmp_path / "out", on_bad_file="skip")
     assert "No space left" in error.what
 
 
 def test_renaming_and_what_cannot_be_a_name(photographs, tmp_path):
     rename = {"semantic": "semantic_mine"}
-    convert(photographs, ["rgb", "semantic"], tmp_path / "out", labels=["semantic"], rename=rename)
+    write_dronescapes(photographs, ["rgb", "semantic"], tmp_path / "out", labels=["semantic"], rename=rename)
     back = Dronescapes(DronescapesConfig(root="out"), tmp_path)
     assert set(back.tasks) == {"rgb", "semantic_mine"} and back.frames("train")[0].labelled
     for wrong in ({"semantic": "rgb"}, {"semantic": "a/b"}, {"semantic": ".a"}, {"sea": "see"}):
-        refusal(convert, photographs, ["rgb", "semantic"], tmp_path / "other", rename=wrong)
-    assert "no 'sea'" in refusal(convert, photographs, ["sea"], tmp_path / "other").what
+        refusal(write_dronescapes, photographs, ["rgb", "semantic"], tmp_path / "other", rename=wrong)
+    assert "no 'sea'" in refusal(write_dronescapes, photographs, ["sea"], tmp_path / "other").what
     assert not (tmp_path / "other").exists()
 
 
@@ -233,11 +236,11 @@ def test_a_name_that_readers_pass_by_is_refused(tmp_path, name):
         def fingerprint(self):
             return ""
 
-    assert "pass by" in refusal(convert, FrameSet(Odd()), ["hsv"], tmp_path / "out").what
+    assert "ignore the file" in refusal(write_dronescapes, FrameSet(Odd()), ["hsv"], tmp_path / "out").what
 
 
 def test_a_damaged_description_is_told(photographs, tmp_path):
-    convert(photographs, ["rgb"], tmp_path / "out")
+    write_dronescapes(photographs, ["rgb"], tmp_path / "out")
     for text in ("", "[]", "{}", '{"format": 2}', '{"format": 1, "tasks": {"rgb": {}}}', '{"format": 1, "tasks": 3}'):
         (tmp_path / "out" / "edgekit.json").write_text(text)
         error = refusal(Dronescapes, DronescapesConfig(root="out"), tmp_path)

@@ -209,7 +209,7 @@ def test_a_root_without_images_is_refused(tmp_path):
     [
         ("a01\na1\n", 2, "no frame 'a1'", "did you mean 'a01'?"),
         ("zzz", 1, "no frame 'zzz'", "without the suffix"),
-        ("a01\n\na01.png", 3, "'a01' stands twice, first in line 1", None),
+        ("a01\n\na01.png", 3, "'a01' is listed twice, first in line 1", None),
     ],
 )
 def test_a_wrong_name_in_a_list_names_file_and_line(tmp_path, text, line, what, fix):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from edgekit.data.scenes.curves import cheapest_curve, draw
+from edgekit.data.scenes.curves import cheapest_curve, draw_lines
 from edgekit.data.scenes.grid import CELL, WORLD, nearest, window
 from edgekit.data.scenes.noise import blur, distance, enlarge, spectral
 
@@ -52,7 +52,7 @@ def test_curve_follows_a_valley_and_closes():
 
 def test_lines_are_drawn_as_wide_as_told_across_the_edge():
     x = np.linspace(0, WORLD, 100)
-    lines = draw(512, [np.stack([x, np.zeros_like(x)], axis=1)], width=16.0)
+    lines = draw_lines(512, [np.stack([x, np.zeros_like(x)], axis=1)], width=16.0)
     rows = np.flatnonzero(lines[:, 100] > 127)
     assert abs(len(rows) * WORLD / 512 - 16.0) <= 2 * WORLD / 512
     assert 0 in rows and 511 in rows

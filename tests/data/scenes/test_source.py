@@ -23,9 +23,9 @@ def source(tmp_path_factory) -> Scenes:
     """A source whose train scene lies in the cache."""
     config = ScenesConfig(**SMALL | {"scenes": {"train": 1, "val": 0, "test": 0}})
     source = Scenes(config, tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("cache"))
-    told = []
-    assert source.prepare(progress=lambda done, total: told.append((done, total))) == 3
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    reports = []
+    assert source.prepare(progress=lambda done, total: reports.append((done, total))) == 3
+    assert reports == [(1, 3), (2, 3), (3, 3)]
     return source
 
 
@@ -114,7 +114,7 @@ def test_reading_from_many_threads_renders_a_missing_frame_right(source):
         np.testing.assert_array_equal(result, expected)
 
 
-def test_a_renderer_that_dies_is_told(tmp_path, monkeypatch):
+def test_a_renderer_that_dies_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("edgekit.data.scenes.prepare.sys.executable", "false")
     with pytest.raises(EdgekitError, match="rendering the procedural scenes failed"):
         Scenes(ScenesConfig(**SMALL), tmp_path, tmp_path).prepare()

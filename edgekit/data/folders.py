@@ -1,0 +1,94 @@
+"""What sources that read a folder of files have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.files import expand_home
+from edgekit.tasks import Task, kind_of
+
+Side = Annotated[int, Field(ge=1, le=16384)]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression."""
+
+
+def root_folder(root: Path, base: Path) -> Path:
+    """The folder ``data.root``, relative to the recipe's folder ``base``. EdgekitError where it does not exist."""
+    folder = Path(base, expand_home(root))
+    if not folder.is_dir():
+        raise EdgekitError(
+            f"the folder '{root}' does not exist",
+            where=f"data.root: {folder}",
+            fix="the path is relative to the recipe's own folder",
+        )
+    return folder
+
+
+def scene_of(pattern: str, name: str) -> str | None:
+    """The scene in a frame's name: the first group of ``pattern``, or its whole match; None without a match."""
+    match = re.search(pattern, name)
+    return match and ((match.group(1) if match.re.groups else match.group()) or "")
+
+
+def required_scene(pattern: str, name: str) -> str:
+    """`scene_of`. EdgekitError without a match."""
+    scene = scene_of(pattern, name)
+    if scene is None:
+        raise EdgekitError(
+            f"the frame '{name}' has no scene: '{pattern}' is not found in its name",
+            where="data.scene_regex",
+            fix="write an expression that fits every name, e.g. '^[a-z]+'",
+        )
+    return scene
+
+
+def resized(task: Task, array: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """A native map at ``size`` (height, width), None: as it is.
+
+    Pictures are averaged; values with holes and class indices come from the nearest pixel.
+    """
+    if size is None or array.shape[:2] == size:
+        return array
+    how = cv2.INTER_AREA if kind_of(task).interpolation == "area" else cv2.INTER_NEAREST_EXACT
+    return cv2.resize(array, (size[1], size[0]), interpolation=how)
+
+
+def hash_files(facts: object, files: Iterable[tuple[str, str | os.PathLike]]) -> str:
+    """SHA-256 of ``facts`` and of each (name, file)'s name, size and time of change; no file is read."""
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, file in files:
+        status = os.stat(file)
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def natural(name: str) -> tuple[list[int | str], str]:
+    """Sort key under which frame 9 comes before frame 10."""
+    parts = re.split(r"([0-9]+)", name)  # text and digits in turn, so that like meets like
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
+def nfc(name: str) -> str:
+    """A name in Unicode's form NFC: the ü of one system is u and two dots on another."""
+    return unicodedata.normalize("NFC", name)
