@@ -158,7 +158,11 @@ def read_checkpoint(path: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tu
     counters = {key: v for key, v in network.state_dict().items() if key.endswith(".num_batches_tracked")}
     try:
         network.load_state_dict(counters | weights)
-    except RuntimeError as error:  # torch names the tensors that are missing, foreign or of another shape
+    except (
+        RuntimeError,
+        TypeError,
+        AttributeError,
+    ) as error:  # torch names the tensors that are missing, foreign or of another shape
         raise misfit(" ".join(str(error).split())) from error
     return shapes, statistics, network
 

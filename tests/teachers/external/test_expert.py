@@ -86,7 +86,7 @@ def test_a_frame_without_the_expert(open_teacher, ask):
     ("outputs", "what", "fix"),
     [
         ({"depth": {"output": "depth"}}, "it is the label", "far"),
-        ({"depth": {}}, "is not said", "far"),
+        ({"depth": {}}, "does not name", "far"),
         ({"depth": {"output": "fat"}}, "no 'fat'", "far"),
         ({"depth": {"output": "near"}}, "'near' is depth, and 'depth' is depth in m", "far"),
         ({"depth": {"output": "up"}}, "'up' is normals", "far"),

@@ -83,7 +83,7 @@ def test_the_whole_path_says_what_the_reference_says(write_checkpoint, tmp_path)
     )
     teacher = ExternalTeacher(config, tmp_path, frames.tasks, "teacher.external.0")
     frame = FrameInfo("f", "s", 0, "train", True)
-    raw = teacher.form.raw(frame, frames.source.maps, (37, 53))["semantic"]
+    raw = teacher.model.raw(frame, frames.source.maps, (37, 53))["semantic"]
     np.testing.assert_allclose(raw.numpy(), reference["output"][:, 3:], atol=1e-5)
     logits = reference["output"][0, 3:].astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(0)
@@ -163,9 +163,18 @@ def test_what_is_no_such_checkpoint_is_told(write_checkpoint, open_teacher, tmp_
         return error
 
     assert "hyper_parameters" in damaged(lambda c: c.pop("hyper_parameters")).what
-    assert "encoder.conv5.0.bias' is missing" in damaged(lambda c: c["state_dict"].pop("encoder.conv5.0.bias")).what
-    assert "'extra'" in damaged(lambda c: c["state_dict"].update(extra=torch.ones(1))).what
-    assert "decoder.bias" in damaged(lambda c: c["state_dict"].update({"decoder.bias": torch.ones(5)})).what
+    assert (
+        'Missing key(s) in state_dict: "encoder.conv5.0.bias"'
+        in damaged(lambda c: c["state_dict"].pop("encoder.conv5.0.bias")).what
+    )
+    assert (
+        'Unexpected key(s) in state_dict: "extra"'
+        in damaged(lambda c: c["state_dict"].update(extra=torch.ones(1))).what
+    )
+    assert (
+        "size mismatch for decoder.bias"
+        in damaged(lambda c: c["state_dict"].update({"decoder.bias": torch.ones(5)})).what
+    )
     parameters = ("hyper_parameters", "cfg", "model", "parameters")
 
     def widen(content):
