@@ -12,12 +12,12 @@ import numpy as np
 
 from edgekit.data.batches import SoftMap
 from edgekit.data.source import FrameInfo
-from edgekit.distill import codec
 from edgekit.distill.config import TargetsConfig, teaches
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
-from edgekit.losses import DETAILS, LOSSES
-from edgekit.tasks import Task
+from edgekit.losses import DETAILS, LOSSES, Detail
+from edgekit.tasks import Task, kind_of
+from edgekit.tasks.store import from_bytes, to_bytes
 
 
 def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> None:
@@ -38,6 +38,16 @@ def check_losses(active: dict, tasks: Sequence[Task], config: TargetsConfig) -> 
                 where="targets.keep",
                 fix=f"set targets.keep: {loss.needs}, or remove distill.losses.{name}",
             )
+
+
+def encode(task: Task, target: SoftMap, keep: Detail, top: int) -> dict[str, np.ndarray]:
+    """Arrays to store: the kind's own of the soft map, and the square root of the disagreement in 8 bits."""
+    return {"disagreement": to_bytes(1 - target.agreement), **kind_of(task).store(task, target.soft, keep, top)}
+
+
+def decode(task: Task, arrays: dict[str, np.ndarray]) -> SoftMap:
+    """The target that ``encode`` stored."""
+    return SoftMap(kind_of(task).restore(task, arrays), 1 - from_bytes(arrays["disagreement"]))
 
 
 class TargetStore:
@@ -71,7 +81,7 @@ class TargetStore:
         arrays = {
             f"{task.name}/{key}": array
             for task in self._tasks
-            for key, array in codec.encode(task, targets[task.name], self._config.keep, self._config.top).items()
+            for key, array in encode(task, targets[task.name], self._config.keep, self._config.top).items()
         }
         with atomic_write(self.path(frame)) as part, open(part, "wb") as file:
             np.savez_compressed(file, **arrays)
@@ -102,7 +112,7 @@ class TargetStore:
             for name, member in members.items():
                 task_name, key = name.split("/", 1)
                 arrays.setdefault(task_name, {})[key] = np.load(member, allow_pickle=False)
-            return {task.name: codec.decode(task, arrays[task.name]) for task in self._tasks}
+            return {task.name: decode(task, arrays[task.name]) for task in self._tasks}
         except (FileNotFoundError, MemoryError):
             raise
         except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, …

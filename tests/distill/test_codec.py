@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.data.batches import SoftMap
-from edgekit.distill import codec
+from edgekit.distill.targets import decode, encode
 from edgekit.losses import DETAILS
 from edgekit.tasks import Task
 
@@ -28,8 +28,8 @@ def distribution(seed: int, classes: int, sharpness: float) -> np.ndarray:
 
 def round_trip(task: Task, soft: np.ndarray, keep: str = "full", top: int = 3, agreement: np.ndarray | None = None):
     agreement = np.ones((H, W), np.float32) if agreement is None else agreement
-    arrays = codec.encode(task, SoftMap(soft, agreement), keep, top)
-    return codec.decode(task, arrays), arrays
+    arrays = encode(task, SoftMap(soft, agreement), keep, top)
+    return decode(task, arrays), arrays
 
 
 def root_error(p: np.ndarray) -> np.ndarray:
