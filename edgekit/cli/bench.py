@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from edgekit.cli.default_command import DefaultGroup
-from edgekit.cli.options import Threads
+from edgekit.cli.options import PATH, backend_options
 from edgekit.cli.output import json_option, print_json, print_rich
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.group(cls=DefaultGroup, default="measure")
@@ -21,38 +19,42 @@ def command() -> None:
 @command.command(
     epilog="Example: edgekit bench measure bundles/uav.tar --threads 2   (the word measure may be left out)"
 )
-@click.argument("bundle", type=_PATH, metavar="BUNDLE|ENGINE")
+@click.argument("bundle", type=PATH, metavar="BUNDLE|ENGINE")
+@backend_options
 @click.option(
-    "--backend", metavar="NAME", help="onnxruntime or tensorrt.  [default: tensorrt for an engine, else onnxruntime]"
+    "--duration",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    metavar="S",
+    help="Measure for at least S seconds.",
 )
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="[default: int8 where there is one]")
-@click.option("--lane", metavar="NAME", help="Which of the bundle's lanes to run.  [default: the backend's own]")
 @click.option(
-    "--engine", type=_PATH, metavar="FILE", help="The TensorRT engine to run.  [default: the newest of the bundle]"
+    "--runs", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="Measure at least N runs."
 )
-@click.option("--threads", type=Threads(), metavar="N", help="CPU threads.  [default: all cores]")
 @click.option(
-    "--duration", type=click.FloatRange(0), default=3.0, show_default=True, metavar="S", help="At least S seconds."
-)
-@click.option("--runs", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="At least N runs.")
-@click.option(
-    "--warm-up", type=click.FloatRange(0), default=0.2, show_default=True, metavar="S", help="Seconds before."
+    "--warm-up",
+    type=click.FloatRange(0),
+    default=0.2,
+    show_default=True,
+    metavar="S",
+    help="Run S seconds before.",
 )
 @click.option(
     "--frame-size", metavar="HxW", help="Frames of this size, as a camera gives them.  [default: the network's]"
 )
-@click.option("--cuda-graph", is_flag=True, help="Launch by a CUDA graph (TensorRT).")
+@click.option("--cuda-graph", is_flag=True, help="Launch through a CUDA graph (TensorRT).")
 @click.option("--layers", is_flag=True, help="Time every layer too, where the backend can.")
 @click.option("--soak", metavar="TIME", help="Then run on for TIME (e.g. 30m): memory, temperature, drift of p99.")
 @click.option("--match-trtexec", is_flag=True, help="Print the trtexec command that measures the same, and measure.")
-@click.option("--output", type=_PATH, metavar="FILE", help="Write the JSON document to a file too.")
+@click.option("--output", type=PATH, metavar="FILE", help="Write the JSON document to a file too.")
 @json_option
-@click.pass_context
-def measure(ctx: click.Context, as_json: bool, **options) -> None:
+def measure(as_json: bool, **options) -> None:
     """Measure a BUNDLE, or an ENGINE that was built from one: latency end to end (uint8 frame to maps) and of the graph
-    alone, throughput, start-up time and memory, with power, temperatures and clocks where the machine tells.
+    alone, throughput, start-up time and memory, with power, temperatures and clocks where the machine reports them.
 
-    At least 3 seconds and 100 runs after the warm-up; percentiles as trtexec defines them.
+    At least 3 seconds and 100 runs after the warm-up; percentiles as trtexec defines them. An ENGINE is run by
+    tensorrt.
     """
     from edgekit.bench.command import measure_bundle
     from edgekit.bench.document import write_measurement
@@ -73,8 +75,8 @@ def measure(ctx: click.Context, as_json: bool, **options) -> None:
 
 
 @command.command(epilog="Example: edgekit bench compare before.json after.json")
-@click.argument("a", type=_PATH, metavar="A.json")
-@click.argument("b", type=_PATH, metavar="B.json")
+@click.argument("a", type=PATH, metavar="A.json")
+@click.argument("b", type=PATH, metavar="B.json")
 @click.option(
     "--effect",
     type=click.FloatRange(0, 1),
@@ -103,16 +105,15 @@ def compare(ctx: click.Context, a: Path, b: Path, effect: float, as_json: bool) 
 
 
 @command.command(epilog="Example: edgekit bench suite benchmarks/device_suite.yaml --output suite.jsonl")
-@click.argument("suite", type=_PATH, metavar="SUITE.yaml")
-@click.option("--output", type=_PATH, metavar="FILE", help="The rows, one JSON line each.  [default: <name>.jsonl]")
+@click.argument("suite", type=PATH, metavar="SUITE.yaml")
+@click.option("--output", type=PATH, metavar="FILE", help="The rows, one JSON line each.  [default: <name>.jsonl]")
 @json_option
 @click.pass_context
 def suite(ctx: click.Context, suite: Path, output: Path | None, as_json: bool) -> None:
     """Measure every combination of a suite: students × precisions × sizes × power modes.
 
-    Rows are grouped by power mode. Changing that needs root and sometimes a reboot: the command says so and ends; the
-    same command then goes on where it was. What is measured already is not measured again. Exit code 1 if rows
-    failed or are left.
+    Rows are grouped by power mode. Changing the mode needs root and sometimes a reboot: the command says so and ends;
+    run again, it continues with the rows that are not measured yet. Exit code 1 if rows failed or are left.
     """
     from edgekit.bench.campaign import run_suite_file
 
@@ -131,10 +132,10 @@ def suite(ctx: click.Context, suite: Path, output: Path | None, as_json: bool) -
 
 
 @command.command(epilog="Example: edgekit bench report suite.jsonl --html suite.html --markdown suite.md")
-@click.argument("files", type=_PATH, nargs=-1, required=True, metavar="FILE...")
-@click.option("--markdown", type=_PATH, metavar="FILE", help="Write Markdown.  [default: to stdout]")
-@click.option("--html", type=_PATH, metavar="FILE", help="Write one HTML page that needs nothing else (extra `train`).")
-@click.option("--title", metavar="TEXT", help="Of the report.  [default: the suite's name]")
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@click.option("--markdown", type=PATH, metavar="FILE", help="Write Markdown.  [default: to stdout]")
+@click.option("--html", type=PATH, metavar="FILE", help="Write one HTML page that needs nothing else (extra `train`).")
+@click.option("--title", metavar="TEXT", help="Title of the report.  [default: the suite's name]")
 @json_option
 def report(files: tuple[Path, ...], markdown: Path | None, html: Path | None, title: str | None, as_json: bool) -> None:
     """Tables and plots of measurements: a suite's .jsonl, or any number of .json files."""

@@ -12,14 +12,14 @@ from edgekit.cli.output import json_option, print_json, print_rich
 
 @click.group("bundle", epilog="Example: edgekit bundle inspect bundles/uav.tar")
 def command() -> None:
-    """Say what a bundle holds, or check that it is whole."""
+    """Show what a bundle holds, or check that it is whole."""
 
 
 @command.command("inspect", epilog="Example: edgekit bundle inspect bundles/uav.tar")
 @bundle_argument
 @json_option
 def inspect(bundle: Path, as_json: bool) -> None:
-    """Say what BUNDLE holds: tasks, artifacts, calibration, parity and metrics."""
+    """Show what BUNDLE holds: tasks, artifacts, calibration, parity and metrics."""
     from edgekit.bundle.bundle import open_bundle
     from edgekit.bundle.summary import document, tables
 
@@ -28,7 +28,7 @@ def inspect(bundle: Path, as_json: bool) -> None:
         print_json(document(opened))
     else:
         print_rich(*tables(opened))
-        _tell_strays(opened.strays())
+        _print_strays(opened.strays())
 
 
 @command.command("verify", epilog="Example: edgekit bundle verify bundles/uav.tar")
@@ -37,8 +37,7 @@ def inspect(bundle: Path, as_json: bool) -> None:
 def verify(bundle: Path, as_json: bool) -> None:
     """Check that BUNDLE is whole: its schema, that nothing is missing, the SHA-256 of every file.
 
-    Files that lie in its directory and are no part of it are listed. Whether a runtime answers as it should is what
-    `edgekit verify` checks.
+    Other files in its directory are listed. Whether a runtime gives the right answers is checked by `edgekit verify`.
     """
     from edgekit.bundle.bundle import open_bundle
 
@@ -51,9 +50,9 @@ def verify(bundle: Path, as_json: bool) -> None:
     click.echo(
         f"{bundle} is whole: schema {manifest.schema}, {len(manifest.files)} files of {size:,} bytes, all as exported"
     )
-    _tell_strays(strays)
+    _print_strays(strays)
 
 
-def _tell_strays(strays: list[str]) -> None:
+def _print_strays(strays: list[str]) -> None:
     if strays:
-        click.echo(f"beside its files, not part of the bundle and never read: {', '.join(strays)}")
+        click.echo(f"other files in its folder, not part of the bundle and never read: {', '.join(strays)}")

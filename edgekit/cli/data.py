@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from edgekit.cli.options import allow_code_option, recipe_argument, set_option
+from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
 from edgekit.cli.output import json_option, print_json
 
 
@@ -21,30 +22,22 @@ def command() -> None:
 )
 @recipe_argument
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the sets; made if need be.")
+@click.option("--out", type=PATH, required=True, help="Folder of the sets; made if need be.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Write this one; repeatable. Default: all stored.")
 @click.option("--rename", multiple=True, metavar="TASK=FOLDER", help="Another name for a task's folder; repeatable.")
 @click.option("--compress/--no-compress", default=True, show_default=True, help="Smaller files, or faster ones.")
 @allow_code_option
 @json_option
-def convert(
-    recipe: Path,
-    overrides: tuple[str, ...],
-    out: Path,
-    tasks: tuple[str, ...],
-    rename: tuple[str, ...],
-    compress: bool,
-    as_json: bool,
-) -> None:
+def convert(recipe: Path, overrides: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Write the frames of RECIPE in the layout of Dronescapes: OUT/train_set/rgb/NAME.npz and so on.
 
-    Readers of that layout, `source: dronescapes` among them, take it from there. A conversion that was stopped goes on
-    with the same command.
+    The source `dronescapes` reads that layout, and so do other readers of it. After an interrupt the same command
+    continues the conversion.
     """
     from edgekit.pipeline.conversion import convert_data
     from edgekit.recipe.find import find_recipe
 
-    done = convert_data(*find_recipe(recipe, overrides), out, tasks=tasks, rename=rename, compress=compress)
+    done = convert_data(*find_recipe(recipe, overrides), out, **options)
     if as_json:
         print_json(done)
         return

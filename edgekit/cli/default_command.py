@@ -1,4 +1,4 @@
-"""A group that does something by itself: words that name none of its commands go to the default one."""
+"""A group with a default command: arguments whose first word names none of its commands go to that one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import click
 class DefaultGroup(click.Group):
     """``edgekit bench B --threads 2`` runs the command ``default`` with everything behind ``bench``.
 
-    Only the first word decides; what is called like a command is reached as ``./compare``. The group's help is that of
-    the default command, with the others listed below it.
+    Only the first word decides; a file called like a command is given as ``./compare``. The group's help is that of the
+    default command, with the others listed below it.
     """
 
     def __init__(self, *args, default: str, **options):

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from edgekit.cli.options import allow_code_option, set_option
+from edgekit.cli.options import PATH, allow_code_option, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
 @click.command(epilog="Example: edgekit distill recipes/uav.yaml --set student.width=32")
-@click.argument("recipe_or_run", type=click.Path(path_type=Path), metavar="RECIPE|RUN")
+@click.argument("recipe_or_run", type=PATH, metavar="RECIPE|RUN")
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
+@click.option("--out", type=PATH, default="runs", show_default=True, help="Folder of runs.")
 @click.option(
     "--baseline/--no-baseline", default=True, show_default=True, help="Also train the student on labels only."
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), default=None, help="Networks trained at once on a CPU; default: one per core."
-)
+@click.option("--jobs", type=click.IntRange(1), help="Networks trained at once on a CPU; default: one per core.")
 @allow_code_option
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    recipe_or_run: Path,
-    overrides: tuple[str, ...],
-    out: Path,
-    baseline: bool,
-    jobs: int | None,
-    as_json: bool,
-) -> None:
-    """Train the teachers of RECIPE, ask their ensemble, distil the student and score everything.
+def command(ctx: click.Context, recipe_or_run: Path, as_json: bool, **options: Any) -> None:
+    """Train the teachers of RECIPE, compute the ensemble's targets, distil the student and score everything.
 
-    Stages that are done are skipped and broken ones continue, so the same command (or the run's folder in place of the
-    recipe) goes on after Ctrl-C. Under `torchrun … -m edgekit distill …` all processes
-    train together. Exit code 1: it ran, but a requirement that the recipe states does not hold.
+    Finished stages are skipped and interrupted ones continue, so after Ctrl-C give the same command again, or the run's
+    folder in place of the recipe. Under `torchrun … -m edgekit distill …` all processes train together. Exit code 1:
+    it ran, but a requirement that the recipe states does not hold.
     """
     from edgekit.api import distill
 
-    result = distill(recipe_or_run, overrides=overrides, out=out, baseline=baseline, jobs=jobs)
+    result = distill(recipe_or_run, **options)
     if result is None:  # another process of this run prints it
         return
     if as_json:
@@ -61,7 +52,7 @@ def _print(name: str, result: dict) -> None:
     lines += [f"{'holds' if r['holds'] else 'FAILS'}: {r['name']} ({r['found']})" for r in result["requirements"]]
     lines += [f"skipped   {bad['where']}: {bad['reason']}" for bad in result["bad_files"]]
     if "scores" not in result:
-        lines += ["", "stopped before the targets; distill.unless_better: warn goes on all the same"]
+        lines += ["", "stopped before the targets; to go on all the same set distill.unless_better=warn"]
         click.echo("\n".join(lines))
         return
     lines += [

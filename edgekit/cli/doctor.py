@@ -6,19 +6,18 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.options import PATH
+from edgekit.cli.output import json_option, print_json, print_rich, rich_table
 
 
 @click.command(epilog="Example: edgekit doctor --folder engines")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("."), show_default=True, help="Where engines would go."
-)
+@click.option("--folder", type=PATH, default=".", show_default=True, help="Where engines would go.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
-    """Look at this machine: can it build engines, will its numbers repeat, and what to do where not.
+    """Check this machine: can it build engines, are its timings repeatable, and what to do where not.
 
-    Exit code 1: something stands in the way of building an engine here.
+    Exit code 1: an engine cannot be built here.
     """
     from edgekit.engine.doctor.diagnosis import diagnose
     from edgekit.engine.doctor.surroundings import look_around
@@ -36,18 +35,15 @@ _COLOURS = {"ok": "green", "note": "dim", "warning": "yellow", "problem": "bold 
 
 
 def _print(diagnosis) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="this machine", title_justify="left")
-    for column in ("", "found", "", "what it means"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for check in diagnosis.checks:
         meaning = Text(check.meaning)
         if check.fix and check.state != "ok":
             meaning.append(f"{chr(10) if check.meaning else ''}fix: {check.fix}", style="bold")
-        table.add_row(check.name, Text(check.value), Text(check.state, style=_COLOURS[check.state]), meaning)
-    print_rich(table)
+        rows.append((check.name, Text(check.value), Text(check.state, style=_COLOURS[check.state]), meaning))
+    print_rich(rich_table("this machine", ("", "found", "", "what it means"), rows))
     if diagnosis.can_build:
         click.echo("engines can be built here")
         return

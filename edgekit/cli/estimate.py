@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.options import PRECISION
+from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.student_options import graph_options
 
 
 @click.command(epilog="Example: edgekit estimate repseg --board orin-nano-8gb --precision fp16")
-@click.argument("subject", metavar="ONNX|STUDENT|BUNDLE")
-@click.option("--board", required=True, help="E.g. orin-nx-16gb; an unknown name lists them all.")
-@click.option("--jetpack", default=None, help="E.g. 6.2; default: the newest that runs on the board.")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default=None,
-    help="Of the layers listed; default: the graph's.",
-)
-@click.option("--size", default=None, metavar="HxW", help="Frame size, where the graph leaves it open. [544x960]")
-@click.option("--classes", default=None, type=click.IntRange(2, 254), help="Classes of a student's head. [8]")
+@graph_options
+@click.option("--precision", type=PRECISION, help="Of the layers listed; default: the graph's.")
 @json_option
-def command(
-    subject: str,
-    board: str,
-    jetpack: str | None,
-    precision: str | None,
-    size: str | None,
-    classes: int | None,
-    as_json: bool,
-) -> None:
+def command(as_json: bool, **options: Any) -> None:
     """Estimate how long a graph takes on a board's GPU: a roofline per kernel, not a measurement.
 
     Multiply-adds and bytes against the board's dense rates and bandwidth, and a launch per kernel. What it assumes and
-    how far it may be off stands below the table.
+    how far it may be off is printed below the table.
     """
-    from edgekit.boards import board as board_of
-    from edgekit.boards import jetpack as jetpack_of
-    from edgekit.pipeline.preflight import Question, estimates
-    from edgekit.preflight.lint import target_of
-    from edgekit.preflight.roofline import assumptions
-    from edgekit.students.listing import parse_size
+    from edgekit.pipeline.preflight import estimates
 
-    target = target_of(board_of(board), jetpack_of(jetpack) if jetpack else None, dla=False)
-    found = estimates(Question(subject, parse_size(size) if size else None, classes), target, precision)
-    assumed = assumptions(target.board)
+    found, assumed = estimates(**options)
     if as_json:
         graphs = [{"graph": name, "estimates": [e.to_json() for e in of]} for name, of in found]
         print_json({"what": "an estimate, not a measurement", "estimate_assumptions": assumed, "graphs": graphs})
         return
     for name, of in found:
         _print(name, of)
-    click.echo("An estimate, not a measurement. It assumes:")
-    for line in assumed:
-        click.echo(f"  - {line}")
+    click.echo("\n".join(["An estimate, not a measurement. It assumes:", *(f"  - {line}" for line in assumed)]))
 
 
 def _print(name: str, estimates) -> None:
-    from rich.table import Table
-
-    first = estimates[0]
-    table = Table(title=f"estimate of {name} on {first.board}, {first.precision}", title_justify="left")
-    for column in ("layer", "operators", "in", "MMAC", "MB", "bound by", "estimate µs", "share"):
-        table.add_column(column, justify="left" if column in ("layer", "operators", "in", "bound by") else "right")
-    for layer in first.layers:
-        table.add_row(
+    rows = [
+        (
             layer.name,
             layer.ops,
             layer.precision,
@@ -73,7 +45,11 @@ def _print(name: str, estimates) -> None:
             f"{1e3 * layer.estimate_ms:.0f}",
             f"{layer.share:.0%}",
         )
-    print_rich(table)
+        for layer in estimates[0].layers
+    ]
+    title = f"estimate of {name} on {estimates[0].board}, {estimates[0].precision}"
+    columns = ("layer", "operators", "in", "MMAC", "MB", "bound by", "estimate µs", "share")
+    print_rich(rich_table(title, columns, rows, right=("MMAC", "MB", "estimate µs", "share")))
     for estimate in estimates:
         click.echo(
             f"{estimate.precision}: estimate {estimate.estimate_ms:.2f} ms "

@@ -23,23 +23,23 @@ from edgekit.cli.printing import Unprinted, printing
 from edgekit.errors import EdgekitError
 
 # name -> (module with a click command called `command`, one line of help).
-# The help stands here and not in the module, so that `edgekit --help` imports none of them.
+# The help is here and not in the module, so that `edgekit --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
     "build": ("edgekit.cli.build", "Build a TensorRT engine from a bundle, on the device."),
-    "bundle": ("edgekit.cli.bundle", "Say what a bundle holds, or check that it is whole."),
+    "bundle": ("edgekit.cli.bundle", "Show what a bundle holds, or check that it is whole."),
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
-    "doctor": ("edgekit.cli.doctor", "Say what this machine lacks to build engines."),
+    "doctor": ("edgekit.cli.doctor", "Check what this machine lacks to build engines."),
     "estimate": ("edgekit.cli.estimate", "Estimate a graph's time on a board by a roofline."),
     "evaluate": ("edgekit.cli.evaluate", "Score the models of a run, or a bundle, on a split."),
     "export": ("edgekit.cli.export", "Make a bundle of a student: ONNX files for every runtime, checked."),
     "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
-    "quantize": ("edgekit.cli.quantize", "Say what INT8 costs a student, layer by layer."),
+    "quantize": ("edgekit.cli.quantize", "Show what INT8 costs a student, layer by layer."),
     "recipe": ("edgekit.cli.recipe", "List, copy, print and check recipes, and the data behind them."),
-    "run": ("edgekit.cli.run", "Paint what a bundle sees over photographs, a video or a camera."),
+    "run": ("edgekit.cli.run", "Draw a bundle's predictions over photographs, a video or a camera."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
-    "verify": ("edgekit.cli.verify", "Replay a bundle's golden frames against the fp32 reference."),
+    "verify": ("edgekit.cli.verify", "Compare a bundle on its golden frames with the fp32 reference."),
 }
 
 # Top-level module -> the extra that installs it.
@@ -59,7 +59,7 @@ EXTRAS = {
     "tensorrt": "tensorrt",
 }
 
-# What a path alone can be wrong about, wherever it is first used.
+# Errors that the path given causes, wherever it is first used.
 _PLACES = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 WRONG_INPUT, INTERNAL_FAULT, UNPRINTED, INTERRUPTED, READER_GONE = 2, 70, 74, 130, 141
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> None:
-        # A command's return value is dropped: outside click's standalone mode it would pass for an exit code.
+        # A command's return value is dropped: outside click's standalone mode it would become the exit code.
         super().invoke(ctx)
 
 
@@ -124,7 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
             if isinstance(unprinted.error, BrokenPipeError):
                 return READER_GONE
             what = f"the result cannot be written to stdout: {unprinted.error.strerror}"
-            shown = EdgekitError(what, fix="what the command made is kept; free some space, or print to another place")
+            shown = EdgekitError(what, fix="its files are kept; free some space, or print to another place")
             return _fail(shown, UNPRINTED, as_json=False, debug=False)
 
 
@@ -148,7 +148,7 @@ def _run(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail(EdgekitError("interrupted"), INTERRUPTED, as_json=as_json, debug=debug)
     except ModuleNotFoundError as error:
-        # Only the absence of the package itself: `torch._C` missing means a broken torch, not a missing extra.
+        # Only the package itself: where `torch._C` is missing, torch is broken and no extra is missing.
         extra = EXTRAS.get(error.name or "")
         if extra is None:
             return _fault(error, as_json=as_json)

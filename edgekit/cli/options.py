@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Arguments and options that several commands share, on a device too."""
 
 from __future__ import annotations
 
@@ -11,26 +11,17 @@ from typing import Any
 import click
 
 ALLOW_CODE = "EDGEKIT_ALLOW_CODE"  # what edgekit.teachers.external.permission reads
+PATH = click.Path(path_type=Path)
+PRECISION = click.Choice(["fp32", "fp16", "int8"])
 
-finished_run_argument = click.argument("run", type=click.Path(path_type=Path), metavar="[RUN]", required=False)
-recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE")
-
+recipe_argument = click.argument("recipe", type=PATH, metavar="RECIPE")
+bundle_argument = click.argument("bundle", type=PATH, metavar="BUNDLE")
 set_option = click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
     help="Override one recipe key, e.g. --set student.width=32 or --set teacher.members.0.width=8; repeatable.",
-)
-
-photographs_option = click.option(
-    "--frames", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Photographs, for a student's .pt."
-)
-calibration_option = click.option(
-    "--calibration-frames",
-    default=None,
-    metavar="N|DIR",
-    help="As many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
 )
 
 
@@ -45,13 +36,13 @@ class Threads(click.IntRange):
 
         asked, cores = super().convert(value, param, ctx), usable_cores()
         if asked > cores:
-            self.fail(f"{asked} threads, where this process may use {cores} core(s)", param, ctx)
+            self.fail(f"{asked} threads, but this process may use {cores} core(s)", param, ctx)
         return asked
 
 
 @contextmanager
 def _code_allowed() -> Iterator[None]:
-    """In the environment, so that the processes which a command starts know it too."""
+    """Set in the environment, which the processes that a command starts inherit."""
     before = os.environ.get(ALLOW_CODE)
     os.environ[ALLOW_CODE] = "1"
     try:
@@ -76,18 +67,23 @@ allow_code_option = click.option(
     help="Run the functions that the recipe names as teachers (kind: torch). Without it a recipe executes nothing.",
 )
 
-bundle_argument = click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE")
+
+def together(*options: Callable) -> Callable:
+    """A decorator that adds several options to a command, in this order."""
+
+    def add(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
-def backend_options(command: Callable) -> Callable:
-    """What runs a bundle, and which of its artifacts: ``backend``, ``lane``, ``precision``, ``threads``, ``engine``."""
-    options = (
-        click.option("--backend", metavar="NAME", help="onnxruntime (default), or tensorrt with --engine."),
-        click.option("--lane", metavar="LANE", help="Lane of the bundle; default: the backend's own."),
-        click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: int8 where there is."),
-        click.option("--threads", type=Threads(), metavar="N", help="CPU threads; default: all cores."),
-        click.option("--engine", type=click.Path(path_type=Path), metavar="FILE", help="A built engine to run."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+backend_options = together(
+    click.option("--backend", metavar="NAME", help="onnxruntime or tensorrt; default: onnxruntime."),
+    click.option("--lane", metavar="LANE", help="Lane of the bundle; default: the backend's own."),
+    click.option("--precision", type=PRECISION, help="Default: int8 where the bundle has it."),
+    click.option("--threads", type=Threads(), metavar="N", help="CPU threads; default: all cores."),
+    click.option("--engine", type=PATH, metavar="FILE", help="A built engine; default: the newest of the bundle."),
+)
+"""How a bundle is run: keyword arguments of ``edgekit.load``."""

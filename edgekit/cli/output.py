@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import click
@@ -18,8 +19,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def print_json(document: Any) -> None:
     """Write ``document`` to stdout. ValueError for NaN and infinity, which JSON does not have."""
-    takes_all = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    text = json.dumps(document, indent=2, ensure_ascii=not takes_all, allow_nan=False)
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    text = json.dumps(document, indent=2, ensure_ascii=not is_unicode, allow_nan=False)
     click.echo(spelled_out_json(text))
 
 
@@ -31,3 +32,15 @@ def print_rich(*renderables: Any) -> None:
     shown = console(width=None if sys.stdout.isatty() else 200)
     for renderable in renderables:
         shown.print(renderable)
+
+
+def rich_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Collection[str] = ()) -> Any:
+    """A rich table of ``rows`` (strings or rich Texts) below ``columns``; those in ``right`` are aligned right."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,4 +1,4 @@
-"""stdout and stderr that take any text, in whatever encoding they have, and say when they can take no more."""
+"""stdout and stderr that accept any text in whatever encoding they have, and report when a write fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPELLED = {
 
 
 class Unprinted(BaseException):
-    """stdout takes no more: a full disk, or a reader that has gone. No command is to mistake it for its own error."""
+    """stdout cannot be written: a full disk, or a closed pipe. A BaseException, so that no command catches it."""
 
     def __init__(self, error: OSError):
         super().__init__(str(error))
@@ -29,11 +29,11 @@ class Unprinted(BaseException):
 
 class Printed:
     """A text stream in front of ``stream``: what that cannot encode is spelled out (``≥`` as ``>=``, else ``\\u5c4b``),
-    and so is what would command the terminal (``ESC`` as ``\\x1b``): names that are printed may come from anyone.
+    and so are the terminal's control characters (``ESC`` as ``\\x1b``): names that are printed may come from anyone.
 
-    ``styled`` is the same stream for rich, which has commands of its own and spells out those of its text.
+    ``styled`` is the same stream for rich, which writes control characters of its own and spells out those of its text.
 
-    Once the system refuses a write nothing more is written: silently, or where ``essential`` by raising Unprinted.
+    After a write fails nothing more is written; where ``essential``, Unprinted is raised.
     It has no ``buffer``: click would write UTF-8 into that where the encoding is ASCII.
     """
 
@@ -75,7 +75,7 @@ class Printed:
                 raise Unprinted(error) from error
 
     def _drop(self) -> None:
-        """Let what is left in the stream's buffer go nowhere: Python tries to write it again when it ends."""
+        """Discard what is left in the stream's buffer, which Python would try to write again when it ends."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
@@ -89,7 +89,7 @@ class Printed:
 
 
 class _Styled:
-    """A Printed that lets commands to the terminal pass."""
+    """A Printed that lets control characters pass."""
 
     def __init__(self, printed: Printed):
         self._printed = printed
@@ -104,10 +104,9 @@ class _Styled:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """`sys.stdout` and `sys.stderr` as Printed. A stream that was closed leads nowhere.
+    """`sys.stdout` and `sys.stderr` as Printed. What is written to a closed one is discarded.
 
-    Of a closed one the number is free, too: the next file that is opened would get it, and with it all that a library
-    prints there.
+    The number of a closed stream is free: the next file opened would get it, and with it all that a library prints.
     """
     for number in (0, 1, 2):
         try:

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 
 from edgekit.frames.terminal import console
 
-Progress = Callable[[str, float], None]
-
 
 @contextmanager
-def bars() -> Iterator[Progress]:
+def bars() -> Iterator[Callable[[str, float], None]]:
     """A function (what is being done, 0 to 1) that draws one bar per name."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

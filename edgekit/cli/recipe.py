@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.options import allow_code_option, recipe_argument, set_option
+from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
 from edgekit.cli.output import json_option, print_json, print_rich
 
 
@@ -18,7 +18,7 @@ def command() -> None:
 @command.command("list", epilog="Example: edgekit recipe list")
 @json_option
 def list_recipes(as_json: bool) -> None:
-    """List the recipes that come with edgekit. Commands take their names like a file's path."""
+    """List the recipes that come with edgekit. Commands take these names in place of a file."""
     from edgekit.recipe.shipped import about, folder, shipped_recipes
 
     rows = [{"name": name, "file": str(folder() / f"{name}.yaml"), "about": about(name)} for name in shipped_recipes()]
@@ -30,7 +30,7 @@ def list_recipes(as_json: bool) -> None:
 
 @command.command("copy", epilog="Example: edgekit recipe copy uav --out experiments")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="Folder; default: the current one.")
+@click.option("--out", type=PATH, default=".", help="Folder; default: the current one.")
 @json_option
 def copy_recipe(name: str, out: Path, as_json: bool) -> None:
     """Copy the recipe NAME that comes with edgekit, and those that it extends, to change them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import backend_options, bundle_argument
+from edgekit.cli.options import PATH, backend_options, bundle_argument
 from edgekit.cli.output import json_option, print_json
 from edgekit.frames.terminal import console
 
@@ -27,13 +27,11 @@ from edgekit.frames.terminal import console
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR|VIDEO|PICTURE",
-    help="Where overlays go: a folder, a video, or for one photograph a picture; without it none are made.",
+    help="Where overlays go: a folder, a video, or for one photograph a picture. Default: none are made.",
 )
-@click.option(
-    "--task", "tasks", multiple=True, metavar="NAME", help="What to paint; repeatable. Default: the first task."
-)
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Task to draw; repeatable. Default: the first.")
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @backend_options
 @json_option
@@ -45,18 +43,14 @@ def command(
     output: Path | None,
     tasks: tuple[str, ...],
     limit: int | None,
-    backend: str | None,
-    lane: str | None,
-    precision: str | None,
-    threads: int | None,
-    engine: Path | None,
     as_json: bool,
+    **backend: Any,
 ) -> None:
-    """Run BUNDLE over photographs, a video or a camera, and paint what it sees over every frame.
+    """Run BUNDLE over photographs, a video or a camera, and draw its predictions over every frame.
 
-    Overlays have the frame's own size. A camera's frames that arrive while another is being worked on are dropped, so
-    that what is shown is never old; Ctrl-C ends it. Exits with 1 where photographs of a folder could not be read; the
-    others are done.
+    Overlays have the frame's own size. Frames of a camera that arrive while another one is processed are dropped, so
+    that the newest is shown; Ctrl-C ends it. Exit code 1: photographs of a folder could not be read; the others are
+    done.
     """
     from edgekit.bundle.bundle import open_bundle
     from edgekit.frames.video import open_input
@@ -66,7 +60,7 @@ def command(
     opened = open_bundle(bundle)
     names = list(dict.fromkeys(tasks)) or [opened.manifest.tasks[0].name]
     with ExitStack() as stack:
-        predictor = stack.enter_context(load(opened, backend, precision, threads, names, lane=lane, engine=engine))
+        predictor = stack.enter_context(load(opened, outputs=names, **backend))
         source = open_input(given)
         stack.callback(source.close)
         sink = stack.enter_context(open_output(output, source)) if output else None

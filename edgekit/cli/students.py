@@ -5,29 +5,26 @@ from __future__ import annotations
 import click
 
 from edgekit.cli.options import Threads
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.student_options import size_option
 
 
 @click.command(epilog="Example: edgekit students --size 544x960")
-@click.option("--size", default="544x960", show_default=True, metavar="HxW", help="Input size to count and time at.")
+@size_option("Input size to count and time at.", default="544x960", show_default=True)
 @click.option("--classes", default=8, show_default=True, type=click.IntRange(2, 254), help="Classes of the head.")
 @click.option("--threads", default=1, show_default=True, type=Threads(), help="CPU threads to time with.")
 @json_option
-def command(size: str, classes: int, threads: int, as_json: bool) -> None:
+def command(size: tuple[int, int], classes: int, threads: int, as_json: bool) -> None:
     """List the students: parameters, multiply-adds at a size, CPU latency (median, PyTorch fp32, batch 1)."""
-    from edgekit.students.listing import list_students, parse_size
+    from edgekit.students.listing import list_students
 
-    rows = list_students(parse_size(size), classes, threads)
+    rows = list_students(size, classes, threads)
+    at = f"{size[0]}x{size[1]}"
     if as_json:
-        print_json({"size": size, "classes": classes, "threads": threads, "students": rows})
+        print_json({"size": at, "classes": classes, "threads": threads, "students": rows})
         return
-    from rich.table import Table
-
-    table = Table(title=f"students at {size}, {classes} classes, {threads} thread(s)", title_justify="left")
-    for column in ("name", "family", "parameters", "fused", "GMAC", "latency ms", "about"):
-        table.add_column(column, justify="left" if column in ("name", "family", "about") else "right")
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["name"],
             row["family"],
             f"{row['parameters']:,}",
@@ -36,4 +33,8 @@ def command(size: str, classes: int, threads: int, as_json: bool) -> None:
             f"{row['latency_ms']:.1f}",
             row["about"],
         )
-    print_rich(table)
+        for row in rows
+    ]
+    title = f"students at {at}, {classes} classes, {threads} thread(s)"
+    numbers = ("parameters", "fused", "GMAC", "latency ms")
+    print_rich(rich_table(title, ("name", "family", *numbers, "about"), cells, right=numbers))

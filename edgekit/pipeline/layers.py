@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -22,68 +21,62 @@ from edgekit.quantize.topology import Topology, named
 from edgekit.training.progress import Progress
 
 
-@dataclass(frozen=True)
-class Question:
-    """What the user asked for.
-
-    style    whose kernels: onnxruntime's, as on a CPU, or TensorRT's
-    size     (H, W) of the network's input; None: the recipe's, else that of the frames
-    frames   how many frames to calibrate with; None: as the recipe says
-    measured how many of these to measure on
-    plot     the ``.png`` to draw; None: none
-    """
-
-    style: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
-    size: tuple[int, int] | None = None
-    frames: int | None = None
-    measured: int = 16
-    plot: Path | None = None
-    threads: int | None = None
-
-
-def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
+def layer_noise(
+    subject: Subject,
+    *,
+    style: Literal["onnxruntime", "tensorrt"] = "onnxruntime",
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    measured: int = 16,
+    plot: Path,
+    threads: int | None = None,
+) -> dict[str, Any]:
     """The document that ``--json`` prints: per layer and output the signal to quantization noise, dB.
 
-    None on an output that the layer does not reach, and on all of them where the style leaves the layer in float.
-    ``share`` is the layer's part of all layers' noise, ``loudest`` the fewest layers that make half of it, ``together``
-    the signal to noise with every layer in integers.
+    style     the kernels of onnxruntime, as on a CPU, or of TensorRT
+    size      (H, W) of the network's input; None: the recipe's, else that of the frames
+    frames    how many frames to calibrate with; None: as the recipe says
+    measured  how many of these to measure on
+    plot      the ``.png`` to draw
+
+    The noise is None on an output that the layer does not reach, and on all of them where the style leaves the layer in
+    float. ``share`` is the layer's part of all layers' noise, ``loudest`` the fewest layers that make half of it,
+    ``together`` the signal to noise with every layer in integers.
     EdgekitError for a size that cannot be and for a plot of another kind, before any work.
     """
-    if question.plot is not None:
-        _check_plot(question.plot)
+    _check_plot(plot)
     student, config = subject.student, subject.config.quantize
     frame = subject.frame_size()
-    size = question.size or subject.config.size or network_size(frame, student.input_scale)
+    size = size or subject.config.size or network_size(frame, student.input_scale)
     with Progress("exporting graphs", subject.log) as progress:
         progress.begin(1)
         model = body(student, size)
         progress.step(1)
     free = opened(model, student.network.stride, frozenset({"size"}))
-    shots = spread(subject.calibration, question.frames or config.frames)
+    shots = spread(subject.calibration, frames or config.frames)
     feed = Feed(shots, contract(student, size, subject.config.fit, frame))
     with Progress("calibrating", subject.log) as progress:
         progress.begin(len(shots))
         observer = config.build_observer()
-        calibration = calibrate(free, feed, observer=observer, progress=progress.step, threads=question.threads)
-    frames = some(feed, calibration.count, question.measured)
-    write = partial(write_style, style=question.style, reduce_range=config.reduce_range)
+        calibration = calibrate(free, feed, observer=observer, progress=progress.step, threads=threads)
+    samples = some(feed, calibration.count, measured)
+    write = partial(write_style, style=style, reduce_range=config.reduce_range)
     with Progress("measuring layers", subject.log) as progress:
         progress.begin(len(Topology(free).layers()))
-        found = sensitivity(free, calibration.ranges, frames, write, progress=progress.step)
-    together = Reference(free, frames).noise(write(named(free), calibration.ranges, frozenset()))
+        found = sensitivity(free, calibration.ranges, samples, write, progress=progress.step)
+    together = Reference(free, samples).noise(write(named(free), calibration.ranges, frozenset()))
     outputs = [output.name for output in model.graph.output]
-    if question.plot is not None:
-        title = f"{subject.name}, {student.name}: one layer alone in INT8 ({question.style})"
-        sensitivity_plot(question.plot, title, found, together)
+    title = f"{subject.name}, {student.name}: one layer alone in INT8 ({style})"
+    sensitivity_plot(plot, title, found, together)
     total = {o: sum(one.noise[o] for one in found) for o in outputs}
     return {
         "name": subject.name,
         "student": student.name,
-        "style": question.style,
+        "style": style,
         "observer": calibration.observer,
         "size": list(size),
         "calibration_frames": calibration.count,
-        "measured_frames": len(frames),
+        "measured_frames": len(samples),
         "outputs": outputs,
         "together": {o: _finite(together[o]) for o in outputs},
         "loudest": {o: loudest(found, o) for o in outputs},
@@ -97,7 +90,7 @@ def layer_noise(subject: Subject, question: Question) -> dict[str, Any]:
             }
             for one in found
         ],
-        "plot": None if question.plot is None else str(question.plot),
+        "plot": str(plot),
     }
 
 

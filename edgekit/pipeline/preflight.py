@@ -1,13 +1,14 @@
-"""What `edgekit lint` and `edgekit estimate` look at: an ONNX file, a bundle's files, or a student before training."""
+"""`edgekit lint` and `edgekit estimate`: of an ONNX file, a bundle's files, or a student before training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
+from edgekit.boards import board as board_of
+from edgekit.boards import jetpack as jetpack_of
 from edgekit.boards.table import JetPack, within
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import MANIFEST, Preprocessing
@@ -16,9 +17,9 @@ from edgekit.export.body import body
 from edgekit.export.deploy import deploy, plain
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
-from edgekit.preflight.lint import Report, Target, lint
+from edgekit.preflight.lint import Report, Target, lint, target_of
 from edgekit.preflight.network import Network, load_model, network_of
-from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, default_precision, estimate
+from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, assumptions, default_precision, estimate
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, load_student
 from edgekit.tasks import Task, kind_of
@@ -28,28 +29,45 @@ USUAL_SIZE: Size = (544, 960)
 USUAL_CLASSES = 8
 
 
-@dataclass(frozen=True)
-class Question:
-    """What the user named. ``size`` and ``classes``: for a student, whose graph is made for this; None: the usual."""
+def lint_reports(
+    subject: str,
+    *,
+    board: str,
+    jetpack: str | None = None,
+    dla: bool = False,
+    size: Size | None = None,
+    classes: int | None = None,
+) -> list[Report]:
+    """One report per graph of the subject: a student's name or .pt, an ONNX file, a bundle.
 
-    subject: str
-    size: Size | None = None
-    classes: int | None = None
+    ``jetpack``: default the newest of the board. ``size`` and ``classes``: of a student, whose graph is made for them.
+    EdgekitError where the subject, the board or the JetPack is none of those known, and where they do not go together.
+    """
+    target = _target(board, jetpack, dla=dla)
+    networks = _networks(subject, target.jetpack, size, classes, dla=dla)
+    return [lint(network, target, name) for name, network in networks]
 
 
-def lint_reports(question: Question, target: Target) -> list[Report]:
-    """One report per graph. EdgekitError where the subject is nothing that can be looked at."""
-    return [lint(network, target, name) for name, network in _networks(question, target.jetpack, dla=target.dla)]
-
-
-def estimates(question: Question, target: Target, precision: Precision | None) -> list[tuple[str, list[Estimate]]]:
-    """Per graph its estimates, the one asked for first and the other precisions behind it."""
-    found = []
-    for name, network in _networks(question, target.jetpack, dla=False):
+def estimates(
+    subject: str,
+    *,
+    board: str,
+    jetpack: str | None = None,
+    precision: Precision | None = None,
+    size: Size | None = None,
+    classes: int | None = None,
+) -> tuple[list[tuple[str, list[Estimate]]], list[str]]:
+    """Per graph its estimates, the precision asked for first; and what all of them assume. See ``lint_reports``."""
+    target, found = _target(board, jetpack, dla=False), []
+    for name, network in _networks(subject, target.jetpack, size, classes, dla=False):
         first = precision or default_precision(network)
         order = [first, *(p for p in PRECISIONS if p != first and (p != "int8" or not _is_half(network)))]
         found.append((name, [estimate(network, target.board, p, name) for p in order]))
-    return found
+    return found, assumptions(target.board)
+
+
+def _target(board: str, jetpack: str | None, *, dla: bool) -> Target:
+    return target_of(board_of(board), jetpack_of(jetpack) if jetpack else None, dla=dla)
 
 
 def _is_half(network: Network) -> bool:
@@ -57,35 +75,30 @@ def _is_half(network: Network) -> bool:
     return "float16" in {network.types.get(name) for name in network.folded} and not network.has_qdq
 
 
-def _networks(question: Question, jetpack: JetPack, *, dla: bool) -> Iterator[tuple[str, Network]]:
-    path = expand_home(question.subject)
-    if question.subject in STUDENTS or path.suffix == ".pt":
-        student = _new_student(question) if question.subject in STUDENTS else load_student(path)
-        size = question.size or USUAL_SIZE
+def _networks(
+    subject: str, jetpack: JetPack, size: Size | None, classes: int | None, *, dla: bool
+) -> Iterator[tuple[str, Network]]:
+    path = expand_home(subject)
+    if subject in STUDENTS or path.suffix == ".pt":
+        student = _new_student(subject, classes or USUAL_CLASSES) if subject in STUDENTS else load_student(path)
+        size = size or USUAL_SIZE
         model = _graph_of(student, size, jetpack, dla=dla)
-        yield f"{student.name}, width {student.width}, {size[0]}x{size[1]}", network_of(model, question.subject)
+        yield f"{student.name}, width {student.width}, {size[0]}x{size[1]}", network_of(model, subject)
         return
-    if question.classes is not None:
-        raise EdgekitError("--classes is for a student's name", where=question.subject, fix="leave --classes out")
-    if path.is_dir() or path.suffix == ".tar":
-        yield from _of_a_bundle(path, jetpack, question.size, dla=dla)
+    if classes is not None:
+        raise EdgekitError("--classes is for a student's name", where=subject, fix="leave --classes out")
+    if path.is_dir() or path.suffix == ".tar" or (path.name == MANIFEST and path.exists()):
+        yield from _of_a_bundle(path.parent if path.name == MANIFEST else path, jetpack, size, dla=dla)
         return
     if not path.exists():
-        raise EdgekitError(
-            f"'{question.subject}' is neither a student nor a file",
-            where=question.subject,
-            fix=f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}",
-        )
-    if path.name == MANIFEST:
-        yield from _of_a_bundle(path.parent, jetpack, question.size, dla=dla)
-        return
-    yield path.name, network_of(load_model(path), str(path), question.size)
+        fix = f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}"
+        raise EdgekitError(f"'{subject}' is neither a student nor a file", where=subject, fix=fix)
+    yield path.name, network_of(load_model(path), str(path), size)
 
 
-def _new_student(question: Question) -> Student:
-    classes = question.classes or USUAL_CLASSES
+def _new_student(name: str, classes: int) -> Student:
     task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(classes)))
-    return Student(question.subject, [task]).eval()
+    return Student(name, [task]).eval()
 
 
 def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> onnx.ModelProto:
@@ -103,11 +116,8 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:
     bundle = open_bundle(path)
     wanted = ("cache",) if dla else ("weak", "strong", "cache")
-    fitting = [
-        a
-        for a in bundle.manifest.artifacts
-        if a.lane in wanted and a.tensorrt and within(jetpack.tensorrt, *a.tensorrt)
-    ]
+    of_lanes = [a for a in bundle.manifest.artifacts if a.lane in wanted]
+    fitting = [a for a in of_lanes if a.tensorrt and within(jetpack.tensorrt, *a.tensorrt)]
     if not fitting:
         lanes = sorted({a.lane for a in bundle.manifest.artifacts})
         raise EdgekitError(
@@ -120,7 +130,7 @@ def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) 
         of = [a for a in fitting if a.file == file]
         ways = ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in of))
         where = str(bundle.path(file))
-        # A size left open is looked at at the profile's usual one.
+        # Where the size is left open, the one that the profile says is usual.
         usual = next((tuple(a.profile.opt) for a in of if a.profile), None)
         chosen = size or (_size_of(usual) if usual else None)
         yield f"{file} ({ways})", network_of(load_model(bundle.path(file)), where, chosen)

@@ -199,5 +199,5 @@ def test_a_path_that_cannot_be_is_the_users_mistake(capsys):
 )
 def test_more_threads_than_cores_are_refused_before_anything_runs(words, capsys):
     assert main([*words, "x", "--threads", "1000"]) == 2
-    assert "1000 threads, where this process may use" in capsys.readouterr().err
+    assert "1000 threads, but this process may use" in capsys.readouterr().err
     assert main(["students", "--threads", "1000"]) == 2

@@ -14,7 +14,7 @@ from edgekit.bundle.manifest import Artifact, Golden, Manifest, Output, Preproce
 from edgekit.bundle.manifest import Student as StudentFacts
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
-from edgekit.pipeline.preflight import Question, estimates, lint_reports
+from edgekit.pipeline.preflight import estimates, lint_reports
 from edgekit.preflight.finding import Target
 from edgekit.preflight.lint import lint
 from edgekit.preflight.network import Network
@@ -25,24 +25,25 @@ from edgekit.students.student import Student
 from edgekit.tasks import Task
 
 SIZE = (32, 48)
-ORIN = Target(board("orin-nx-16gb"), jetpack("6.2"))
-DLA = Target(board("orin-nx-16gb"), jetpack("6.2"), dla=True)
+ORIN = {"board": "orin-nx-16gb", "jetpack": "6.2"}
+DLA = {**ORIN, "dla": True}
+TARGET = Target(board("orin-nx-16gb"), jetpack("6.2"))
 
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_every_student_builds_for_the_gpu_before_it_is_trained(name):
-    (report,) = lint_reports(Question(name, SIZE), ORIN)
+    (report,) = lint_reports(name, **ORIN, size=SIZE)
     assert report.builds and report.subject.startswith(name) and "32x48" in report.subject
     assert {node.op for node in report.nodes} >= {"Conv", "Relu", "Cast", "ArgMax"}
 
 
 def test_repseg_is_whole_on_dla():
-    (report,) = lint_reports(Question("repseg", SIZE), DLA)
+    (report,) = lint_reports("repseg", **DLA, size=SIZE)
     assert {node.place for node in report.nodes} == {"DLA"} and report.loadables == 1 and report.graph == ()
 
 
 def test_safeuav_falls_back_where_dla_has_limits():
-    (report,) = lint_reports(Question("safeuav-430k", SIZE), DLA)
+    (report,) = lint_reports("safeuav-430k", **DLA, size=SIZE)
     back = {node.op for node in report.nodes if node.place == "falls back"}
     assert "ConvTranspose" in back and report.builds
 
@@ -50,13 +51,13 @@ def test_safeuav_falls_back_where_dla_has_limits():
 def test_a_trained_student(tmp_path):
     student = Student("repseg", [Task("depth", "depth", range=(1.0, 100.0), unit="m")], width=16)
     student.save(tmp_path / "student.pt")
-    (report,) = lint_reports(Question(str(tmp_path / "student.pt"), SIZE), ORIN)
+    (report,) = lint_reports(str(tmp_path / "student.pt"), **ORIN, size=SIZE)
     assert "width 16" in report.subject and report.builds
 
 
 def test_the_head_has_the_classes_asked_for():
-    ((_, found),) = estimates(Question("repseg", SIZE, classes=4), ORIN, None)
-    ((_, more),) = estimates(Question("repseg", SIZE, classes=8), ORIN, None)
+    ((_, found),) = estimates("repseg", **ORIN, size=SIZE, classes=4)[0]
+    ((_, more),) = estimates("repseg", **ORIN, size=SIZE, classes=8)[0]
     assert more[0].multiply_adds - found[0].multiply_adds == 8 * 12 * 32 * 4
     assert [e.precision for e in found] == ["fp16", "fp32", "int8"]
 
@@ -72,9 +73,9 @@ def save(tmp_path):
 
 def test_an_onnx_file_of_open_size(save):
     path = save("(float[N,3,H,W] x) => (float[N,3,H,W] y) { y = Relu(x) }")
-    (report,) = lint_reports(Question(str(path), SIZE), DLA)
+    (report,) = lint_reports(str(path), **DLA, size=SIZE)
     assert report.nodes[0].place == "DLA"
-    (report,) = lint_reports(Question(str(path)), DLA)
+    (report,) = lint_reports(str(path), **DLA)
     assert report.nodes[0].place == "falls back"
 
 
@@ -84,21 +85,21 @@ def test_a_half_precision_graph_is_not_called_int8(tmp_path):
     )
     made.graph.initializer.append(onnx.numpy_helper.from_array(np.float16(1), "c"))
     onnx.save(made, tmp_path / "half.onnx")
-    ((_, found),) = estimates(Question(str(tmp_path / "half.onnx")), ORIN, None)
+    ((_, found),) = estimates(str(tmp_path / "half.onnx"), **ORIN)[0]
     assert "int8" not in [e.precision for e in found]
 
 
 @pytest.mark.parametrize("subject", ["repsag", "none.onnx", "/no/such/bundle"])
 def test_what_is_nothing(subject):
     with pytest.raises(EdgekitError, match="neither a student nor a file") as caught:
-        lint_reports(Question(subject), ORIN)
+        lint_reports(subject, **ORIN)
     assert "repseg" in caught.value.fix
 
 
 def test_classes_of_a_file(save):
     path = save("(float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Relu(x) }")
     with pytest.raises(EdgekitError, match="--classes"):
-        lint_reports(Question(str(path), classes=3), ORIN)
+        lint_reports(str(path), **ORIN, classes=3)
 
 
 @pytest.fixture
@@ -140,12 +141,12 @@ def bundle(tmp_path):
 
 
 def test_a_bundles_files_for_this_tensorrt(bundle):
-    reports = lint_reports(Question(str(bundle)), ORIN)
+    reports = lint_reports(str(bundle), **ORIN)
     assert [report.subject for report in reports] == ["fp32.onnx (weak/fp32)", "logits.onnx (cache/fp32)"]
     assert reports[0].nodes[0].shape == (1, *SIZE, 3)  # the profile's
-    (only,) = lint_reports(Question(str(bundle)), DLA)
+    (only,) = lint_reports(str(bundle), **DLA)
     assert only.subject == "logits.onnx (cache/fp32)" and only.nodes[0].place == "DLA"
-    assert lint_reports(Question(str(bundle / "manifest.json")), DLA) == [only]
+    assert lint_reports(str(bundle / "manifest.json"), **DLA) == [only]
 
 
 def test_a_bundle_without_a_file_for_this_tensorrt(bundle):
@@ -153,13 +154,13 @@ def test_a_bundle_without_a_file_for_this_tensorrt(bundle):
     document["artifacts"] = [a for a in document["artifacts"] if a["lane"] in ("onnxruntime", "strong")]
     (bundle / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(EdgekitError, match=r"no file for TensorRT 10\.3\.0: its lanes are onnxruntime, strong"):
-        lint_reports(Question(str(bundle)), ORIN)
+        lint_reports(str(bundle), **ORIN)
 
 
 def test_a_damaged_bundle(bundle):
     (bundle / "logits.onnx").write_bytes(b"")
     with pytest.raises(EdgekitError, match="SHA-256"):
-        estimates(Question(str(bundle)), ORIN, None)
+        estimates(str(bundle), **ORIN)
 
 
 @pytest.fixture(scope="module", params=["repseg", "safeuav-150k"])
@@ -172,12 +173,12 @@ def float_body(request):
 def test_what_quantizing_writes_for_tensorrt_has_nothing_to_complain_of(float_body, dtype):
     ranges = dict.fromkeys(Topology(float_body).activations, (-1.0, 1.0))
     quantized = write_qdq(float_body, ranges, style="tensorrt", dtype=dtype)
-    report = lint(Network(quantized), ORIN, "quantized")
+    report = lint(Network(quantized), TARGET, "quantized")
     assert any(node.op == "QuantizeLinear" for node in report.nodes)
     assert report.findings == []
 
 
 def test_a_file_for_onnxruntime_does_not_build(float_body):
     ranges = dict.fromkeys(Topology(float_body).activations, (-1.0, 1.0))
-    report = lint(Network(write_qdq(float_body, ranges)), ORIN, "quantized")
+    report = lint(Network(write_qdq(float_body, ranges)), TARGET, "quantized")
     assert {finding.rule for finding in report.findings if finding.level == "error"} == {"zero-point", "bias"}
