@@ -29,7 +29,7 @@ from edgekit.data.batches import Batches, BatchPlan
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.targets import TargetStore
 from edgekit.networks import FAMILIES, parameter_count
-from edgekit.pipeline.targets import ask, build_ensemble
+from edgekit.pipeline.targets import build_ensemble, predict_targets
 from edgekit.pipeline.training import new_student
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
@@ -173,7 +173,7 @@ def measure(folder: Path, steps: int, rounds: int) -> tuple[list[Row], dict[str,
     def targets(steps: int) -> None:
         for number in range(steps):
             frame = frames[number % len(frames)]
-            store.write(frame, ask(bench, ensemble, frame))
+            store.write(frame, predict_targets(bench, ensemble, frame))
 
     bare = bare_passes(teacher().to(memory_format=torch.channels_last).eval(), ensemble.members)
     rows.append(compare(f"targets of {ensemble.count} members", targets, bare, max(2, steps // 5), 1, rounds))

@@ -38,7 +38,7 @@ def asked(monkeypatch) -> list:
     pytest.importorskip("edgekit.pipeline.run")
     asked = []
     monkeypatch.setattr(
-        "edgekit.pipeline.run.distill", lambda run, baseline, jobs: asked.append((run, baseline)) or result_of()
+        "edgekit.pipeline.run.distill_run", lambda run, baseline, jobs: asked.append((run, baseline)) or result_of()
     )
     monkeypatch.setattr(
         "edgekit.pipeline.run.evaluate_run", lambda run, split: asked.append((run, split)) or result_of()
@@ -79,7 +79,7 @@ def test_the_text_tells_where_everything_is(recipe, asked, capsys):
 
 
 def test_a_failed_requirement_exits_with_1_after_the_whole_output(recipe, asked, monkeypatch, capsys):
-    monkeypatch.setattr("edgekit.pipeline.run.distill", lambda run, **_: result_of(holds=False))
+    monkeypatch.setattr("edgekit.pipeline.run.distill_run", lambda run, **_: result_of(holds=False))
     assert main(["distill", str(recipe)]) == 1
     assert "FAILS: at most 9 parameters" in capsys.readouterr().out
     assert main(["distill", str(recipe), "--json"]) == 1
