@@ -41,7 +41,7 @@ class FrameSource:
     count       number of frames, where known
     rate        frames per second, where known
     seconds     length of a film, where known
-    dropped     frames of a live source that nobody took
+    dropped     number of frames of a live source that nobody took
     """
 
     live: bool = False

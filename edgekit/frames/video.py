@@ -28,8 +28,8 @@ class EndsEarly(EdgekitError):
 class Video(FrameSource):
     """The frames of a video file. ``count`` and ``seconds`` as the file states them, or None.
 
-    Many containers state how long a film is and how many frames a second there may be, from which OpenCV makes a count;
-    a film of irregular frames has fewer. So a film is whole where the time of its last frame says so, too.
+    Many containers state a length and a highest frame rate, and OpenCV's count is their product; a film of irregular
+    frames has fewer. So a film also counts as whole where the time of its last frame reaches the stated length.
 
     EdgekitError where it cannot be opened; EndsEarly from the iteration where it ends long before its stated end.
     """
@@ -52,7 +52,7 @@ class Video(FrameSource):
 
     @property
     def rate(self) -> float | None:
-        """Frames per second: as stated, or where the first frames are nearer to each other, or farther, as they are."""
+        """Frames per second: as stated, or as measured over the first frames where that differs."""
         cv2, times = import_cv2(), []
         capture = open_capture(str(self._path))
         while capture is not None and len(times) < _LOOKED_AT and capture.grab():
@@ -93,11 +93,11 @@ class Video(FrameSource):
 
 
 class VideoWriter:
-    """Writes (H, W, 3) uint8 rgb pictures to a video file, which is there once the block ends.
+    """Writes (H, W, 3) uint8 rgb pictures to a video file, which exists once the block ends without an exception.
 
-    With an exception it is not, except where the frames ended early. EdgekitError at the end of the block where the
-    file is not whole: encoders say nothing of a full disk. OpenCV writes even sides alone: an odd one becomes one pixel
-    longer, with the last row or column twice.
+    It also exists where the input ended early (EndsEarly). EdgekitError at the end where the file cannot be
+    read back whole: encoders do not report a full disk. OpenCV writes even sizes only: an odd side becomes one pixel
+    longer by repeating the last row or column.
     """
 
     def __init__(self, path: Path, rate: float):
