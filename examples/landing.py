@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 import edgekit
-from edgekit.frames.video import open_input
+from edgekit.frames.open_input import open_input
 
 
 def main(bundle: str, camera: str) -> None:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from edgekit.tasks import Task, kind_of
 
 # Before anything imports torch, which reads it once: with pytest -n the workers share the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -31,6 +34,16 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Callable[[Task, np.ndarray], np.ndarray]:
+    """A native map of the mirrored frame: its pixels exchanged here, their values changed by the kind."""
+
+    def mirror(task: Task, array: np.ndarray) -> np.ndarray:
+        return kind_of(task).reorient(task, np.ascontiguousarray(array[:, ::-1]), np.diag([-1.0, 1.0]), 1.0)
+
+    return mirror
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "ruamel", "cv2", "scipy", "
 CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
 RUNTIMES: dict[str, set[str]] = {
-    "edgekit.frames.video": {"cv2"},
+    "edgekit.frames.opencv": {"cv2"},
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
     "edgekit.runtime.cuda.pycuda_device": {"pycuda"},
     "edgekit.runtime.tensorrt.module": {"tensorrt"},

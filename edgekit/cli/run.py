@@ -53,7 +53,7 @@ def command(
     done.
     """
     from edgekit.bundle.bundle import open_bundle
-    from edgekit.frames.video import open_input
+    from edgekit.frames.open_input import open_input
     from edgekit.runtime.load import load
     from edgekit.runtime.run import open_output, run
 

@@ -1,30 +1,29 @@
-"""Live frames without lag: a thread reads all of them, and whoever is slower gets the newest."""
+"""Live frames without lag: a thread reads every frame, and a slower consumer gets the newest."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.shot import Shot
+from edgekit.frames.source import CapturedFrame
 
 
 class Newest:
     """Keeps the newest frame of a camera. Iterating gives each frame at most once, and ends when the camera does.
 
-    ``read`` waits for the next frame, (H, W, 3) uint8, and returns None when there are no more. ``dropped`` counts
-    frames that were replaced before anyone asked. EdgekitError from ``__next__`` after ``patience`` seconds without a
-    frame; what ``read`` raises comes out there too.
+    ``read`` waits for the next frame, (H, W, 3) uint8, and returns None when there are no more. ``dropped`` counts the
+    frames that newer ones replaced before they were taken. ``__next__`` raises EdgekitError after ``patience`` seconds
+    without a frame, and what ``read`` raised.
     """
 
     def __init__(self, read: Callable[[], np.ndarray | None], *, patience: float = 10.0):
         self._read, self._patience = read, patience
         self._changed = threading.Condition()
-        self._newest: Shot | None = None
+        self._newest: CapturedFrame | None = None
         self._error: BaseException | None = None
         self._ended = self._stop = False
         self.captured = self.dropped = 0
@@ -34,7 +33,7 @@ class Newest:
     def __iter__(self) -> Newest:
         return self
 
-    def __next__(self) -> Shot:
+    def __next__(self) -> CapturedFrame:
         with self._changed:
             if not self._changed.wait_for(lambda: self._newest or self._ended, self._patience):
                 raise EdgekitError(
@@ -45,8 +44,8 @@ class Newest:
                 if self._error:
                     raise self._error
                 raise StopIteration
-            shot, self._newest = self._newest, None
-            return shot
+            frame, self._newest = self._newest, None
+            return frame
 
     def _grab(self) -> None:
         first: float | None = None
@@ -59,7 +58,7 @@ class Newest:
                 first = now if first is None else first
                 with self._changed:
                     self.dropped += self._newest is not None
-                    self._newest = Shot(image, "bgr", f"{self.captured:06d}", now, now - first)
+                    self._newest = CapturedFrame(image, "bgr", f"{self.captured:06d}", now, now - first)
                     self.captured += 1
                     self._changed.notify()
         except BaseException as error:  # handed to the thread that asks for frames
@@ -73,9 +72,3 @@ class Newest:
         """Stop reading. Waits for the frame that is being read, but not for a camera that hangs."""
         self._stop = True
         self._thread.join(timeout=2.0)
-
-    def __enter__(self) -> Newest:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

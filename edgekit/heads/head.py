@@ -22,21 +22,21 @@ class Aggregate(Protocol):
         """The ensemble's soft prediction, (N, C, H, W)."""
 
     def disagreement(self) -> Tensor:
-        """How much the members differ per pixel, (N, H, W) in [0, 1]; 0: they all say the same."""
+        """How much the members differ per pixel, (N, H, W) in [0, 1]; 0: they all agree."""
 
 
 class Head(ABC):
-    """One kind's torch half: all that training, the ensemble, teachers from elsewhere and export ask of it.
+    """One kind's torch half: the interface for training, ensembles, external teachers and export.
 
     *raw* is what the network emits; *soft* is what is averaged, stored and distilled:
     probabilities (semantic, binary), encoded depth in [0, 1], unit normals. Both are (N, C, H, W) float32.
     Labels come as ``edgekit.data.batches`` makes them: (N, C, H, W) network units with NaN where invalid,
     or for tasks with classes (N, H, W) int64 class indices with 255 = ignore.
 
-    losses          names of edgekit's distillation losses that teach such a task, beside those that name the kind
-                    themselves; the first is on where a recipe names none
-    stored_answer   the form of answer that predictions on disk have where the recipe says none; None: the first
-    native_answer   the form of answer that the kind's own native maps are; None: the first
+    losses          names of edgekit's distillation losses for such a task, beside those that name the kind themselves;
+                    the first is used where a recipe names none
+    stored_answer   the form of predictions on disk by default; None: the first
+    native_answer   the form of the kind's own native maps; None: the first
 
     For every form of the kind there is a method ``<form>_nodes(task, nodes)``, which appends to a graph what makes that
     form of the logits and returns the last tensor's name: see ``Nodes``.
@@ -51,9 +51,9 @@ class Head(ABC):
         """raw (N, C, H, W) → soft (N, C, H, W)."""
 
     def reorient(self, task: Task, soft: Tensor, turn: tuple[float, float], zoom: float) -> Tensor:
-        """What a soft map's values become when the frame is mirrored and enlarged (its pixels are moved elsewhere).
+        """The values of a soft map after the frame is mirrored and enlarged; the caller moves its pixels.
 
-        ``turn``: the signs of x and y. The frame enlarged is what the camera would see of a scene pressed together
+        ``turn``: the signs of x and y. The enlarged frame is what the camera would see of a scene pressed together
         along its axis by ``zoom``.
         """
         return soft
@@ -75,22 +75,22 @@ class Head(ABC):
 
     @abstractmethod
     def aggregate(self, average: str = "probability") -> Aggregate:
-        """A fresh streaming mean; ``average`` is ``probability`` or ``logit`` where the kind knows the difference."""
+        """A fresh streaming mean; ``average`` is ``probability`` or ``logit``, for kinds where these differ."""
 
     @abstractmethod
     def answers(self, task: Task) -> tuple[str, ...]:
-        """The forms in which a teacher from elsewhere may answer for the task; the first where nothing is said."""
+        """The forms in which an external teacher may answer for the task; the first is the default."""
 
     @abstractmethod
     def answer(self, task: Task, raw: Tensor, form: str, classes: int) -> Tensor:
-        """A teacher's answer (1, C, h, w) of that form, float, as a soft map, at its own resolution.
+        """An external teacher's answer (1, C, h, w) of that form, float, as a soft map, at its own resolution.
 
-        ``indices`` come as whole numbers (1, 1, h, w). ``classes``: how many the teacher has. EdgekitError for values
-        that are none of the form.
+        ``indices`` are whole numbers (1, 1, h, w). ``classes``: how many the teacher has. EdgekitError for values
+        that do not fit the form.
         """
 
     def project(self, soft: Tensor) -> Tensor:
-        """The nearest map that is a soft map again, after its pixels were interpolated."""
+        """The nearest valid soft map to one whose pixels were interpolated."""
         return soft
 
 

@@ -1,4 +1,4 @@
-"""Modalities: what a network sees and is never asked for."""
+"""Modalities: inputs that no network predicts."""
 
 from __future__ import annotations
 

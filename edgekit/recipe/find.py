@@ -1,4 +1,4 @@
-"""From what a user names, a file or a recipe that comes with edgekit, to the checked recipe."""
+"""The checked recipe of a file, or of the name of a recipe that comes with edgekit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of other packages that a recipe names: what its stages depend on beside the recipe and the data."""
+"""The parts of other packages that a recipe uses, which its stages depend on beside the recipe and the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, collected first and then told at once."""
+"""Problems of a recipe, collected and reported together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from edgekit.errors import EdgekitError
 
 _LONGEST_VALUE = 80
-_MOST_TOLD = 50
+_MOST_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,20 @@ class Problem:
 
 
 def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
-    """Raise one EdgekitError that tells all ``problems`` of the file ``recipe``; return if there are none."""
+    """Raise one EdgekitError that lists all ``problems`` of the file ``recipe``; return if there are none."""
     problems = list(dict.fromkeys(problems))
     if not problems:
         return
     if len(problems) == 1:
         raise EdgekitError(problems[0].what, where=problems[0].where, fix=problems[0].fix)
     lines = [f"the recipe has {len(problems)} problems"]
-    for number, problem in enumerate(problems[:_MOST_TOLD], 1):
+    for number, problem in enumerate(problems[:_MOST_SHOWN], 1):
         lines.append(f"{number}. {problem.what}")
         lines.append(f"     where: {problem.where}")
         if problem.fix:
             lines.append(f"     fix:   {problem.fix}")
-    if len(problems) > _MOST_TOLD:
-        lines.append(f"… and {len(problems) - _MOST_TOLD} more")
+    if len(problems) > _MOST_SHOWN:
+        lines.append(f"… and {len(problems) - _MOST_SHOWN} more")
     raise EdgekitError("\n".join(lines), where=recipe)
 
 

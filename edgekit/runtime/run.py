@@ -5,16 +5,17 @@ from __future__ import annotations
 import mimetypes
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, writing
-from edgekit.frames.shot import PHOTO_SUFFIXES, Shot
+from edgekit.frames.images import PHOTO_SUFFIXES
+from edgekit.frames.source import FrameSource
 from edgekit.frames.unfinished import remove_abandoned
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
 from edgekit.runtime.overlay import overlay, side_by_side
@@ -25,27 +26,6 @@ _PICTURE, _JPEG, _JPEG_QUALITY = ".jpg", (".jpg", ".jpeg"), 92
 _TYPES = mimetypes.MimeTypes(())  # the ones Python knows; a machine's own list says other things elsewhere
 _RATE_FRAMES = 30  # the rate that is shown is that of the last so many frames
 _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
-
-
-class FrameSource(Protocol):
-    """Shots in order. ``live``: they come whether or not anyone is ready; ``count`` and ``rate`` where known.
-
-    ``files`` are what they are read from; none for a camera. ``folder``: whose photographs they are, or None.
-    ``unreadable``: those passed over, and why. ``seconds``: how long a film is, where that is known.
-    """
-
-    live: bool
-    files: Sequence[Path]
-    folder: Path | None
-    unreadable: Sequence[EdgekitError]
-    count: int | None
-    rate: float | None
-    seconds: float | None
-    dropped: int
-
-    def __iter__(self) -> Iterable[Shot]: ...
-
-    def close(self) -> None: ...
 
 
 class PictureWriter:

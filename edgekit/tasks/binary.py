@@ -9,8 +9,8 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, heat
 from edgekit.tasks.disk import misfit, plane
-from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, Form
-from edgekit.tasks.kind import Kind, Meter, listed, require, share
+from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, OutputForm
+from edgekit.tasks.kind import Kind, Meter, confusion, listed, require, share
 from edgekit.tasks.legend import Legend, Swatches, percent
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
@@ -25,7 +25,7 @@ class Binary(Kind):
     primary = PrimaryMetric("iou", unit="points", limit=1.0)
     columns = MappingProxyType({"iou": ("IoU %", 100, 2), "f1": ("F1 %", 100, 2), "accuracy": ("accuracy %", 100, 2)})
     forms = (
-        Form("mask", "0 or 1 per pixel, uint8", "index", lambda task, soft: _mask(soft)),
+        OutputForm("mask", "0 or 1 per pixel, uint8", "index", lambda task, soft: _mask(soft)),
         CONFIDENCE,
         PROBABILITIES,
     )
@@ -106,21 +106,16 @@ class BinaryMeter(Meter):
     """
 
     def __init__(self) -> None:
-        self._hits = self._missed = self._false_alarms = self._right = self._pixels = 0
+        self._counts = np.zeros((2, 3), np.int64)  # target by prediction; the last column is "no answer"
 
     def _add(self, prediction: np.ndarray, target: np.ndarray, scene: str) -> None:
-        valid = target != IGNORE
-        prediction, target = prediction[valid], target[valid]
-        self._hits += int(((target == 1) & (prediction == 1)).sum())
-        self._missed += int(((target == 1) & (prediction != 1)).sum())
-        self._false_alarms += int(((target == 0) & (prediction == 1)).sum())
-        self._right += int((target == prediction).sum())
-        self._pixels += target.size
+        self._counts += confusion(prediction, target, 2)
 
     def result(self) -> dict[str, float | dict | None]:
-        wrong = self._missed + self._false_alarms
+        hits, false_alarms = self._counts[1, 1], self._counts[0, 1]
+        wrong = self._counts[1].sum() - hits + false_alarms
         return {
-            "iou": share(self._hits, self._hits + wrong),
-            "f1": share(2 * self._hits, 2 * self._hits + wrong),
-            "accuracy": share(self._right, self._pixels),
+            "iou": share(hits, hits + wrong),
+            "f1": share(2 * hits, 2 * hits + wrong),
+            "accuracy": share(np.trace(self._counts), self._counts.sum()),
         }

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import heat, turbo
 from edgekit.tasks.disk import plane
-from edgekit.tasks.form import Form
+from edgekit.tasks.form import OutputForm
 from edgekit.tasks.kind import Kind, Meter, listed, require, share
 from edgekit.tasks.legend import Legend, Scale, round_numbers
 from edgekit.tasks.metric import PrimaryMetric
@@ -30,7 +30,9 @@ class Depth(Kind):
     name = "depth"
     fields = frozenset({"range", "unit"})
     primary = PrimaryMetric("absrel", unit="%", limit=2.0, higher_is_better=False)
-    forms = (Form("depth", "distance along the camera's axis", "plane", lambda task, soft: _distance(task, soft)),)
+    forms = (
+        OutputForm("depth", "distance along the camera's axis", "plane", lambda task, soft: _distance(task, soft)),
+    )
     columns = MappingProxyType({"absrel": ("AbsRel", 1, 4), "rmse": ("RMSE", 1, 3), "delta125": ("d<1.25 %", 100, 2)})
 
     def channels(self, task: Task) -> int:

@@ -1,4 +1,4 @@
-"""What kinds need to read and write maps in the layout of Dronescapes, ``edgekit.data.dronescapes``.
+"""Helpers of the kinds to read and write maps in the layout of Dronescapes, ``edgekit.data.dronescapes``.
 
 NaN is invalid everywhere. Floats are written as float16 and read as float32; where there is one channel, (H, W) is read
 as well as (H, W, 1).
@@ -34,7 +34,7 @@ def as_floats(native: np.ndarray) -> np.ndarray:
 
 
 def misfit(task: Task, stored: np.ndarray, where: str, wanted: str) -> EdgekitError:
-    """What to raise for a map of another layout than ``wanted``."""
+    """The error for a map of another layout than ``wanted``."""
     shape = "x".join(map(str, stored.shape)) or "a single number"
     return EdgekitError(
         f"the task '{task.name}' ({task.kind}) is {shape} {stored.dtype} on disk, expected {wanted}",

@@ -1,4 +1,4 @@
-"""What an output of a graph may hold of a task: decisions, measures or maps of numbers."""
+"""The forms in which a graph may output a task: decisions, confidences or maps of numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stacked(planes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputForm:
     """One form of output. The first form of a kind is its native map.
 
     name       of the output behind the task's: ``<task>_<name>``
@@ -57,13 +57,13 @@ def _confidence(task: Task, soft: np.ndarray) -> np.ndarray:
     return np.rint(255 * winner).astype(np.uint8)
 
 
-CONFIDENCE = Form(
+CONFIDENCE = OutputForm(
     "confidence", "255 × the probability of the class that won, uint8", "level", _confidence, derived=True
 )
-PROBABILITIES = Form(
+PROBABILITIES = OutputForm(
     "probabilities", "probability per class", "planes", lambda task, soft: soft, join=lambda p: np.stack(p, axis=-1)
 )
-LOGITS = Form(
+LOGITS = OutputForm(
     "logits", "what the network emits, before anything is made of it", "planes", lambda task, raw: raw, of_logits=True
 )
 """Of every kind."""

@@ -1,4 +1,4 @@
-"""What every kind of task can do, and the meter that scores it."""
+"""The interface of a kind of task, and of the meter that scores it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.tasks.disk import as_floats, floats
-from edgekit.tasks.form import LOGITS, Form
+from edgekit.tasks.form import LOGITS, OutputForm
 from edgekit.tasks.legend import Legend
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays
-from edgekit.tasks.task import Task
+from edgekit.tasks.task import IGNORE, Task
 
 
 class Meter(ABC):
@@ -41,12 +41,12 @@ class Kind(ABC):
     Its torch half is the ``Head`` of the same name. One instance serves every task of the kind.
 
     name           the key in ``KINDS`` and in recipes
-    predictable    whether a network may be asked for it; a kind that is only seen has no metric, form or legend
-    fields         what a recipe may say of such a task: names of fields of ``Task``
-    usual_range    ``Task.range`` where nothing is said
-    interpolation  how geometry resamples native maps: ``nearest``, ``linear``, or ``area`` for what is only seen:
-                   averaged where it shrinks, the frame's edge repeated outside
-    primary        the metric that is quoted where there is room for one number, and judged at the INT8 gate
+    predictable    whether a network can predict it; an input has no metric, form or legend
+    fields         the fields of ``Task`` that a recipe may set
+    usual_range    ``Task.range`` by default
+    interpolation  how geometry resamples native maps: ``nearest``, ``linear``, or ``area`` for inputs: averaged
+                   where they shrink, the frame's edge repeated outside
+    primary        the metric that summarises a task in one number and that the INT8 gate compares
     columns        what a table shows: key of ``Meter.result()`` → (title, factor, decimals)
     forms          what outputs of a graph may hold besides logits; the first is the native map
 
@@ -61,7 +61,7 @@ class Kind(ABC):
     interpolation: Literal["nearest", "linear", "area"] = "linear"
     primary: PrimaryMetric | None = None
     columns: Mapping[str, tuple[str, float, int]] = MappingProxyType({})
-    forms: tuple[Form, ...] = ()
+    forms: tuple[OutputForm, ...] = ()
 
     def __init_subclass__(cls, **options: object) -> None:
         """TypeError for a kind that is predicted and could not be judged or exported: at once, not after training."""
@@ -69,7 +69,7 @@ class Kind(ABC):
         if cls.predictable and not (cls.forms and cls.primary and cls.primary.name in cls.columns):
             raise TypeError(f"{cls.__name__} needs forms, and a primary metric that is one of its columns")
 
-    # What a map is
+    # The map itself
 
     @abstractmethod
     def channels(self, task: Task) -> int:
@@ -102,7 +102,7 @@ class Kind(ABC):
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
         """Soft map (C, H, W) to a native map, every pixel valid."""
 
-    def form(self, name: str) -> Form:
+    def form(self, name: str) -> OutputForm:
         """The form of this name. KeyError where the kind has no such output."""
         for form in (*self.forms, LOGITS):
             if form.name == name:
@@ -114,14 +114,10 @@ class Kind(ABC):
         """All that a graph may give of such a task; empty for a kind that is not predictable."""
         return (*(form.name for form in self.forms), LOGITS.name) if self.forms else ()
 
-    # Turned, enlarged, stored
-
-    def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
-        """The native map of the left-right mirrored frame."""
-        return self.reorient(task, np.ascontiguousarray(array[:, ::-1]), np.diag([-1.0, 1.0]), 1.0)
+    # Geometry and storage
 
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
-        """What a native map's values become when the frame is turned and enlarged (its pixels are resampled elsewhere).
+        """The values of a native map after the frame is turned and enlarged; the caller resamples its pixels.
 
         ``turn`` (2, 2) orthogonal: an (x, y) direction of the frame as a direction of the turned one. ``zoom`` > 1:
         things look larger, as if the scene were pressed together along the camera's axis.
@@ -136,26 +132,26 @@ class Kind(ABC):
         return self.encode(task, self.reorient(task, native, turn, zoom))
 
     def store(self, task: Task, soft: np.ndarray, keep: str, top: int) -> Arrays:
-        """A soft map (h, w, C) as the few bytes that are kept of an ensemble's word, under names of its own.
+        """A soft map (h, w, C) of an ensemble in a few bytes per pixel, as arrays with names of the kind's own.
 
         ``keep`` and ``top`` say how much of a class distribution is kept: see ``edgekit.tasks.store``.
         """
         return {"soft": soft.astype(np.float16)}
 
     def restore(self, task: Task, arrays: Arrays) -> np.ndarray:
-        """The soft map (h, w, C) float32 that ``store`` was given, as far as it was kept."""
+        """The soft map (h, w, C) float32 again, as exactly as ``store`` kept it."""
         return arrays["soft"].astype(np.float32)
 
     def to_disk(self, task: Task, native: np.ndarray, where: str) -> np.ndarray:
-        """A native map as it lies in a file of Dronescapes. EdgekitError naming ``where`` for what it cannot say."""
+        """A native map as it is stored in a file of Dronescapes. EdgekitError naming ``where`` if it cannot be."""
         return as_floats(native)
 
     def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
-        """What a file of Dronescapes holds as a native map. EdgekitError naming ``where``, the file, for a misfit."""
+        """The native map in a file of Dronescapes. EdgekitError naming ``where``, the file, for a wrong layout."""
         array = floats(task, stored, where, self.channels(task))
         return array[..., 0] if array.shape[2] == 1 else array
 
-    # Scored and shown
+    # Metrics and pictures
 
     @abstractmethod
     def meter(self, task: Task) -> Meter:
@@ -167,7 +163,7 @@ class Kind(ABC):
 
     @abstractmethod
     def error_picture(self, task: Task, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Where a prediction is wrong, (H, W, 3) uint8: grey right, red wrong, black without target.
+        """(H, W, 3) uint8: grey where the prediction is right, red where it is wrong, black without target.
 
         TypeError for a kind that is not predictable.
         """
@@ -200,6 +196,17 @@ def holes(array: np.ndarray) -> np.ndarray:
     """(H, W, C) → (H, W): where any channel is NaN. Channel by channel: numpy's ``any`` over a last axis of three is
     twenty times slower, and it is asked for every frame of a training batch."""
     return np.logical_or.reduce([np.isnan(array[..., c]) for c in range(array.shape[-1])])
+
+
+def confusion(prediction: np.ndarray, target: np.ndarray, count: int) -> np.ndarray:
+    """(count, count + 1) pixels by target and predicted index; the last column holds predictions that are no class.
+
+    Pixels with target 255 are left out.
+    """
+    labelled = target != IGNORE
+    answers = np.minimum(prediction[labelled].astype(np.int64), count)
+    pairs = target[labelled].astype(np.int64) * (count + 1) + answers
+    return np.bincount(pairs, minlength=count * (count + 1)).reshape(count, count + 1)
 
 
 def listed(values: np.ndarray, most: int = 8) -> str:

@@ -1,4 +1,4 @@
-"""Modalities: maps a network sees and is never scored on, such as rgb, hsv or edges."""
+"""Modalities: inputs of a network that are never scored, such as rgb, hsv or edges."""
 
 from __future__ import annotations
 

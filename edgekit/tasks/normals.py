@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import INVALID, heat, levels
 from edgekit.tasks.disk import as_floats, floats
-from edgekit.tasks.form import Form
+from edgekit.tasks.form import OutputForm
 from edgekit.tasks.kind import Kind, Meter, holes, require, share
 from edgekit.tasks.legend import Legend, Sphere
 from edgekit.tasks.metric import PrimaryMetric
@@ -36,7 +36,7 @@ class Normals(Kind):
     usual_range = (-1.0, 1.0)
     primary = PrimaryMetric("mean_angle", unit="°", limit=1.0, higher_is_better=False)
     forms = (
-        Form(
+        OutputForm(
             "normals",
             "unit vectors in the camera's frame: x right, y down, z forward",
             "planes",
@@ -127,11 +127,8 @@ class Normals(Kind):
         normals[nowhere | corner] = np.nan
         return normals
 
-    def mirror(self, task: Task, array: np.ndarray) -> np.ndarray:
-        return array[:, ::-1] * np.array([-1, 1, 1], dtype=array.dtype)
-
     def reorient(self, task: Task, array: np.ndarray, turn: np.ndarray, zoom: float) -> np.ndarray:
-        """x and y turn with the frame, z grows with the zoom, the length is 1 again (NaN stays NaN)."""
+        """x and y turn with the frame, z grows with the zoom, and the length is made 1 again; NaN stays NaN."""
         out = np.concatenate([array[..., :2] @ turn.T.astype(np.float32), array[..., 2:] * np.float32(zoom)], axis=-1)
         return out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6)
 
@@ -154,7 +151,7 @@ class Normals(Kind):
 
 
 def _unit_vectors(planes: Sequence[np.ndarray]) -> np.ndarray:
-    """x, y and z (H, W) as vectors (H, W, 3) of length 1, which between two directions they have no longer.
+    """x, y and z (H, W) as vectors (H, W, 3) of length 1, which interpolated vectors no longer have.
 
     ``Normals.decode`` for this layout, in a fraction of its time.
     """

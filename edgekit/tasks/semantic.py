@@ -10,8 +10,8 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.tasks.colours import heat
 from edgekit.tasks.disk import misfit, plane
-from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, Form
-from edgekit.tasks.kind import Kind, Meter, holes, listed, require, share
+from edgekit.tasks.form import CONFIDENCE, PROBABILITIES, OutputForm
+from edgekit.tasks.kind import Kind, Meter, confusion, holes, listed, require, share
 from edgekit.tasks.legend import Legend, Swatches, percent
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays, restore_probabilities, store_probabilities
@@ -28,7 +28,7 @@ class Semantic(Kind):
     fields = frozenset({"classes", "colours", "weights"})
     primary = PrimaryMetric("miou", unit="points", limit=1.0)
     forms = (
-        Form(
+        OutputForm(
             "classes",
             "class index per pixel, uint8",
             "index",
@@ -150,9 +150,9 @@ def _winner(soft: np.ndarray) -> np.ndarray:
 class SemanticMeter(Meter):
     """IoU from confusion counts, in the variants of the PHG-MAE evaluation; pixels with target 255 are left out.
 
-    miou             mean IoU of the classes that the targets hold, counts summed over all frames; so every model is
-                     averaged over the same classes, and a pixel of a class that no target holds costs its own class
-    classes          how many these are
+    miou             mean IoU of the classes that occur in the targets, counts summed over all frames; every model is
+                     averaged over the same classes, whatever it predicts
+    classes          the number of these classes
     iou              the same per class name, None for a class that no target holds
     weighted_miou    per scene: IoU from counts summed over its frames (absent class 0), weighted; mean over scenes.
                      None when the task has no weights. Weights are scaled to sum to one.
@@ -174,13 +174,9 @@ class SemanticMeter(Meter):
         self._frames = 0
 
     def _add(self, prediction: np.ndarray, target: np.ndarray, scene: str) -> None:
-        count = len(self.classes)
-        valid = target != IGNORE
-        if not valid.any():
+        counts = confusion(prediction, target, len(self.classes))
+        if not counts.any():
             return
-        answers = np.minimum(prediction[valid].astype(np.int64), count)
-        pairs = target[valid].astype(np.int64) * (count + 1) + answers
-        counts = np.bincount(pairs, minlength=count * (count + 1)).reshape(count, count + 1)
         self._scenes[scene] = self._scenes.get(scene, 0) + counts
         self._frame_iou += np.nan_to_num(_iou(counts))
         self._frames += 1

@@ -1,4 +1,4 @@
-"""How soft maps become a few bytes per pixel, and come back: what kinds choose from to store an ensemble's word."""
+"""Soft maps in a few bytes per pixel, and back: what kinds use to store an ensemble's predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def from_bytes(stored: np.ndarray) -> np.ndarray:
 
 
 def store_probabilities(soft: np.ndarray, keep: str, top: int) -> Arrays:
-    """(h, w, C) in 8 bits each, fine near 0, where losses with a temperature look.
+    """(h, w, C) in 8 bits each, fine near 0, which matters to losses with a temperature.
 
     keep  ``full``: all of them; ``topk``: the ``top`` best; ``argmax``: the winner and its probability
     """

@@ -10,7 +10,7 @@ IGNORE = 255
 
 @dataclass(frozen=True)
 class Task:
-    """One per-pixel map: something a network sees, predicts, or both.
+    """One per-pixel map: an input of a network, an output, or both.
 
     name      unique in a recipe, e.g. ``semantic`` or ``expert_depth``
     kind      a key of ``edgekit.tasks.KINDS``: semantic, depth, normals, binary, modality

@@ -108,7 +108,8 @@ def test_closing_stops_reading():
         reads.set()
         return np.zeros((1, 1, 3), np.uint8)
 
-    with Newest(endless) as newest:
-        reads.wait(5)
-        next(newest)
+    newest = Newest(endless)
+    reads.wait(5)
+    next(newest)
+    newest.close()
     assert not newest._thread.is_alive()

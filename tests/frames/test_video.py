@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.frames import video
+from edgekit.frames import camera as camera_module
+from edgekit.frames.camera import Camera, csi_pipeline
 from edgekit.frames.images import write_png
-from edgekit.frames.shot import Photographs
-from edgekit.frames.video import Camera, EndsEarly, Video, VideoWriter, csi_pipeline, open_input
+from edgekit.frames.open_input import open_input
+from edgekit.frames.source import Photographs
+from edgekit.frames.video import EndsEarly, Video, VideoWriter
 
 cv2 = pytest.importorskip("cv2")
 
@@ -190,7 +192,7 @@ def test_a_camera_that_is_not_there():
 def test_advice_is_about_what_was_named(monkeypatch, text, called, advice, silent, frames):
     """Whether it does not open, or opens and gives no frame."""
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.20.3)\n")
-    monkeypatch.setattr(video, "_open", lambda *_: None if frames is None else FakeCapture(frames))
+    monkeypatch.setattr(camera_module, "open_capture", lambda *_: None if frames is None else FakeCapture(frames))
     with pytest.raises(EdgekitError, match="cannot be opened" if frames is None else "gives no frame") as caught:
         list(open_input(text))
     assert called in caught.value.what and advice in caught.value.fix and silent not in caught.value.fix
@@ -208,7 +210,7 @@ def test_a_folder_is_what_it_is_whatever_it_is_called(tmp_path, monkeypatch, nam
 
 def test_a_folder_that_is_called_like_a_camera_is_asked_about(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video, "_open", lambda *_: FakeCapture(1))
+    monkeypatch.setattr(camera_module, "open_capture", lambda *_: FakeCapture(1))
     for index in ("0", "7", "12"):
         assert isinstance(open_input(index), Camera)
         write_png(tmp_path / index / "a.png", picture(1))
@@ -238,7 +240,7 @@ class FakeCapture:
 
 def test_a_camera_gives_its_frames_and_lets_go(monkeypatch):
     capture = FakeCapture(3)
-    monkeypatch.setattr(video, "_open", lambda *_: capture)
+    monkeypatch.setattr(camera_module, "open_capture", lambda *_: capture)
     camera = open_input("0")
     assert isinstance(camera, Camera) and camera.live and camera.count is None and camera.rate == 30
     seen = list(camera)
@@ -247,7 +249,7 @@ def test_a_camera_gives_its_frames_and_lets_go(monkeypatch):
 
 
 def test_a_camera_without_frames(monkeypatch):
-    monkeypatch.setattr(video, "_open", lambda *_: FakeCapture(0))
+    monkeypatch.setattr(camera_module, "open_capture", lambda *_: FakeCapture(0))
     with pytest.raises(EdgekitError, match="gives no frame"):
         list(open_input("/dev/video0"))
 
@@ -263,7 +265,7 @@ def test_gstreamer_is_asked_for_what_opencv_has_not(text, monkeypatch):
 def test_with_gstreamer_the_pipeline_is_opened(monkeypatch):
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.20.3)\n")
     asked = []
-    monkeypatch.setattr(video, "_open", lambda _, *what: asked.append(what) or FakeCapture(1))
+    monkeypatch.setattr(camera_module, "open_capture", lambda *what: asked.append(what) or FakeCapture(1))
     list(open_input("csi://1?width=1280&height=720&fps=60"))
     ((pipeline, api),) = asked
     assert api == cv2.CAP_GSTREAMER

@@ -14,7 +14,7 @@ import edgekit
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.frames.live import Newest
-from edgekit.frames.shot import Photographs, Shot
+from edgekit.frames.source import CapturedFrame, Photographs
 from edgekit.frames.video import Video, VideoWriter
 from edgekit.runtime.run import open_output, run
 
@@ -99,7 +99,7 @@ class Film:
 
     def __iter__(self):
         for i, at in enumerate(self.times):
-            yield Shot(np.full((48, 64, 3), i, np.uint8), "rgb", f"{i:06d}", time.perf_counter(), at)
+            yield CapturedFrame(np.full((48, 64, 3), i, np.uint8), "rgb", f"{i:06d}", time.perf_counter(), at)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,6 @@ def test_pictures_are_black_white_and_grey_for_unknown():
     assert errors[0][0] == errors[0][1] and errors[1][0] > 2 * errors[1][1] and errors[2] == [0, 0, 0]
 
 
-def test_mirror_reverses_columns():
+def test_mirror_reverses_columns(mirror):
     array = np.array([[0, 1, 255]], np.uint8)
-    assert KIND.mirror(TASK, array).tolist() == [[255, 1, 0]]
+    assert mirror(TASK, array).tolist() == [[255, 1, 0]]

@@ -114,5 +114,5 @@ def test_pictures_near_is_red_far_is_blue():
     assert missing == wrong and ignored == [0, 0, 0]
 
 
-def test_mirror_reverses_columns():
-    assert KIND.mirror(METRIC, np.float32([[1, 2, 3]])).tolist() == [[3, 2, 1]]
+def test_mirror_reverses_columns(mirror):
+    assert mirror(METRIC, np.float32([[1, 2, 3]])).tolist() == [[3, 2, 1]]

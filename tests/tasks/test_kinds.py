@@ -60,7 +60,7 @@ def test_pictures_are_pictures(name):
 
 
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.predictable])
-def test_a_perfect_prediction_has_the_best_primary_metric_and_a_mirrored_pair_the_same_score(name):
+def test_a_perfect_prediction_has_the_best_primary_metric_and_a_mirrored_pair_the_same_score(mirror, name):
     task, array = EXAMPLES[name]
     kind = kind_of(task)
     meter = kind.meter(task)
@@ -71,7 +71,7 @@ def test_a_perfect_prediction_has_the_best_primary_metric_and_a_mirrored_pair_th
     shifted = np.roll(array, 1, axis=0)
     plain, mirrored = kind.meter(task), kind.meter(task)
     plain.update(shifted, array, "a")
-    mirrored.update(kind.mirror(task, shifted), kind.mirror(task, array), "a")
+    mirrored.update(mirror(task, shifted), mirror(task, array), "a")
     assert mirrored.result()[kind.primary.name] == pytest.approx(plain.result()[kind.primary.name])
 
 

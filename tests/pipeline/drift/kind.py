@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.tasks import Kind, Meter, Task
 from edgekit.tasks.colours import heat, levels
-from edgekit.tasks.form import Form
+from edgekit.tasks.form import OutputForm
 from edgekit.tasks.kind import holes, require, share
 from edgekit.tasks.legend import Legend, Scale
 from edgekit.tasks.metric import PrimaryMetric
@@ -22,7 +22,7 @@ class Drift(Kind):
     name = "drift"
     primary = PrimaryMetric("epe", unit="px", limit=0.3, higher_is_better=False)
     columns = MappingProxyType({"epe": ("EPE px", 1, 3)})
-    forms = (Form("motion", "x and y in pixels", "planes", lambda task, soft: np.float32(MOST) * soft),)
+    forms = (OutputForm("motion", "x and y in pixels", "planes", lambda task, soft: np.float32(MOST) * soft),)
 
     def channels(self, task: Task) -> int:
         return 2

@@ -1,9 +1,9 @@
-"""A frame on its way through the device, and the photographs among its sources."""
+"""Frames as a device reads them, and photographs as a source of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 
 
 @dataclass(frozen=True)
-class Shot:
+class CapturedFrame:
     """``image`` (H, W, 3) uint8 in the order ``colour``; ``captured`` on the clock of ``time.perf_counter``.
 
     ``at``: seconds from a film's or a camera's first frame; None for photographs.
@@ -31,18 +31,44 @@ class Shot:
         return self.image if self.colour == "rgb" else self.image[..., ::-1]
 
 
-class Photographs:
-    """One photograph, or those of a folder in the order of their names.
+class FrameSource:
+    """Captured frames in order, to iterate over; ``close()`` it afterwards.
 
-    Those of a folder that cannot be read are passed over, and are in ``unreadable`` from then on. EdgekitError for a
-    folder without any photograph; from the iteration, where the one photograph, or all of a folder, cannot be read.
+    live        whether frames come at their own pace, and those that nobody takes in time are dropped
+    files       the files that are read; none for a camera
+    folder      the folder of the photographs, or None
+    unreadable  why files were skipped
+    count       number of frames, where known
+    rate        frames per second, where known
+    seconds     length of a film, where known
+    dropped     number of frames of a live source that nobody took
     """
 
-    live = False
+    live: bool = False
+    files: Sequence[Path] = ()
+    folder: Path | None = None
+    unreadable: Sequence[EdgekitError] = ()
+    count: int | None = None
+    rate: float | None = None
+    seconds: float | None = None
+    dropped: int = 0
+
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class Photographs(FrameSource):
+    """One photograph, or those of a folder in the order of their names.
+
+    Files of a folder that cannot be read are skipped, and listed in ``unreadable``. EdgekitError for a folder without
+    photographs; while iterating, where the only photograph, or every one of a folder, cannot be read.
+    """
 
     def __init__(self, path: Path):
         self.files = [path]
-        self.unreadable: list[EdgekitError] = []
         self.folder = path if path.is_dir() else None
         if path.is_dir():
             self.files = sorted(f for f in path.iterdir() if is_photograph(f))
@@ -52,13 +78,10 @@ class Photographs:
                     where=str(path),
                     fix=f"give a folder with files that end in {', '.join(PHOTO_SUFFIXES)}",
                 )
-        self.count: int | None = len(self.files)
-        self.rate: float | None = None
-        self.seconds: float | None = None
-        self.dropped = 0
+        self.count = len(self.files)
 
-    def __iter__(self) -> Iterator[Shot]:
-        self.unreadable = []
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        self.unreadable: list[EdgekitError] = []
         stems = [f.stem for f in self.files]
         for file in self.files:
             # a.jpg and a.png are two frames, and must not overwrite each other's results
@@ -70,11 +93,8 @@ class Photographs:
                     raise
                 self.unreadable.append(error)
                 continue
-            yield Shot(image, "rgb", name, time.perf_counter())
+            yield CapturedFrame(image, "rgb", name, time.perf_counter())
         if len(self.unreadable) == len(self.files):
             first = self.unreadable[0]
             what = f"none of the folder's {len(self.files)} photographs can be read; the first: {first.what}"
             raise EdgekitError(what, where=first.where, fix=first.fix)
-
-    def close(self) -> None:
-        """Nothing is open in between."""
