@@ -34,7 +34,6 @@ from edgekit.engine.timing_cache import attach, save
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import writing
 from edgekit.runtime.cuda.device import Device
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
 from edgekit.runtime.load import load
 from edgekit.runtime.tensorrt.log import take_errors, tensorrt_logger, warnings
 from edgekit.runtime.tensorrt.module import import_tensorrt
@@ -50,7 +49,7 @@ Report = Callable[[dict[str, Any]], None]
 def build(job: BuildJob, report: Report, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Build ``job`` and write ``plan`` into its folder; what the sidecar needs to know of it."""
     trt = import_tensorrt()
-    with PycudaDevice() as device, device.current():
+    with Device() as device, device.current():
         can = probe(trt, device)
         plan, result = _build(trt, device, can, job, report, stop)
         where = str(Path(job.folder) / "plan")
@@ -155,7 +154,7 @@ def do(job: Any, report: Report, stop: Callable[[], bool]) -> dict[str, Any]:
     if isinstance(job, CheckJob):
         return check(job, report)
     trt = import_tensorrt()
-    with PycudaDevice() as device:
+    with Device() as device:
         return dataclasses.asdict(probe(trt, device))
 
 

@@ -37,7 +37,7 @@ from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import Shot, Subject
 from edgekit.quantize.gate import judge
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
@@ -231,7 +231,7 @@ def fitted(shots: Sequence[Shot], preprocessing: Preprocessing) -> np.ndarray:
     for slot, shot in zip(out, shots, strict=True):
         frame = shot.read()
         height, width = frame.shape[:2]
-        slot[:] = prepare(frame[None], Placement.of(preprocessing, (height, width), preprocessing.size))[0]
+        slot[:] = prepare(frame[None], FramePlacement.of(preprocessing, (height, width), preprocessing.size))[0]
     return out
 
 

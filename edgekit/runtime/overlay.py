@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from PIL import Image
 
@@ -31,11 +29,6 @@ def overlay(frame: np.ndarray, task: Task, result: np.ndarray, note: str = "") -
         if note:
             _paste(picture, badge(note, _letters(picture)), bottom=False)
     return picture
-
-
-def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one height in a row."""
-    return pictures[0] if len(pictures) == 1 else np.concatenate(list(pictures), axis=1)
 
 
 def _blend(frame: np.ndarray, colours: np.ndarray, strength: float) -> np.ndarray:

@@ -16,7 +16,6 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
 from edgekit.runtime.cuda.device import Device
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
 from edgekit.runtime.tensorrt.layer_times import layer_times
 from edgekit.runtime.tensorrt.locate import find_engine
 from edgekit.runtime.tensorrt.module import import_tensorrt
@@ -55,7 +54,7 @@ class TensorRT(Backend):
         self._source = bundle.source
         self._trt = import_tensorrt()
         self._lock = threading.Lock()
-        self._device: Device | None = PycudaDevice()
+        self._device: Device | None = Device()
         self._plan: LoadedPlan | None = None
         try:
             self._plan = load_plan(

@@ -1,4 +1,4 @@
-"""A plan file brought to life: checked, deserialised, with its inputs and outputs named."""
+"""Loading a plan file: checked, deserialised, with its inputs and outputs named."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def installed_here(trt: Any, device: Device) -> Installed:
 def load_plan(
     trt: Any, device: Device, plan: Path, sidecar: Sidecar, source: Path, model_sha256: str | None
 ) -> LoadedPlan:
-    """EdgekitError with the reason where the plan does not belong here, or TensorRT will not have it."""
+    """EdgekitError with the reason where the plan was built for something else, or TensorRT refuses it."""
     content = check_sidecar(sidecar, plan, installed_here(trt, device), source, model_sha256)
     return deserialise(trt, device, content, str(plan), sidecar.dla_core, sidecar.rebuild(source))
 
