@@ -1,10 +1,9 @@
-"""`edgekit build`: choose, build in a child, check on the golden frames, keep what holds."""
+"""`edgekit build`: choose, build in a child process, check on the golden frames, keep the engine that passes."""
 
 from __future__ import annotations
 
 import dataclasses
 import platform
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,50 +18,20 @@ from edgekit.engine.calibration_cache import cache_of
 from edgekit.engine.calibration_frames import find_frames
 from edgekit.engine.capabilities import Capabilities
 from edgekit.engine.child import run_child
-from edgekit.engine.job import BuildJob, CheckJob, ProbeJob
-from edgekit.engine.lanes import Wish, buildable, choose
-from edgekit.engine.layers import summary
+from edgekit.engine.job import BEST, BuildJob, BuildOptions, CheckJob, ProbeJob
+from edgekit.engine.lanes import buildable, choose
+from edgekit.engine.layers import count_layers
 from edgekit.engine.timing_cache import default_path
 from edgekit.engine.workfolder import work_folder
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, sha256
 from edgekit.runtime.tensorrt.locate import engine_folder, engine_name
-from edgekit.runtime.tensorrt.sidecar import BUNDLE, Installed, Sidecar, sidecar_path
+from edgekit.runtime.tensorrt.sidecar import Installed, Sidecar, sidecar_path
 
-BEST = "best"
 UNRUN = (
-    "edgekit's TensorRT code was tested against TensorRT's Python bindings and a stand-in for the GPU; nothing of it "
+    "edgekit's TensorRT code was tested against TensorRT's Python bindings and a fake GPU; none of it "
     "has been executed on a Jetson yet. docs/on_device.md says how to check it there."
 )
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """See `edgekit build --help`. ``workspace`` in MiB; None is the default everywhere."""
-
-    lane: str | None = None
-    precision: str = BEST
-    dla_core: int | None = None
-    gpu_fallback: bool = False
-    workspace: int | None = None
-    timing_cache: Path | None = None
-    optimization_level: int | None = None
-    calibrate: Path | None = None
-    algorithm: str = "entropy"
-
-    def command(self, lane: str, precision: str) -> str:
-        """The command that builds one engine of these options again, see ``Sidecar.command``."""
-        parts = ["--lane", lane, "--precision", precision]
-        if self.dla_core is not None:
-            parts += ["--dla", str(self.dla_core)]
-        if self.gpu_fallback:
-            parts.append("--gpu-fallback")
-        for name in ("workspace", "timing_cache", "optimization_level", "calibrate"):
-            if getattr(self, name) is not None:
-                parts += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
-        if self.calibrate is not None:
-            parts += ["--calibrator", self.algorithm]
-        return f"edgekit build {BUNDLE} {shlex.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -106,16 +75,14 @@ def build(bundle: Bundle, options: BuildOptions, listen: Listen = lambda engine,
 
 
 def _choose(bundle: Bundle, can: Capabilities, options: BuildOptions) -> tuple[list[Artifact], list[str]]:
-    wish = Wish(options.lane, options.dla_core, options.gpu_fallback, options.calibrate is not None)
-    if options.calibrate is not None:  # ranges are asked for, so int8 is
-        return [choose(bundle.manifest, can, wish, "int8")], []
-    if options.precision != BEST:
-        return [choose(bundle.manifest, can, wish, options.precision)], []
-    found = buildable(bundle.manifest, can, wish)
+    precision = options.precision if options.calibrate is None else "int8"  # only int8 is calibrated
+    if precision != BEST:
+        return [choose(bundle.manifest, can, options, precision)], []
+    found = buildable(bundle.manifest, can, options)
     reduced = [a for a in found if a.precision != "fp32"]
     if not reduced:
         if not found:
-            choose(bundle.manifest, can, wish, "fp16")  # raises, with the reasons
+            choose(bundle.manifest, can, options, "fp16")  # raises, with the reasons
         return found, ["the bundle can be built in fp32 alone here, so there was nothing to compare"]
     if len(reduced) == 1:
         return reduced, [f"only {reduced[0].precision} can be built here, so there was nothing to compare"]
@@ -143,34 +110,15 @@ def _build_one(
         note = f"not checked on the golden frames: the bundle has no tolerance for {artifact.lane}/{artifact.precision}"
         return dataclasses.replace(sidecar, notes=(*sidecar.notes, note))
     listen(label, {"checking": True})
-    checked = run_child(CheckJob(str(bundle.source), str(plan)), lambda event: listen(label, event))
+    checked = run_child(CheckJob(bundle.source, plan), lambda event: listen(label, event))
     return dataclasses.replace(sidecar, golden=tuple(checked["golden"]), timing=checked["timing"])
 
 
 def _job(bundle: Bundle, artifact: Artifact, can: Capabilities, options: BuildOptions, folder: Path) -> BuildJob:
     cache = None
     if artifact.lane == "cache" and artifact.precision == "int8" and options.calibrate is None:
-        cache = cache_of(bundle.manifest, artifact.file, can.tensorrt).decode()
-    profile = artifact.profile and (artifact.profile.min, artifact.profile.opt, artifact.profile.max)
-    shape = artifact.profile.opt if artifact.profile else artifact.input.shape
-    return BuildJob(
-        source=str(bundle.source),
-        file=artifact.file,
-        lane=artifact.lane,
-        precision=artifact.precision,
-        input_name=artifact.input.name,
-        input_shape=tuple(shape),
-        folder=str(folder),
-        profile=profile,
-        dla_core=options.dla_core,
-        gpu_fallback=options.gpu_fallback,
-        workspace=None if options.workspace is None else options.workspace << 20,
-        optimization_level=options.optimization_level,
-        timing_cache=str(options.timing_cache or default_path(can)),
-        cache=cache,
-        calibrate=str(options.calibrate) if options.calibrate and artifact.precision == "int8" else None,
-        algorithm=options.algorithm,
-    )
+        cache = cache_of(bundle.manifest, artifact.file, can.tensorrt)
+    return BuildJob(bundle.source, artifact, options, folder, options.timing_cache or default_path(can), cache)
 
 
 def _sidecar(
@@ -184,13 +132,13 @@ def _sidecar(
     notes: list[str],
 ) -> Sidecar:
     plan = folder / "plan"
-    said = list(notes)
-    counts = summary(result["layers"])
+    notes = list(notes)
+    counts = count_layers(result["layers"])
     if artifact.precision == "int8" and counts and not any("int8" in name for name in counts):
-        said.append("int8 was asked for and no layer computes in int8: " + ", ".join(counts))
+        notes.append("int8 was asked for and no layer computes in int8: " + ", ".join(counts))
     unscaled = [w for w in result["warnings"] if "missing scale" in w.lower()]
     if unscaled:
-        said.append(f"{len(unscaled)} tensors have no range and stay out of int8, first: {unscaled[0]}")
+        notes.append(f"{len(unscaled)} tensors have no range and stay out of int8, first: {unscaled[0]}")
     return Sidecar(
         plan=sha256(plan),
         plan_bytes=plan.stat().st_size,
@@ -221,7 +169,7 @@ def _sidecar(
         seconds=result["seconds"],
         layers=tuple(result["layers"]),
         calibration=_calibration(bundle, result["calibration"]),
-        notes=tuple(said),
+        notes=tuple(notes),
     )
 
 

@@ -1,6 +1,6 @@
-"""TensorRT's int8 calibrators: one that hands over a cache, one that shows frames on the device.
+"""TensorRT's int8 calibrators: one that returns a stored cache, one that calibrates on frames on the device.
 
-What raises inside a calibrator would go through C++; it is kept and raised after the build.
+An exception inside a calibrator would pass through C++; it is kept and raised after the build.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def frames_calibrator(
                 return None
 
         def read_calibration_cache(self) -> None:
-            return None  # never an old one: it may be another network's
+            return None  # never an old one: it may belong to another network
 
         def write_calibration_cache(self, cache: Any) -> None:
             try:

@@ -19,7 +19,7 @@ def parse_network(trt: Any, builder: Any, model: bytes, *, strong: bool, where: 
     flags, kinds = 0, trt.NetworkDefinitionCreationFlag
     if strong:
         flags |= 1 << int(kinds.STRONGLY_TYPED)
-    if hasattr(kinds, "EXPLICIT_BATCH"):  # needed up to 8, the only way from 10, gone in 11
+    if hasattr(kinds, "EXPLICIT_BATCH"):  # needed up to 8, always so from 10, gone in 11
         flags |= 1 << int(kinds.EXPLICIT_BATCH)
     network = builder.create_network(flags)
     logger = tensorrt_logger(trt)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board, JetPack
+from edgekit.boards.table import Board, JetPack
 from edgekit.preflight.network import Network
 
 Level = Literal["error", "slow"]

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board, JetPack, check_pair, newest_jetpack
+from edgekit.boards.lookup import check_pair, newest_jetpack
+from edgekit.boards.table import Board, JetPack
 from edgekit.errors import EdgekitError
 from edgekit.preflight import build_rules, dla, operators, quantization_rules, thin
 from edgekit.preflight.finding import Finding, Rule, Target

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board
+from edgekit.boards.table import Board
 from edgekit.errors import EdgekitError
 from edgekit.graphs.read import attribute
 from edgekit.graphs.thin import why_not_int8

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgekit.boards import board, jetpack
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.bundle.manifest import Artifact, Golden, Manifest, Output, Preprocessing, Profile, Tensor
 from edgekit.bundle.manifest import Student as StudentFacts
 from edgekit.errors import EdgekitError
@@ -27,7 +27,7 @@ from edgekit.tasks import Task
 SIZE = (32, 48)
 ORIN = {"board": "orin-nx-16gb", "jetpack": "6.2"}
 DLA = {**ORIN, "dla": True}
-TARGET = Target(board("orin-nx-16gb"), jetpack("6.2"))
+TARGET = Target(find_board("orin-nx-16gb"), find_jetpack("6.2"))
 
 
 @pytest.mark.parametrize("name", STUDENTS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.boards import board
+from edgekit.boards.lookup import find_board
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.networks.macs import multiply_adds as macs_of_module
@@ -19,7 +19,7 @@ from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task
 
-ORIN = board("orin-nx-16gb")  # 30 TOPS, 15 TFLOPS, 102.4 GB/s
+ORIN = find_board("orin-nx-16gb")  # 30 TOPS, 15 TFLOPS, 102.4 GB/s
 Q = "{0}_q = QuantizeLinear({1}, s, z) {0} = DequantizeLinear({0}_q, s, z) "
 
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.boards import board
+from edgekit.boards.lookup import find_board
 from edgekit.errors import EdgekitError
 from edgekit.preflight.lint import lint
 from edgekit.preflight.network import Network
@@ -118,5 +118,5 @@ def test_what_a_body_reads(floats):
 def test_no_estimate_of_what_is_decided_while_running():
     network = graph_of(choice(branch("then", node("Relu", ["x"], "t")), branch("else", node("Relu", ["x"], "e"))))
     with pytest.raises(EdgekitError, match="If decides while running") as raised:
-        estimate(network, board("orin-nx-16gb"), "fp16", "g")
+        estimate(network, find_board("orin-nx-16gb"), "fp16", "g")
     assert "choice" in raised.value.where and raised.value.fix

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgekit.boards import board, jetpack
 from edgekit.boards.clocks import Clock, Clocks
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.memory import Memory
 from edgekit.boards.power import PowerMode
 from edgekit.boards.table import table
@@ -77,7 +77,7 @@ def test_a_tensorrt_for_another_python(healthy):
 
 
 def test_jetpack_5_is_served_by_its_scripts(healthy):
-    found = on(healthy, jetpack=jetpack("5.1"), jetpack_version="5.1.2", l4t="35.4.1")
+    found = on(healthy, jetpack=find_jetpack("5.1"), jetpack_version="5.1.2", l4t="35.4.1")
     python = check(found, "Python")
     assert python.state == "problem" and "build.sh" in python.fix and "examples/infer_trt.py" in python.fix
 
@@ -185,14 +185,14 @@ def test_power_modes(healthy):
 
 def test_swap_matters_on_small_boards(healthy):
     none = Memory(8 * GIB, 5 * GIB, 0, 0)
-    small = on(healthy, board=board("orin-nano-8gb"), memory=none)
+    small = on(healthy, board=find_board("orin-nano-8gb"), memory=none)
     assert check(small, "swap").state == "warning" and "mkswap" in check(small, "swap").fix
     assert check(on(healthy, memory=none), "swap").state == "ok"
 
 
 def test_jetpacks_that_surprise(healthy):
     assert check(on(healthy, jetpack=None, jetpack_version=None, l4t="44.1"), "JetPack").state == "warning"
-    found = check(on(healthy, jetpack=jetpack("7.0")), "JetPack")
+    found = check(on(healthy, jetpack=find_jetpack("7.0")), "JetPack")
     assert found.state == "warning" and "not known to run on this board" in found.meaning
     updated = {**healthy.tensorrt, "version": "10.7.0"}
     assert check(replace(healthy, tensorrt=updated), "TensorRT").state == "warning"
