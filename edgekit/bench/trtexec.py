@@ -1,4 +1,4 @@
-"""The trtexec command that measures what ``edgekit bench`` measured, so that the two can be held side by side."""
+"""The trtexec command that measures what ``edgekit bench`` measured, so that the two can be compared."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 
 from edgekit.bench.statistics import PERCENTILES
-from edgekit.bench.stopwatch import Plan
+from edgekit.bench.stopwatch import BenchPlan
 
 
 def trtexec_command(
     engine: str,
-    plan: Plan,
+    plan: BenchPlan,
     version: str,
     *,
     cuda_graph: bool,

@@ -102,7 +102,7 @@ def test_neighbours_that_are_alike_widen_the_bounds():
 
 def test_nothing_in_common_is_refused():
     values = np.ones(30)
-    with pytest.raises(ValueError, match="no timing in common"):
+    with pytest.raises(EdgekitError, match="no timing in common"):
         compare(measurement(graph=values), measurement(compute=values))
 
 

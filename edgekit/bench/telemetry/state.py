@@ -9,12 +9,10 @@ from edgekit.bench.telemetry.system import System
 from edgekit.boards.clocks import Clocks, parse_clocks, read_clocks
 from edgekit.boards.power import PowerMode, parse_power_mode
 
-_MEGA = 1_000_000
-
 
 @dataclass(frozen=True)
 class PowerState:
-    """``mode`` None: no nvpmodel here. ``source``: where the clocks are from; None where nothing tells."""
+    """``mode`` None: no nvpmodel here. ``source``: where the clocks are from; None where they are unknown."""
 
     mode: PowerMode | None
     clocks: Clocks
@@ -35,14 +33,20 @@ class PowerState:
             "clocks_locked": self.locked,
             "clocks_from": self.source,
             "clocks_mhz": {
-                c.name: [_mhz(c.least), _mhz(c.most), _mhz(c.current)] for c in self.clocks.domains if c.online
+                c.name: [hertz if hertz is None else hertz / 1e6 for hertz in (c.least, c.most, c.current)]
+                for c in self.clocks.domains
+                if c.online
             },
         }
 
 
+def current_mode(system: System) -> PowerMode | None:
+    return parse_power_mode(system.run("nvpmodel", "-q").out) if system.has("nvpmodel") else None
+
+
 def read_state(system: System) -> PowerState:
-    """jetson_clocks knows more and needs root; without it the kernel's files tell of cores and GPU."""
-    mode = parse_power_mode(system.run("nvpmodel", "-q").out) if system.has("nvpmodel") else None
+    """From jetson_clocks, which needs root; without it the kernel's files give the clocks of cores and GPU."""
+    mode = current_mode(system)
     if system.has("jetson_clocks"):
         shown = system.run("jetson_clocks", "--show")
         clocks = parse_clocks(shown.out) if shown.good else Clocks()
@@ -50,7 +54,3 @@ def read_state(system: System) -> PowerState:
             return PowerState(mode, clocks, "jetson_clocks")
     clocks = read_clocks(system.root)
     return PowerState(mode, clocks, "sysfs" if clocks.domains else None)
-
-
-def _mhz(hertz: int | None) -> float | None:
-    return None if hertz is None else hertz / _MEGA

@@ -1,8 +1,8 @@
-"""What the readings of a measurement come to, and what a reader must know before believing it."""
+"""The readings taken during a measurement in numbers, and what a reader must know about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -44,19 +44,19 @@ def summarise_telemetry(
         "emc_load": _spread(r.emc_load for r in inside),
         "emc_mhz": _spread(r.emc_mhz for r in inside),
         "ram_mib": _spread(r.ram for r in inside),
-        "throttled": bool(drops) if _clocks_seen(inside) else None,
+        "throttled": bool(drops) if any(r.gpu_mhz or r.cpu_mhz for r in inside) else None,
         "drops": [str(drop) for drop in drops],
     }
 
 
 def marks(telemetry: dict[str, Any]) -> list[str]:
-    """Sentences that belong beside the numbers; none where nothing is to be said."""
+    """Sentences that a reader of the numbers must know."""
     said = []
     locked = {telemetry["before"]["clocks_locked"], telemetry["after"]["clocks_locked"]}
     if False in locked:
         said.append("taken without locked clocks: they may differ next time (on a Jetson: sudo jetson_clocks)")
     elif None in locked:
-        said.append("it is not known whether the clocks were locked: this machine does not tell")
+        said.append("it is not known whether the clocks were locked")
     modes = [telemetry[when]["power_mode"] for when in ("before", "after")]
     if modes[0] != modes[1]:
         said.append(f"the power mode changed while measuring, from {modes[0]} to {modes[1]}")
@@ -70,10 +70,7 @@ def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
     known = [v for v in values if v is not None]
     if not known:
         return None
-    return {name: round(of(known), 2) for name, of in _SPREAD.items()}
-
-
-_SPREAD: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "min": min, "max": max}
+    return {name: round(of(known), 2) for name, of in (("mean", fmean), ("min", min), ("max", max))}
 
 
 def _temperatures(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
@@ -82,7 +79,3 @@ def _temperatures(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
         values = [r.temperatures[name] for r in readings if name in r.temperatures]
         found[name] = {"start": values[0], "end": values[-1], "max": max(values)}
     return found
-
-
-def _clocks_seen(readings: Sequence[Reading]) -> bool:
-    return any(r.gpu_mhz or r.cpu_mhz for r in readings)

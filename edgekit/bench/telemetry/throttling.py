@@ -31,8 +31,8 @@ def find_drops(readings: Sequence[Reading], began: float, ended: float) -> list[
     """The first drop of each unit between two times, under constant load.
 
     A drop is at least three readings in a row more than 5 % below the highest clock until then. Readings with less than
-    50 % load do not count: a governor lowers the clock of what idles. Where a source tells no load, every reading does,
-    for something is being measured.
+    50 % load do not count: a governor lowers the clock of an idle unit. Without a known load every reading counts,
+    because a measurement is running.
     """
     inside = [r for r in readings if began <= r.time <= ended]
     gpu = [(r.time, r.gpu_mhz) for r in inside if r.gpu_mhz and (r.gpu_load is None or r.gpu_load >= LOADED)]

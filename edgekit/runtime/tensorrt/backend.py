@@ -195,7 +195,7 @@ class TensorRT(Backend):
             }
 
     def time_many(self, count: int) -> float:
-        """See ``edgekit.bench.timed.Pipelined``: two queries in flight. ValueError before the first ``run``."""
+        """See ``edgekit.bench.timed.Timed``: two queries in flight. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             wanted = self._ran()
             self._slots[1].shape = self._slots[0].shape
@@ -210,7 +210,7 @@ class TensorRT(Backend):
             return 1000 * (time.perf_counter() - begin)
 
     def profile(self, count: int) -> Sequence[tuple[str, float]]:
-        """See ``edgekit.bench.timed.Profiled``. ValueError before the first ``run``."""
+        """See ``edgekit.bench.timed.Timed``. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             slot, _ = self._slot(0), self._ran()
             graphs = any(s.graph is not None for s in self._slots)

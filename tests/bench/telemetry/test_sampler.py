@@ -11,7 +11,7 @@ import pytest
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.state import read_state
 from edgekit.bench.telemetry.summary import marks, summarise_telemetry
-from edgekit.bench.telemetry.system import Ran, Stream, System
+from edgekit.bench.telemetry.system import LineStream, Ran, System
 
 LINE = "RAM 2662/7620MB CPU [21%@1510,off] GR3D_FREQ 98%@[{gpu}] gpu@46.5C VDD_IN 4000mW/4000mW VDD_SOC 1400mW/1400mW"
 CLOCKS = "cpu0: Online=1 MinFreq=729600 MaxFreq={most} CurrentFreq=729600\nGPU MinFreq=1 MaxFreq=1 CurrentFreq=1\n"
@@ -23,7 +23,7 @@ class Board(System):
     def __init__(self, root, tegrastats: str | None = None, mode: str = "NV Power Mode: 25W\n1\n", most: int = 729600):
         super().__init__(root)
         self.tegrastats, self.mode, self.most = tegrastats, mode, most
-        self.streams: list[Stream] = []
+        self.streams: list[LineStream] = []
 
     def has(self, program):
         return program != "tegrastats" or self.tegrastats is not None
@@ -34,7 +34,7 @@ class Board(System):
 
     def stream(self, *argv):
         assert argv[:2] == ("tegrastats", "--interval")
-        self.streams.append(Stream([sys.executable, "-c", self.tegrastats]))
+        self.streams.append(LineStream([sys.executable, "-c", self.tegrastats]))
         return self.streams[-1]
 
 
