@@ -18,7 +18,7 @@ _AGAIN = "copy the archive again if it was whole where it came from, else export
 
 
 def unpack(archive: Path) -> Path:
-    """The folder with an archive's files, unpacked unless it was before; what the files are is for the reader to check.
+    """The folder with an archive's files, unpacked unless it was before; the files' content is checked by the caller.
 
     Only regular files are taken, by names that stay inside; ``<folder>/manifest.json`` at the top is accepted as well.
     EdgekitError where the archive is no plain .tar, truncated, or holds anything else.
@@ -52,7 +52,7 @@ def unpack(archive: Path) -> Path:
 
 
 def _is_whole(folder: Path, archive: Path) -> bool:
-    """Whether an earlier unpacking still is what the archive holds."""
+    """Whether files unpacked earlier still equal those in the archive."""
     try:
         with tarfile.open(archive, "r:") as tar:
             return all(

@@ -14,7 +14,7 @@ import onnx
 
 from edgekit import __version__
 from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Preprocessing, Tensor
-from edgekit.bundle.manifest import Student as StudentFacts
+from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bundle.manifest import Artifact, Manifest, Output
+from edgekit.bundle.manifest import Artifact, Manifest, OutputTensor
 from edgekit.runtime.placement import FramePlacement
 from edgekit.tasks import Task, kind_of
 
@@ -20,7 +20,7 @@ class Result:
     name: str
     task: Task
     form: str
-    source: Output
+    source: OutputTensor
 
 
 def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:

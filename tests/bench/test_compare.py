@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.bench.compare import compare, differences, resampled_medians, rule
 from edgekit.bench.document import timing
+from edgekit.errors import EdgekitError
 
 
 def latencies(rng: np.random.Generator, count: int = 200, median: float = 20.0, memory: float = 0.5) -> np.ndarray:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from edgekit.boards.lookup import find_board, find_jetpack
-from edgekit.bundle.manifest import Artifact, Golden, Manifest, Output, Preprocessing, Profile, Tensor
+from edgekit.bundle.manifest import Artifact, Golden, Manifest, OutputTensor, Preprocessing, Profile, Tensor
 from edgekit.bundle.manifest import Student as StudentFacts
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
@@ -117,7 +117,7 @@ def bundle(tmp_path):
 
     def artifact(file, lane, tensorrt, profile=None):
         shape = ("batch", "height", "width", 3) if profile else (1, 3, *SIZE)
-        output = Output("semantic_classes", "uint8", shape[:3], "semantic", "classes", 1)
+        output = OutputTensor("semantic_classes", "uint8", shape[:3], "semantic", "classes", 1)
         return Artifact(file, lane, "fp32", 17, Tensor("frames", "uint8", shape), (output,), profile, tensorrt)
 
     one = (1, *SIZE, 3)

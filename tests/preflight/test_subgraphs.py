@@ -12,7 +12,7 @@ from edgekit.errors import EdgekitError
 from edgekit.preflight.lint import lint
 from edgekit.preflight.network import Network
 from edgekit.preflight.roofline import estimate
-from edgekit.preflight.subgraphs import bodies
+from edgekit.preflight.subgraphs import subgraph_networks
 
 MAP = (1, 12, 8, 8)
 
@@ -107,7 +107,7 @@ def test_what_a_body_reads(floats):
     network = graph_of(
         choice(branch("then", node("Conv", ["x", "w"], "t")), branch("else", node("Identity", ["x"], "e")))
     )
-    found = dict(bodies(network, network.nodes[0]))
+    found = dict(subgraph_networks(network, network.nodes[0]))
     then, otherwise = found.pop("then_branch"), found.pop("else_branch")
     assert not found
     assert then.inputs == ["x"] == otherwise.inputs and then.outputs == []

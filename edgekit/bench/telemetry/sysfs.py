@@ -22,7 +22,7 @@ def read_sysfs(time: float, root: Path = Path("/")) -> Reading | None:
     load = next((v for pattern in _GPU_LOADS for f in root.glob(pattern) if (v := read_number(f)) is not None), None)
     reading = Reading(
         time=time,
-        rails={**_iio_rails(root), **_hwmon_rails(root)},
+        rails=_hwmon_rails(root),
         temperatures=_temperatures(root),
         gpu_load=None if load is None else load / 10,  # per mille
         gpu_mhz=max((c.current / 1e6 for c in clocks if c.name.startswith("GPU")), default=None),
@@ -61,14 +61,4 @@ def _hwmon_rails(root: Path) -> dict[str, float]:
                 continue
             if name and name != "NC" and not name.lower().startswith("sum of"):
                 found.setdefault(name, power)
-    return found
-
-
-def _iio_rails(root: Path) -> dict[str, float]:
-    """JetPack 4's driver of the same chips."""
-    found = {}
-    for name_file in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_*")):
-        name, power = read_text(name_file), read_number(name_file.with_name(f"in_power{name_file.name[-1]}_input"))
-        if name and power is not None:
-            found[name] = power
     return found
