@@ -204,7 +204,7 @@ def test_modes_by_name_and_by_id(tmp_path):
         def has(self, program):
             return False
 
-    with pytest.raises(EdgekitError, match="no Jetson"):
+    with pytest.raises(EdgekitError, match="not a Jetson"):
         find_mode(Plain(tmp_path), "15W")
 
 
