@@ -6,8 +6,8 @@ An estimate, not a measurement: no figure here was taken on a board. Williams, W
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from onnx import NodeProto
 
@@ -72,9 +72,6 @@ class Estimate:
     estimate_least_ms: float
     estimate_most_ms: float
     layers: tuple[Layer, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def assumptions(board: Board) -> list[str]:

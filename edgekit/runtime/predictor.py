@@ -19,8 +19,6 @@ from edgekit.runtime.postprocess import finish, results_of
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.tasks import Task
 
-_PLACEMENTS = 16  # sizes of frames remembered
-
 
 class Predictor:
     """Executes a bundle's pre-processing, network and post-processing.
@@ -43,7 +41,6 @@ class Predictor:
             )
         self._wanted = list(dict.fromkeys(self.results[name].source.name for name in self.outputs))
         self._prepare = Preprocessor(manifest.preprocessing, artifact.input)
-        self._placements: dict[tuple[int, int], FramePlacement] = {}
         self._lock, self._streaming = threading.RLock(), False  # buffers are used again, here and in the backend
         batch, *rest = artifact.input.shape
         self._batch = batch if isinstance(batch, int) else (artifact.profile.max[0] if artifact.profile else None)
@@ -150,12 +147,7 @@ class Predictor:
 
     def placement(self, frame_size: tuple[int, int]) -> FramePlacement:
         """Where frames of a size (H, W) lie in the network's input."""
-        size = (int(frame_size[0]), int(frame_size[1]))
-        if size not in self._placements:
-            if len(self._placements) >= _PLACEMENTS:
-                self._placements.clear()
-            self._placements[size] = FramePlacement.of(self.manifest.preprocessing, size, self.size)
-        return self._placements[size]
+        return FramePlacement.of(self.manifest.preprocessing, frame_size, self.size)
 
     def describe(self) -> dict[str, Any]:
         """What runs, ready for JSON: bundle, student, backend, lane, precision, threads, input size, outputs."""
