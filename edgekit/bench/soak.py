@@ -123,8 +123,7 @@ def soak(
             # Only what shows throttling is kept of the readings, so that they themselves do not grow.
             clocks += [replace(r, rails={}, temperatures={}) for r in readings]
             progress((index + 1) / count)
-    drops = find_drops(clocks, start, start + windows[-1].at)
-    return Soak(windows, [str(drop) for drop in drops])
+    return Soak(windows, find_drops(clocks, start, start + windows[-1].at))
 
 
 def _window(series: Series, start: float, readings: Sequence[Reading], memory: float | None, *, board: bool) -> Window:

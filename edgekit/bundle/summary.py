@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -71,7 +72,7 @@ def _about(bundle: Bundle) -> Any:
         if ranges is None
         else f"{ranges['tensors']} tensors by {ranges['observer']} over {ranges['frames']} frames"
         + (f", {len(ranges['unranged'])} without a range" if ranges["unranged"] else ""),
-        "files": f"{len(m.files)}, {_bytes(bundle.size())}",
+        "files": f"{len(m.files)}, {decimal(bundle.size())}",
     }
     table = Table(title=f"bundle {m.name}", title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, fact in facts.items():
@@ -92,7 +93,7 @@ def _artifacts(bundle: Bundle) -> Any:
             a.lane,
             a.precision,
             a.file,
-            _bytes((bundle.folder / a.file).stat().st_size),
+            decimal((bundle.folder / a.file).stat().st_size),
             str(a.opset),
             f"{a.input.name} {'×'.join(map(str, a.input.shape))} {a.input.dtype}",
             ", ".join(o.name for o in a.outputs),
@@ -143,10 +144,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.engine.calibration_cache import read_cache
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
 from edgekit.runtime.cuda.device import Device
@@ -111,5 +110,5 @@ def check_frames(calibrator: Any, written: Path) -> dict[str, Any]:
             where=str(written),
             fix="give a folder with frames to --calibrate",
         )
-    head, scales = read_cache(written.read_bytes(), str(written))
+    head, *scales = written.read_text(encoding="utf-8").splitlines()
     return {"source": "device", "frames": calibrator.count, "header": head, "tensors": len(scales)}

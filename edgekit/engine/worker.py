@@ -85,7 +85,15 @@ def _build(
     calibration = None
     if job.cache is not None:
         check_cached(calibrator, can.tensorrt, where)
-        calibration = {"source": "bundle"}
+        ranges = bundle.manifest.ranges
+        calibration = {
+            "source": "bundle",
+            "observer": ranges.observer,
+            "tensors": len(ranges.tensors),
+            "unranged": len(ranges.unranged),
+            "frames": ranges.frames,
+            "preprocessing": ranges.preprocessing,
+        }
     elif calibrator is not None and (calibrator.error is not None or serialized is not None):
         calibration = check_frames(calibrator, written)
     if serialized is None:

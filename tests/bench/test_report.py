@@ -106,7 +106,7 @@ def test_a_measurement_that_is_not_whole_is_named(tmp_path):
     broken = document()
     del broken["timings"]["end_to_end"]
     (tmp_path / "a.json").write_text(json.dumps(broken))
-    with pytest.raises(EdgekitError, match="not whole: KeyError 'end_to_end'") as error:
+    with pytest.raises(EdgekitError, match="incomplete: KeyError 'end_to_end'") as error:
         read_report([tmp_path / "a.json"])
     assert error.value.where == str(tmp_path / "a.json")
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Profile
 from edgekit.engine import build as build_module
-from edgekit.engine.build import BuildOptions, _job
+from edgekit.engine.build import BuildOptions
 from edgekit.engine.capabilities import Capabilities
 from edgekit.engine.worker import run_build
 from edgekit.errors import EdgekitError
@@ -22,9 +22,8 @@ def job_for(folder, work, lane, precision, /, **changes):
     bundle = open_bundle(folder)
     can = Capabilities("10.3.0", True, True, True, True, 2, "gpu", "8.7", "12.6", "12.6", 8 << 30)
     options = {name: changes.pop(name) for name in list(changes) if hasattr(BuildOptions, name) and name != "precision"}
-    job = _job(
-        bundle, bundle.artifact(lane, precision), can, BuildOptions(timing_cache=work / "timing", **options), work
-    )
+    options = BuildOptions(timing_cache=work / "timing", **options)
+    job = _Builds(bundle, options, None, can, None).job(bundle.artifact(lane, precision), work)
     cache = changes.pop("cache", job.cache)
     return dataclasses.replace(job, cache=cache, artifact=dataclasses.replace(job.artifact, **changes))
 
@@ -170,7 +169,7 @@ def test_calibrating_with_a_profile_needs_a_calibration_profile(tiny, jetson, ti
 
     folder = jetson.write_jetson_bundle(tiny, tiny_bundle, tmp_path / "open", dynamic=True)
     result = run_build(job_for(folder, tmp_path, "cache", "int8"), lambda event: None)
-    assert result["calibration"] == {"source": "bundle"}
+    assert result["calibration"]["source"] == "bundle"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(configure.BuildJob, "calibrates", property(lambda self: False))
         with pytest.raises(EdgekitError, match="calibration profile is not set"):

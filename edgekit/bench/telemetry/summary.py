@@ -9,26 +9,25 @@ from typing import Any
 from edgekit.bench.telemetry.energy import energy
 from edgekit.bench.telemetry.reading import Reading, total_rails
 from edgekit.bench.telemetry.sampler import Sampler
-from edgekit.bench.telemetry.state import PowerState
 from edgekit.bench.telemetry.throttling import find_drops
 
 Window = tuple[float, float]
 
 
 def summarise_telemetry(
-    sampler: Sampler, before: PowerState, after: PowerState, windows: Sequence[Window], frames: int
+    sampler: Sampler, before: dict[str, Any], after: dict[str, Any], windows: Sequence[Window], frames: int
 ) -> dict[str, Any]:
-    """Ready for JSON. ``windows``: when something was measured, on time.monotonic; ``frames`` ran in the first one,
-    which energy per frame is from."""
+    """Ready for JSON. ``before``, ``after``: of ``read_state``; ``windows``: when something was measured, on
+    time.monotonic; ``frames`` ran in the first one, which energy per frame is from."""
     inside = [r for r in sampler.readings if any(began <= r.time <= ended for began, ended in windows)]
     joules = energy(sampler.readings, *windows[0])
     drops = [drop for window in windows for drop in find_drops(sampler.readings, *window)]
     rails = sorted({name for r in inside for name in r.rails})
     total = total_rails(inside[0].rails) if inside else None
     return {
-        **before.as_json(),
-        "before": before.as_json(),
-        "after": after.as_json(),
+        **before,
+        "before": before,
+        "after": after,
         "source": sampler.source,
         "trouble": sampler.trouble,
         "readings": len(inside),
@@ -45,7 +44,7 @@ def summarise_telemetry(
         "emc_mhz": _spread(r.emc_mhz for r in inside),
         "ram_mib": _spread(r.ram for r in inside),
         "throttled": bool(drops) if any(r.gpu_mhz or r.cpu_mhz for r in inside) else None,
-        "drops": [str(drop) for drop in drops],
+        "drops": drops,
     }
 
 

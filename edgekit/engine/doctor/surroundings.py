@@ -63,7 +63,7 @@ def look_around(
     probe: Probe | None = None,
     interpreter: Interpreter | None = None,
 ) -> Surroundings:
-    """``folder`` is where engines would go; the others are for machines that are not at hand."""
+    """``folder`` is where engines would go; the other arguments describe another machine."""
     probe = probe or probe_in_child
     bindings = system_tensorrt(root)
     trtexec = shutil.which("trtexec") if root == Path("/") else None

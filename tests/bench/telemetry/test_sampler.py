@@ -168,7 +168,7 @@ def test_where_nothing_is_known_that_is_said(tmp_path):
             return False
 
     before = read_state(Plain(tmp_path))
-    assert (before.mode, before.locked, before.source) == (None, None, None)
+    assert (before["power_mode"], before["clocks_locked"], before["clocks_from"]) == (None, None, None)
     with Sampler(Plain(tmp_path)) as sampler:
         pass
     found = summarise_telemetry(sampler, before, before, [(0.0, 1.0)], 1)

@@ -109,7 +109,7 @@ def test_a_tensorrt_that_breaks(healthy, said):
 def test_a_cuda_newer_than_the_driver(healthy):
     newer = {**healthy.tensorrt, "libraries": ["libcudart.so.13.0.48", "libnvinfer.so.10"]}
     found = check(replace(healthy, tensorrt=newer), "CUDA")
-    assert found.state == "problem" and "CUDA 13's runtime, newer than the driver serves" in found.meaning
+    assert found.state == "problem" and "the runtime of CUDA 13, newer than the driver supports" in found.meaning
     assert check(replace(healthy, toolkit="13.0"), "CUDA").state == "warning"
     older = {**healthy.tensorrt, "libraries": ["libcudart.so.11.0"]}
     assert check(replace(healthy, tensorrt=older), "CUDA").state == "ok"
@@ -140,7 +140,7 @@ def test_pycuda(healthy):
     # with no TensorRT either, it is not what stands in the way
     assert check(replace(healthy, pycuda=missing, tensorrt=missing), "pycuda").state == "note"
     newer = {"version": "2025.1", "cuda": "13.0"}
-    assert "newer CUDA than the driver serves (12.6)" in check(replace(healthy, pycuda=newer), "pycuda").meaning
+    assert "newer CUDA than the driver supports (12.6)" in check(replace(healthy, pycuda=newer), "pycuda").meaning
     broken = {"error": "ImportError: libcurand.so.11: cannot open shared object file: No such file", "missing": False}
     assert "libcurand of version 11" in check(replace(healthy, pycuda=broken), "pycuda").meaning
 
