@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Profile
 from edgekit.engine import build as build_module
-from edgekit.engine.build import BuildOptions
+from edgekit.engine.build import BuildOptions, _Builds
 from edgekit.engine.capabilities import Capabilities
 from edgekit.engine.worker import run_build
 from edgekit.errors import EdgekitError
