@@ -17,8 +17,8 @@ from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Man
 from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
 from edgekit.errors import EdgekitError
-from edgekit.frames.unfinished import remove_abandoned
 from edgekit.frames.files import sha256
+from edgekit.frames.unfinished import remove_abandoned
 from edgekit.tasks import kind_of
 
 MOST_GOLDEN_BYTES = 2 << 30  # once decompressed
