@@ -34,7 +34,7 @@ class Failure(Exception):
 
 @dataclass
 class Outcome:
-    """How a suite ended. ``interruption``: what its user must do before it can go on, None where it is finished."""
+    """How a suite ended. ``interruption``: what the user must do before it can continue, None where it is finished."""
 
     measured: int = 0
     already: int = 0
@@ -117,7 +117,7 @@ def _row(cell: Cell, key: str, suite: Suite, measure: Measure) -> dict[str, Any]
 
 
 def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
-    """``edgekit bench`` in a process of its own: one row that runs out of memory takes no other with it."""
+    """``edgekit bench`` in a process of its own, so that a row that runs out of memory does not end the others."""
     argv = [sys.executable, "-m", "edgekit", "bench", "measure", cell.bundle, "--json"]
     argv += ["--backend", cell.backend, "--precision", cell.precision]
     argv += ["--warm-up", str(suite.warm_up), "--duration", str(suite.duration), "--runs", str(suite.runs)]

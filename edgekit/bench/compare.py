@@ -28,8 +28,8 @@ RULE = (
     "with blocks of √n consecutive runs, since neighbouring runs resemble each other. Regression: the lower bound is "
     "above {slower:.3f}, so B is slower by more than {effect:.0%} beyond what the scatter of the runs explains. "
     "Improvement: the upper bound is below {faster:.3f}. Same: both bounds lie between. Undecided: neither; measure "
-    "longer. What changes from one start of a program to the next, one measurement of each cannot see: the "
-    "{effect:.0%} stand for it."
+    "longer. One measurement of each cannot show how timings vary from one start of a program to the next: the "
+    "{effect:.0%} allow for that."
 )
 
 
@@ -132,7 +132,7 @@ MUST_MATCH = (
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    """What else differs between the two, one line each: a change of it may be the whole difference in time."""
+    """What else differs between the two, one line each: it may explain the difference in time."""
     for part, key in MUST_MATCH:
         left, right = ((side.get(part) or {}).get(key) for side in (a, b))
         if left != right:
@@ -153,7 +153,7 @@ def compare_files(a: Path, b: Path, *, effect: float = LEAST_EFFECT) -> dict[str
     regressions}.
 
     Files with one measurement each are compared whatever was measured; suites row by row. EdgekitError where a file
-    is no measurement, a timing has fewer than thirty runs, or nothing corresponds.
+    is not a measurement, a timing has fewer than thirty runs, or the files have no row in common.
     """
     left, right = read_measurements(a), read_measurements(b)
     if len(left) == len(right) == 1:

@@ -88,7 +88,7 @@ def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_measurement(document: Any, where: str) -> None:
-    """EdgekitError for what is no measurement of this schema."""
+    """EdgekitError for anything but a measurement of this schema."""
     if not isinstance(document, Mapping) or not isinstance(document.get("timings"), Mapping):
         raise EdgekitError("this is not a measurement", where=where, fix=_GIVE)
     if not all(isinstance(document.get(part), Mapping) for part in ("subject", "machine")):

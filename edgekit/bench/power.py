@@ -24,7 +24,7 @@ def parse_power_modes(text: str) -> list[PowerMode]:
 
 
 def find_mode(system: System, wanted: str) -> PowerMode:
-    """The mode of a name or id. EdgekitError, listing what there is, for an unknown one or where no nvpmodel is."""
+    """The mode of a name or id. EdgekitError, listing the modes, for an unknown one, or where there is no nvpmodel."""
     if not system.has("nvpmodel"):
         raise EdgekitError(
             f"the power mode '{wanted}' is asked for, and this machine has no nvpmodel: it is not a Jetson",
@@ -46,7 +46,7 @@ def find_mode(system: System, wanted: str) -> PowerMode:
 
 
 def switch_to(system: System, mode: PowerMode) -> None:
-    """Into ``mode``, and checked. Interruption where root or a reboot is needed. Never reboots by itself."""
+    """Switch to ``mode`` and check it. Interruption where root or a reboot is needed. Never reboots by itself."""
     if _in(current_mode(system), mode):
         return
     command = f"sudo nvpmodel -m {mode.id}"

@@ -61,7 +61,7 @@ class RowFile:
 
 def parse_rows(text: str, where: str) -> list[dict[str, Any]]:
     """All rows of a file's text. A last line without its end is left out; EdgekitError, with its number, for any other
-    line that is no row of this schema."""
+    line that is not a row of this schema."""
     rows = []
     for number, line in enumerate(text.split("\n")[:-1], 1):
         if not line.strip():

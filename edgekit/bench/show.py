@@ -1,4 +1,4 @@
-"""Measurements and comparisons as tables for a terminal."""
+"""Measurements and comparisons as tables for the terminal."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Cell:
         return " ".join([*words, *([self.power_mode] if self.power_mode else [])])
 
     def key(self, digest: str, plan: BenchPlan) -> str:
-        """What a finished row is found by again: the combination, the bundle's content, and how long it is measured."""
+        """Identifies a finished row: by the combination, the bundle's content, and how long it is measured."""
         text = json.dumps([asdict(self), digest, asdict(plan)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -83,7 +83,7 @@ class Suite:
 
 
 def read_suite(path: Path) -> Suite:
-    """EdgekitError, naming file and key, for anything but a suite. Paths in it count from the file's folder."""
+    """EdgekitError, naming file and key, for anything but a suite. Paths in it are relative to the file's folder."""
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -167,7 +167,7 @@ def _check(path: Path, key: str, value: Any) -> Any:
 
 
 def _template(path: Path, key: str, text: str) -> str:
-    """``text`` as a path, counted from the suite's folder. EdgekitError for placeholders other than the three."""
+    """``text`` as a path relative to the suite's folder. EdgekitError for placeholders other than the three."""
     rest = _filled(text, dict.fromkeys(("student", "size", "precision"), ""))
     if "{" in rest or "}" in rest:
         raise _wrong(

@@ -10,7 +10,7 @@ PARTS = ("h2d", "compute", "d2h", "enqueue", "host")
 
 @runtime_checkable
 class Timed(Protocol):
-    """A backend has these methods or does not; ``isinstance(backend, Timed)`` tells. All times are milliseconds."""
+    """Whether a backend has these methods: ``isinstance(backend, Timed)``. All times are milliseconds."""
 
     def time_once(self) -> Mapping[str, float]:
         """One query on the input of the last ``run``, by itself, and how long its parts took. All keys are required:

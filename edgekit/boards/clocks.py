@@ -26,7 +26,7 @@ class Clock:
 
     @property
     def locked(self) -> bool:
-        """Whether this clock cannot move."""
+        """Whether this clock cannot change."""
         return self.forced or 0 < self.least == self.most
 
 

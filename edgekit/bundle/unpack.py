@@ -75,7 +75,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
-    """Name inside the bundle → member, for the manifest and the files it lists; a member beside them is refused."""
+    """Name inside the bundle → member, for the manifest and the files it lists; any other member is refused."""
     members = _without_top(_regular(tar, archive))
     about = members.get(MANIFEST)
     if about is None or about.size > MOST_MANIFEST_BYTES:
@@ -89,7 +89,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def _regular(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
-    """Name → member, all of them regular files with names that stay inside."""
+    """Name → member, all of them regular files with names inside the bundle."""
     found: dict[str, tarfile.TarInfo] = {}
     room, end = MOST_BYTES, archive.stat().st_size
     for member in tar:

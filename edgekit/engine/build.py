@@ -56,7 +56,7 @@ def build(bundle: Bundle, options: BuildOptions, listen: Listen = lambda engine,
 
     ``best`` builds fp16 and int8 and keeps the faster of those that pass the golden frames, or none. An engine of a
     stated precision is kept either way; its sidecar says whether it passes.
-    listen  gets ("fp16 weak", event) while they are built
+    listen  is called with ("fp16 weak", event) while they are built
     EdgekitError where nothing can be built.
     """
     if options.gpu_fallback and options.dla_core is None:
@@ -180,7 +180,7 @@ class _Builds:
             sidecar = dataclasses.replace(sidecar, notes=(*sidecar.notes, note))
         final, part = engine_folder(self.bundle) / engine_name(student, sidecar), folder / "plan"
         sidecar_path(part).write_text(sidecar.to_json())
-        # A stop between the two leaves a plan and a sidecar that do not match, which loading finds out.
+        # A stop between the two leaves a plan and a sidecar that do not match, which loading detects.
         places = {part: final, sidecar_path(part): sidecar_path(final)}
         if (folder / "calibration.cache").is_file():
             places[folder / "calibration.cache"] = final.with_suffix(".calibration")

@@ -1,8 +1,8 @@
 """TensorRT's calibration cache: a line of header, then a scale per tensor.
 
 ``TRT-<version>-EntropyCalibration2`` and ``<tensor>: <8 hexadecimal digits>``, the big-endian IEEE float32 of
-range / 127. The header names the TensorRT that reads it, so the cache is written where it is used. TensorRT does not
-check that a cache belongs to the network; the manifest's hashes do.
+range / 127. The header names the version of TensorRT that reads it, so the cache is written on the machine that uses
+it. TensorRT does not check that a cache belongs to the network; the manifest's hashes do.
 """
 
 from __future__ import annotations

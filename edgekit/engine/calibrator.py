@@ -19,7 +19,7 @@ CALIBRATORS = {"entropy": "IInt8EntropyCalibrator2", "minmax": "IInt8MinMaxCalib
 
 
 def cached_calibrator(trt: Any, cache: bytes) -> Any:
-    """Answers with ``cache`` and has no frames. ``asked``: TensorRT wanted frames, so it did not take the cache."""
+    """Returns ``cache`` and has no frames. ``asked``: TensorRT wanted frames, so it did not take the cache."""
 
     class Cached(trt.IInt8EntropyCalibrator2):
         def __init__(self) -> None:
@@ -54,9 +54,9 @@ def check_cached(calibrator: Any, version: str, where: str) -> None:
 def frames_calibrator(
     trt: Any, device: Device, feeds: Iterable[np.ndarray], shape: tuple[int, ...], algorithm: str, written: Path
 ) -> Any:
-    """Shows ``feeds``, each (1, 3, H, W) float32 of ``shape``, and writes the cache that comes of it to ``written``.
+    """Shows ``feeds``, each (1, 3, H, W) float32 of ``shape``, and writes the resulting cache to ``written``.
 
-    ``count``: feeds shown; ``error``: what went wrong inside, None where nothing did.
+    ``count``: feeds used; ``error``: an exception that was raised inside, or None.
     """
     base = getattr(trt, CALIBRATORS[algorithm])
     stream = device.stream()
@@ -101,7 +101,7 @@ def frames_calibrator(
 
 
 def check_frames(calibrator: Any, written: Path) -> dict[str, Any]:
-    """What was calibrated, for the sidecar. Raises what went wrong inside; EdgekitError where nothing was shown."""
+    """What was calibrated, for the sidecar. Raises an error from inside; EdgekitError where no frame was used."""
     if calibrator.error is not None:
         raise calibrator.error
     if calibrator.count == 0 or not written.is_file():

@@ -31,7 +31,7 @@ def inspect_layers(trt: Any, engine: Any) -> list[dict[str, Any]]:
 
 
 def layers_of(text: str) -> list[dict[str, Any]]:
-    """The same from the inspector's JSON; empty where it is none."""
+    """The same from the inspector's JSON; empty for anything else."""
     try:
         found = json.loads(text)["Layers"]
     except (ValueError, KeyError, TypeError):

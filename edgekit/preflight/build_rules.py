@@ -119,5 +119,5 @@ def subgraph(network: Network, node: NodeProto, target: Target) -> Finding | Non
     """Control flow. ``lint`` looks at the nodes of its subgraphs too."""
     if node.op_type not in CONTROL_FLOW:
         return None
-    why = f"{node.op_type} runs a graph of its own, which nothing around it is fused with"
+    why = f"{node.op_type} runs a subgraph, which is not fused with the nodes around it"
     return Finding("control-flow", "slow", why, "export the network without data-dependent control flow")

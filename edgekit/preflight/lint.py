@@ -133,7 +133,7 @@ def _look_at(network: Network, number: int, node: NodeProto, target: Target, ins
         place = "falls back" if reason else "DLA"
         if reason:
             findings.append(Finding("dla", "slow", *reason))
-        else:  # a DLA has kernels of its own: which of the GPU's would be slow does not matter
+        else:  # the DLA has its own kernels: slow kernels of the GPU do not matter
             findings = [finding for finding in findings if finding.rule != thin.RULE]
     shape = network.shapes.get(node.output[0]) if node.output else None
     return NodeReport(number, inside + network.label(node), node.op_type, place, shape, tuple(findings))

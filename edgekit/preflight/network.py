@@ -108,7 +108,7 @@ def _type_name(elem_type: int) -> str:
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """An ONNX file. EdgekitError where it is missing, no ONNX, or not a valid graph."""
+    """An ONNX file. EdgekitError where it is missing, not ONNX, or not a valid graph."""
     fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
     try:
         model = onnx.load(str(path))

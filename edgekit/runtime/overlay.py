@@ -1,4 +1,4 @@
-"""Results painted over their frame, for people to look at."""
+"""Results painted over their frame."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Result:
 
 
 def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:
-    """Result name → what it is, for all that an artifact allows.
+    """Result name → what it is made of, for every result that an artifact allows.
 
     ``<task>`` is the native map, ``<task>_<form>`` any other. A form that the graph has is taken from it; some can also
     be made of probabilities or logits, the native map always.

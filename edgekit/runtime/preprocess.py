@@ -10,10 +10,10 @@ from edgekit.runtime.placement import FramePlacement
 
 
 class Preprocessor:
-    """Fills an artifact's input: ``frames`` (N, H, W, 3) uint8 rgb, or (N, 3, H, W) float32, standardised.
+    """Makes an artifact's input: ``frames`` (N, H, W, 3) uint8 rgb, or (N, 3, H, W) float32, standardised.
 
     The buffer is allocated once per batch size and used again: what ``__call__`` returns is valid until the next call.
-    A batch that needs nothing done to it is handed on without a copy.
+    A batch that needs no change is returned without a copy.
     """
 
     def __init__(self, preprocessing: Preprocessing, tensor: Tensor):

@@ -34,7 +34,7 @@ def release(found: Surroundings) -> Check:
         return Check("JetPack", "note", "none", "not a Jetson")
     value = f"JetPack {machine.jetpack_version or getattr(machine.jetpack, 'version', '?')}, L4T {machine.l4t or '?'}"
     if machine.jetpack is None:
-        meaning = "a release that edgekit has no row for; what TensorRT can do is asked of TensorRT itself"
+        meaning = "a release that edgekit has no row for; what TensorRT can do is found out from TensorRT itself"
         return Check("JetPack", "warning", value, meaning, "update edgekit, or use JetPack 5.1 to 7.2")
     if isinstance(machine.jetpack, OldJetPack):
         fix = machine.jetpack.fix or "update the board to JetPack 5.1 or newer"

@@ -172,7 +172,7 @@ class TensorRT(Backend):
         """See ``edgekit.bench.timed.Timed``. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             slot, wanted, (start, copied, computed, done) = self._slot(0), self._ran(), self._marks
-            # One stream: what is timed is one query by itself, and nothing between its parts.
+            # One stream, so that one query is timed by itself, without waits between its parts.
             stream = self._compute
             begin = time.perf_counter()
             start.record(stream)
@@ -229,7 +229,7 @@ class TensorRT(Backend):
                     self._capture()
 
     def _renew_context(self) -> None:
-        """Another context in place of the one there is: before TensorRT 10 a second one has no profile of its own."""
+        """Replace the context: before TensorRT 10 a second context beside it would have no optimization profile."""
         for slot in self._slots:
             slot.drop_graph()  # it launches what belongs to the context
         self._plan.context = None

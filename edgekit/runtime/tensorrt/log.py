@@ -12,7 +12,7 @@ ERRORS = ("INTERNAL_ERROR", "ERROR")
 
 @lru_cache(maxsize=1)
 def tensorrt_logger(trt: Any) -> Any:
-    """The process's logger. TensorRT keeps the first it is given for good, so there is one.
+    """The process's logger. TensorRT keeps using the first logger it is given, so there is only one.
 
     ``lines``: the last (severity name, text) of severity WARNING and worse.
     """
