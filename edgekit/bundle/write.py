@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgekit.bundle.manifest import MANIFEST, Manifest
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import atomic_write, writing
+from edgekit.frames.files import atomic_write
 from edgekit.frames.unfinished import OLD, exchange, part_folder, remove_abandoned
 
 
@@ -23,28 +23,29 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> M
     ``out`` ending in ``.tar`` is one archive, else a directory. What was there before is replaced if it was a bundle. A
     kill at any moment leaves the old one or the new one, never half of one; where the system cannot exchange two names
     at once, there may be none until the next export, or whoever opens it, puts the old one back.
-    EdgekitError where something else is in the way, WriteError where the place cannot be written.
+    EdgekitError where something else is in the way, or the place cannot be written.
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = dataclasses.replace(manifest, files=digests)
     everything = {MANIFEST: manifest.to_json().encode(), **files}
-    with writing(out):
-        check_place(out)
+    try:
         if out.suffix == ".tar":
             _write_tar(everything, out)
         else:
             _write_folder(everything, out)
+    except OSError as error:
+        raise _refused(error, out) from error
     return manifest
 
 
 def check_place(out: Path) -> None:
-    """EdgekitError where a bundle must not be written, WriteError where it cannot be. For use before hours of work.
+    """EdgekitError where a bundle must not or cannot be written. For use before hours of work.
 
     Something that is no bundle is there, or its folder takes no new file. What a killed export left is cleaned up.
     """
     remove_abandoned(out.absolute().parent)
     fix = "choose another place with --out, or remove it"
-    with writing(out):
+    try:
         if out.suffix == ".tar":
             if out.is_dir():
                 raise EdgekitError("a folder is in the way of the bundle's archive", where=str(out), fix=fix)
@@ -59,6 +60,14 @@ def check_place(out: Path) -> None:
         parent = next(folder for folder in out.absolute().parents if folder.exists())
         with part_folder(parent):
             pass
+    except OSError as error:
+        raise _refused(error, out) from error
+
+
+def _refused(error: OSError, out: Path) -> EdgekitError:
+    return EdgekitError(
+        f"the bundle cannot be written: {error.strerror}", where=str(out), fix="choose another place with --out"
+    )
 
 
 def _manifest_in(archive: Path) -> bytes:
@@ -81,6 +90,7 @@ def _is_manifest(content: bytes) -> bool:
 
 
 def _write_folder(files: Mapping[str, bytes], out: Path) -> None:
+    check_place(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with part_folder(out.parent) as scratch:
         fresh = scratch / "bundle"
@@ -111,6 +121,7 @@ def _replace(out: Path, fresh: Path, aside: Path) -> None:
 
 
 def _write_tar(files: Mapping[str, bytes], out: Path) -> None:
+    check_place(out)
     with atomic_write(out) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         # Uncompressed: weights do not shrink, and a plain archive can be read in place. No names, no times: the same
         # bundle is the same bytes.

@@ -16,7 +16,7 @@ from edgekit.export.body import body
 from edgekit.export.deploy import deploy, plain
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
-from edgekit.preflight.lint import Report, Target, lint, target_of
+from edgekit.preflight.lint import LintReport, Target, lint, target_of
 from edgekit.preflight.network import Network, network_of, read_onnx
 from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, assumptions, default_precision, estimate
 from edgekit.students.registry import STUDENTS
@@ -36,7 +36,7 @@ def lint_reports(
     dla: bool = False,
     size: Size | None = None,
     classes: int | None = None,
-) -> list[Report]:
+) -> list[LintReport]:
     """One report per graph of the subject: a student's name or .pt, an ONNX file, a bundle.
 
     ``jetpack``: default the newest of the board. ``size`` and ``classes``: of a student, whose graph is made for them.

@@ -99,7 +99,7 @@ def test_something_that_is_no_bundle_is_not_touched(tmp_path):
 @pytest.mark.parametrize("place", ["file/bundle", "file/deep/bundle.tar", "n" * 300])
 def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path, place):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(EdgekitError, match="cannot write") as caught:
+    with pytest.raises(EdgekitError, match="cannot be written") as caught:
         check_place(tmp_path / place)
     assert str(tmp_path / place) in caught.value.where
 
@@ -116,7 +116,7 @@ def test_a_place_that_is_free_or_a_bundles_is_left_as_it_was(tmp_path, name):
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(EdgekitError, match="cannot write") as caught:
+    with pytest.raises(EdgekitError, match="cannot be written") as caught:
         write_bundle(manifest(), FILES, tmp_path / "locked" / "bundle")
     assert "locked" in caught.value.where
 

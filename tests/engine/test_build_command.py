@@ -16,8 +16,8 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.main import main
 from edgekit.engine.workfolder import work_folder
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import PART
 from edgekit.frames.locks import LOCK
+from edgekit.frames.unfinished import PART
 from edgekit.runtime.tensorrt.locate import engine_folder
 
 

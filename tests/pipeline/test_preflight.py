@@ -10,8 +10,16 @@ import onnx
 import pytest
 
 from edgekit.boards.lookup import find_board, find_jetpack
-from edgekit.bundle.manifest import Artifact, Golden, Manifest, OutputTensor, Preprocessing, Profile, Tensor
-from edgekit.bundle.manifest import Student as StudentFacts
+from edgekit.bundle.manifest import (
+    Artifact,
+    Golden,
+    Manifest,
+    OutputTensor,
+    Preprocessing,
+    Profile,
+    StudentInfo,
+    Tensor,
+)
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.pipeline.preflight import estimates, lint_reports
@@ -124,7 +132,7 @@ def bundle(tmp_path):
     names = ("fp32.onnx", "logits.onnx", "newer.onnx", "golden.npz")
     manifest = Manifest(
         schema=2, name="b", edgekit="0", created="now", target="jetson", board=None, jetpack=None,
-        student=StudentFacts("repseg", 32, 1, 1, 4),
+        student=StudentInfo("repseg", 32, 1, 1, 4),
         tasks=(Task("semantic", "semantic", classes=("a", "b", "c")),),
         preprocessing=Preprocessing(SIZE, "letterbox", (0, 0, 0), (0.0,) * 3, (1.0,) * 3),
         artifacts=(
