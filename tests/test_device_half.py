@@ -23,7 +23,7 @@ CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 RUNTIMES: dict[str, set[str]] = {
     "edgekit.frames.opencv": {"cv2"},
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
-    "edgekit.runtime.cuda.pycuda_device": {"pycuda"},
+    "edgekit.runtime.cuda.device": {"pycuda"},
     "edgekit.runtime.tensorrt.module": {"tensorrt"},
 }
 ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench")

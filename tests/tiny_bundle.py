@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, Output, Preprocessing, Student, Tensor
+from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, OutputTensor, Preprocessing, StudentInfo, Tensor
 from edgekit.tasks import Task
 
 SIZE, STRIDE = (64, 96), 4
@@ -43,7 +43,7 @@ def write_tiny_bundle(folder: Path, *, fit: str = "letterbox", batch: int = 1, d
         target="cpu",
         board=None,
         jetpack=None,
-        student=Student("mean", 1, 0, 0, STRIDE),
+        student=StudentInfo("mean", 1, 0, 0, STRIDE),
         tasks=TASKS,
         preprocessing=Preprocessing(SIZE, fit, (120, 125, 130), MEAN, STD, depth_scale),
         artifacts=(
@@ -93,8 +93,8 @@ def _tolerance(agreement: float, error: float) -> dict[str, dict[str, float]]:
     }
 
 
-def _output(task: str, form: str, dtype: str, shape: tuple[int, ...], stride: int) -> Output:
-    return Output(f"{task}_{form}", dtype, shape, task, form, stride)
+def _output(task: str, form: str, dtype: str, shape: tuple[int, ...], stride: int) -> OutputTensor:
+    return OutputTensor(f"{task}_{form}", dtype, shape, task, form, stride)
 
 
 def _frames_artifact(file: str, precision: str, batch: int) -> Artifact:

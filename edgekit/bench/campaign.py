@@ -1,10 +1,9 @@
-"""Running a suite: grouped by power mode, every finished row on disk, what is done never done twice."""
+"""Running a suite: rows grouped by power mode, each written when it is finished and never measured twice."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,9 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edgekit.bench import rows as rows_of
 from edgekit.bench.power import Interruption, current_mode, find_mode, lock_clocks, switch_to
-from edgekit.bench.rows import RowFile
+from edgekit.bench.rows import SCHEMA, RowFile
 from edgekit.bench.suite import Cell, Suite, read_suite
 from edgekit.bench.telemetry.system import System
 from edgekit.boards.power import PowerMode
@@ -36,7 +34,7 @@ class Failure(Exception):
 
 @dataclass
 class Outcome:
-    """How a suite ended. ``interruption``: what its user must do before it can go on, None where it is finished."""
+    """How a suite ended. ``interruption``: what the user must do before it can continue, None where it is finished."""
 
     measured: int = 0
     already: int = 0
@@ -105,7 +103,7 @@ def _row(cell: Cell, key: str, suite: Suite, measure: Measure) -> dict[str, Any]
     except Failure as failure:
         error = failure.error
     return {
-        "schema": rows_of.SCHEMA,
+        "schema": SCHEMA,
         "key": key,
         "label": cell.label,
         "cell": asdict(cell),
@@ -119,27 +117,16 @@ def _row(cell: Cell, key: str, suite: Suite, measure: Measure) -> dict[str, Any]
 
 
 def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
-    """``edgekit bench`` in a process of its own: one row that runs out of memory takes no other with it."""
+    """``edgekit bench`` in a process of its own, so that a row that runs out of memory does not end the others."""
     argv = [sys.executable, "-m", "edgekit", "bench", "measure", cell.bundle, "--json"]
     argv += ["--backend", cell.backend, "--precision", cell.precision]
     argv += ["--warm-up", str(suite.warm_up), "--duration", str(suite.duration), "--runs", str(suite.runs)]
     for name in ("lane", "threads", "engine"):
         if getattr(cell, name):
             argv += [f"--{name}", str(getattr(cell, name))]
+    done = System().run(*argv, timeout=LONGEST_ROW)
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LONGEST_ROW,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Failure(_error(f"it did not end within {LONGEST_ROW:.0f} s")) from None
-    try:
-        document = json.loads(done.stdout)
+        document = json.loads(done.out)
     except ValueError:
         document = None
     document = document if isinstance(document, dict) else {}
@@ -147,14 +134,14 @@ def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
         return document
     if "error" in document:
         raise Failure(document["error"])
-    if done.returncode < 0:
-        raise Failure(_error(f"the process was killed by signal {-done.returncode}; out of memory ends in signal 9"))
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise Failure(_error(f"the process ended with {done.returncode}: {last}"))
-
-
-def _error(what: str) -> dict[str, Any]:
-    return {"what": what, "where": None, "fix": None}
+    last = (done.err.strip().splitlines() or ["it printed nothing"])[-1]
+    if done.code is None:
+        what = f"the process did not end: {last}"
+    elif done.code < 0:
+        what = f"the process was killed by signal {-done.code}; out of memory ends in signal 9"
+    else:
+        what = f"the process ended with {done.code}: {last}"
+    raise Failure({"what": what, "where": None, "fix": None})
 
 
 def _in_short(measurement: dict[str, Any]) -> str:
@@ -178,7 +165,7 @@ def bundle_digests(suite: Suite) -> dict[str, str]:
 
 
 def run_suite_file(path: Path, output: Path | None, *, say: Callable[[str], None], **options: Any) -> dict[str, Any]:
-    """A suite's YAML → its rows in ``output`` (default ``<name>.jsonl`` here); what was done, ready for JSON.
+    """A suite's YAML → its rows in ``output`` (default ``<name>.jsonl`` here); the outcome, ready for JSON.
 
     ``options`` go to ``run_suite``.
     """

@@ -6,40 +6,31 @@ Run as ``python -m edgekit.bench.cold_start '{"bundle": …}'`` it is that proce
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from typing import Any
 
-RUNS = 3  # memory is at its peak after the first, but for what the second allocates again
+from edgekit.bench.telemetry.system import System
+
+RUNS = 3  # the second run still allocates a little more memory than the first
 LONGEST = 600.0
 
 
-def cold_start(options: dict[str, Any], *, clock=time.monotonic) -> dict[str, Any]:
+def cold_start(options: dict[str, Any]) -> dict[str, Any]:
     """Load and infer in a process of its own; ``options`` are the keywords of ``edgekit.load``.
 
     ``seconds`` from starting Python to the first result, of which ``import_s``, ``load_s`` and ``first_s`` are
     edgekit's import, opening the bundle (with checking all its files), and the first inference; ``peak_mib`` of memory.
-    RuntimeError, with the last line it said, where the process fails.
+    RuntimeError, with the last line of its errors, where the process fails.
     """
-    began = clock()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgekit.bench.cold_start", json.dumps(options)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LONGEST,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RuntimeError(str(error)) from error
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
+    began = time.monotonic()
+    program = (sys.executable, "-m", "edgekit.bench.cold_start", json.dumps(options))
+    done = System().run(*program, timeout=LONGEST)
+    lines = done.out.strip().splitlines()
+    if not done.good or not lines:
         # A traceback ends with the exception, whose further lines are indented as all before it.
-        said = [line for line in done.stderr.splitlines() if line[:1].strip()]
-        raise RuntimeError(said[-1] if said else f"it ended with {done.returncode}")
+        errors = [line for line in done.err.splitlines() if line[:1].strip()]
+        raise RuntimeError(errors[-1] if errors else f"it ended with {done.code}")
     found = json.loads(lines[-1])
     # time.monotonic is one clock for all processes of a machine.
     return {"seconds": round(found.pop("first_result_at") - began, 4), **found}

@@ -1,4 +1,4 @@
-"""`edgekit bench BUNDLE` without its command line: open, measure, look at a cold start."""
+"""`edgekit bench BUNDLE` without its command line: open, measure, time a cold start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bench.cold_start import cold_start
-from edgekit.bench.host import resized
+from edgekit.bench.host import resize_frames
 from edgekit.bench.measurement import measure_predictor
 from edgekit.bench.soak import parse_duration
-from edgekit.bench.stopwatch import Plan
+from edgekit.bench.stopwatch import BenchPlan
 from edgekit.bench.telemetry.system import System
 from edgekit.bench.trtexec import trtexec_command
 from edgekit.bundle.bundle import open_bundle
@@ -45,17 +45,17 @@ def measure_bundle(
 ) -> dict[str, Any]:
     """A measurement (see ``document``) of a bundle, or of an engine built from one, on the bundle's golden frames.
 
-    EdgekitError where the bundle, the backend or the engine cannot be had, or an option fits none of them.
+    EdgekitError where the bundle, the backend or the engine cannot be opened, or an option does not fit them.
     """
     soak_seconds = parse_duration(soak, "--soak") if soak else 0.0
     size = parse_frame_size(frame_size) if frame_size else None
-    plan = Plan(warm_up, duration, runs)
+    plan = BenchPlan(warm_up, duration, runs)
     if bundle.suffix in ENGINES and bundle.is_file():
         bundle, engine, backend = bundle_of(bundle), bundle, backend or "tensorrt"
     options = {"backend": backend, "precision": precision, "threads": threads, "lane": lane}
     options["engine"] = str(engine) if engine else None
     opened = open_bundle(bundle)
-    frames = resized(opened.golden(["frames"])["frames"][:MOST_FRAMES], size)
+    frames = resize_frames(opened.golden(["frames"])["frames"][:MOST_FRAMES], size)
     with load(opened, **options) as predictor:
         if cuda_graph:
             _use_graph(predictor, frames)
@@ -92,7 +92,7 @@ def bundle_of(engine: Path) -> Path:
     if folder.name.endswith("-engines") and tar.is_file():
         return tar
     raise EdgekitError(
-        "it cannot be seen which bundle this engine is of: it does not lie where `edgekit build` puts engines",
+        "it is not known which bundle this engine belongs to: it does not lie where `edgekit build` puts engines",
         where=str(engine),
         fix=f"name both: edgekit bench BUNDLE --backend tensorrt --engine {engine}",
     )
@@ -119,7 +119,7 @@ def _use_graph(predictor: Predictor, frames: Any) -> None:
     predictor.backend.use_graph()
 
 
-def _trtexec(predictor: Predictor, plan: Plan, cuda_graph: bool) -> str:
+def _trtexec(predictor: Predictor, plan: BenchPlan, cuda_graph: bool) -> str:
     described = predictor.describe()
     version = re.search(r"\d+(?:\.\d+)+", described["runtime"]) if described["backend"] == "tensorrt" else None
     if version is None:

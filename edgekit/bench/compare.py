@@ -28,8 +28,8 @@ RULE = (
     "with blocks of √n consecutive runs, since neighbouring runs resemble each other. Regression: the lower bound is "
     "above {slower:.3f}, so B is slower by more than {effect:.0%} beyond what the scatter of the runs explains. "
     "Improvement: the upper bound is below {faster:.3f}. Same: both bounds lie between. Undecided: neither; measure "
-    "longer. What changes from one start of a program to the next, one measurement of each cannot see: the "
-    "{effect:.0%} stand for it."
+    "longer. One measurement of each cannot show how timings vary from one start of a program to the next: the "
+    "{effect:.0%} allow for that."
 )
 
 
@@ -41,7 +41,7 @@ def rule(effect: float = LEAST_EFFECT, confidence: float = CONFIDENCE) -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class TimingComparison:
     """One timing of A beside that of B. ``a``, ``b``: medians in ms; ``low``, ``high``: bounds of ``ratio`` = b / a."""
 
     timing: str
@@ -53,11 +53,22 @@ class Finding:
     verdict: Verdict
 
 
-def compare(a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST_EFFECT) -> list[Finding]:
-    """Two measurements (see ``document``), timing by timing. ValueError where they have none in common."""
+def compare(
+    a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST_EFFECT, where: str | None = None
+) -> list[TimingComparison]:
+    """Two measurements (see ``document``), timing by timing; ``where`` is what an error names.
+
+    EdgekitError where they have no timing in common, or one with fewer than thirty runs.
+    """
     names = [n for n in COMPARED if n in a["timings"] and n in b["timings"]]
     if not names:
-        raise ValueError("the two measurements have no timing in common")
+        raise EdgekitError(
+            "the two measurements have no timing in common", where=where, fix="measure both with one backend"
+        )
+    fewest = min(len(side["timings"][n]["samples_ms"]) for side in (a, b) for n in names)
+    if fewest < LEAST_SAMPLES:
+        what = f"{fewest} runs are too few to compare, at least {LEAST_SAMPLES} are needed"
+        raise EdgekitError(what, where=where, fix="measure again with --runs 100")
     confidence = 1 - (1 - CONFIDENCE) / len(names)
     return [
         _find(name, a["timings"][name]["samples_ms"], b["timings"][name]["samples_ms"], effect, confidence)
@@ -65,13 +76,15 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST
     ]
 
 
-def _find(timing: str, a: Sequence[float], b: Sequence[float], effect: float, confidence: float) -> Finding:
+def _find(timing: str, a: Sequence[float], b: Sequence[float], effect: float, confidence: float) -> TimingComparison:
     rng = np.random.default_rng(0)  # the same files give the same answer
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     ratio = float(np.median(b) / np.median(a))
     ratios = np.log(resampled_medians(b, rng)) - np.log(resampled_medians(a, rng))
     low, high = (float(v) for v in np.exp(np.quantile(ratios, [1 - confidence, confidence])))
-    return Finding(timing, float(np.median(a)), float(np.median(b)), ratio, low, high, _verdict(low, high, effect))
+    return TimingComparison(
+        timing, float(np.median(a)), float(np.median(b)), ratio, low, high, _verdict(low, high, effect)
+    )
 
 
 def _verdict(low: float, high: float, effect: float) -> Verdict:
@@ -119,7 +132,7 @@ MUST_MATCH = (
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    """What else differs between the two, one line each: a change of it may be the whole difference in time."""
+    """What else differs between the two, one line each: it may explain the difference in time."""
     for part, key in MUST_MATCH:
         left, right = ((side.get(part) or {}).get(key) for side in (a, b))
         if left != right:
@@ -140,7 +153,7 @@ def compare_files(a: Path, b: Path, *, effect: float = LEAST_EFFECT) -> dict[str
     regressions}.
 
     Files with one measurement each are compared whatever was measured; suites row by row. EdgekitError where a file
-    is no measurement, a timing has fewer than thirty runs, or nothing corresponds.
+    is not a measurement, a timing has fewer than thirty runs, or the files have no row in common.
     """
     left, right = read_measurements(a), read_measurements(b)
     if len(left) == len(right) == 1:
@@ -153,7 +166,7 @@ def compare_files(a: Path, b: Path, *, effect: float = LEAST_EFFECT) -> dict[str
     found = [
         {
             "label": label,
-            "findings": [asdict(f) for f in _checked(one, other, effect, f"{a} and {b}")],
+            "findings": [asdict(f) for f in compare(one, other, effect=effect, where=f"{a} and {b}")],
             "differences": list(differences(one, other)),
         }
         for label, one, other in pairs
@@ -170,17 +183,3 @@ def compare_files(a: Path, b: Path, *, effect: float = LEAST_EFFECT) -> dict[str
         "only_in_b": only_b,
         "regressions": verdicts.count("regression"),
     }
-
-
-def _checked(a: Mapping[str, Any], b: Mapping[str, Any], effect: float, where: str) -> list[Finding]:
-    shared = [n for n in COMPARED if n in a["timings"] and n in b["timings"]]
-    fewest = min((len(side["timings"][n]["samples_ms"]) for side in (a, b) for n in shared), default=0)
-    if not shared:
-        raise EdgekitError("the two have no timing in common", where=where, fix="measure both with one backend")
-    if fewest < LEAST_SAMPLES:
-        raise EdgekitError(
-            f"{fewest} runs are too few to compare, at least {LEAST_SAMPLES} are needed",
-            where=where,
-            fix="measure again with --runs 100",
-        )
-    return compare(a, b, effect=effect)

@@ -9,8 +9,8 @@ accuracy per task {task, metric, value, higher_is_better}, as measured at export
 timings  name → ``definition``, the fields of ``Summary`` and ``samples_ms``, every run in the order taken
 throughput  name → queries per second
 start_up, memory, telemetry, soak, layers, trtexec   or None
-unrun    what of the code behind these numbers has not been tried on hardware, or None
-marks    what a reader must know before believing a number, one sentence each
+unrun    which of the code behind these numbers has not run on hardware yet, or None
+marks    what a reader of the numbers must know, one sentence each
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DEFINITIONS = {
 
 
 def timing(name: str, samples: np.ndarray) -> dict[str, Any]:
-    """An entry of ``timings``. Samples keep five significant digits, which is below what a clock tells."""
+    """An entry of ``timings``. Samples keep five significant digits, which is finer than the clock."""
     return {
         "definition": DEFINITIONS[name],
         **{key: _digits(value) for key, value in asdict(summarise(samples)).items()},
@@ -65,15 +65,13 @@ def write_measurement(document: Mapping[str, Any], path: Path) -> None:
 def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
     """The measurements in a file, by label: one in a ``.json``, any number in a suite's ``.jsonl``.
 
-    A line that was cut off by a kill is left out; of several rows of one cell the last counts. EdgekitError where the
+    A last line that is cut off is left out; of several rows of one cell the last counts. EdgekitError where the
     file is missing or holds something else.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise EdgekitError(
-            f"the file cannot be read: {error}", where=str(path), fix="give a file of `edgekit bench --json`"
-        ) from None
+        raise EdgekitError(f"the file cannot be read: {error}", where=str(path), fix=_GIVE) from None
     if path.suffix == ".jsonl":
         from edgekit.bench.rows import parse_rows
 
@@ -84,15 +82,13 @@ def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise EdgekitError(
-            f"the file is no JSON: {error}", where=str(path), fix="give a file of `edgekit bench --json`"
-        ) from None
+        raise EdgekitError(f"the file is no JSON: {error}", where=str(path), fix=_GIVE) from None
     check_measurement(document, str(path))
     return {label(document): document}
 
 
 def check_measurement(document: Any, where: str) -> None:
-    """EdgekitError for what is no measurement of this schema."""
+    """EdgekitError for anything but a measurement of this schema."""
     if not isinstance(document, Mapping) or not isinstance(document.get("timings"), Mapping):
         raise EdgekitError("this is not a measurement", where=where, fix=_GIVE)
     if not all(isinstance(document.get(part), Mapping) for part in ("subject", "machine")):

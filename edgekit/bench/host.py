@@ -17,7 +17,8 @@ def host_steps(predictor: Predictor, frames: np.ndarray, batch: int = 1) -> Call
 
     The steps are those of ``Predictor.infer``; ``end_to_end`` is all of it, by the same clock readings.
     """
-    rounds = itertools.cycle([_take(frames, first, batch) for first in range(0, len(frames), batch)])
+    firsts = range(0, len(frames), batch)
+    rounds = itertools.cycle([frames.take(range(first, first + batch), axis=0, mode="wrap") for first in firsts])
     size = frames.shape[1:3]
     clock = time.perf_counter_ns
 
@@ -40,16 +41,9 @@ def host_steps(predictor: Predictor, frames: np.ndarray, batch: int = 1) -> Call
     return once
 
 
-def resized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+def resize_frames(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     """Frames (n, H, W, 3) uint8 at ``size`` (H, W), as a camera of that resolution would give; None leaves them."""
     if size is None or frames.shape[1:3] == tuple(size):
         return frames
     height, width = size
     return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BILINEAR)) for f in frames])
-
-
-def _take(frames: np.ndarray, first: int, count: int) -> np.ndarray:
-    """``count`` frames from ``first`` on, from the start again where they end; a view where it can be one."""
-    if first + count <= len(frames):
-        return frames[first : first + count]
-    return frames[np.arange(first, first + count) % len(frames)]

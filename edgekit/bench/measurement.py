@@ -1,4 +1,4 @@
-"""Measuring one Predictor: a whole document, with what was around it."""
+"""Measuring one Predictor: a whole document, with the machine's state beside it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edgekit.bench.document import SCHEMA, timing
 from edgekit.bench.host import host_steps
 from edgekit.bench.machine import describe_machine
 from edgekit.bench.soak import soak
-from edgekit.bench.stopwatch import Plan, Series, measure
+from edgekit.bench.stopwatch import BenchPlan, Series, measure
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.state import read_state
 from edgekit.bench.telemetry.summary import marks, summarise_telemetry
 from edgekit.bench.telemetry.system import System
-from edgekit.bench.timed import PARTS, Pipelined, Profiled, Timed
+from edgekit.bench.timed import PARTS, Timed
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import kind_of
 
@@ -31,7 +31,7 @@ LEAST_PIPELINED = 10
 def measure_predictor(
     predictor: Predictor,
     frames: np.ndarray,
-    plan: Plan,
+    plan: BenchPlan,
     *,
     system: System | None = None,
     progress: Progress = lambda step, done: None,
@@ -56,10 +56,9 @@ def measure_predictor(
         throughput["end_to_end"] = host.throughput * batch
         if isinstance(backend, Timed):
             series.append(measure(lambda: _parts(backend), plan, progress=lambda done: progress("GPU", done)))
-        if isinstance(backend, Pipelined):
             throughput["pipelined"] = _pipelined(backend, plan, host) * batch
-        if layers and isinstance(backend, Profiled):
-            layer_times = [{"layer": name, "ms": ms} for name, ms in backend.profile(PROFILED_RUNS)]
+            if layers:
+                layer_times = [{"layer": name, "ms": ms} for name, ms in backend.profile(PROFILED_RUNS)]
     if soak_seconds:
         soaked = soak(once, soak_seconds, system, progress=lambda done: progress("soak", done))
     telemetry = summarise_telemetry(
@@ -90,7 +89,7 @@ def _parts(backend: Timed) -> dict[str, float]:
     return {"latency": parts["h2d"] + parts["compute"] + parts["d2h"], **parts}
 
 
-def _pipelined(backend: Pipelined, plan: Plan, host: Series) -> float:
+def _pipelined(backend: Timed, plan: BenchPlan, host: Series) -> float:
     """Queries per second when they overlap, over about the plan's duration."""
     seconds = max(float(np.median(host.values["end_to_end"])) / 1000, 1e-6)
     backend.time_many(max(LEAST_PIPELINED, math.ceil(plan.warm_up / seconds)))

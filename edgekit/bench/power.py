@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from edgekit.bench.telemetry.state import current_mode
 from edgekit.bench.telemetry.system import System
-from edgekit.boards.power import PowerMode, parse_power_mode
+from edgekit.boards.files import read_text
+from edgekit.boards.power import PowerMode
 from edgekit.errors import EdgekitError
 
 _MODEL = re.compile(r"<\s*POWER_MODEL\s+ID=(\d{1,3})\s+NAME=(\S+)\s*>", re.ASCII)
@@ -16,24 +18,20 @@ class Interruption(Exception):
     """The suite cannot go on without its user; the message says what to do, after which it resumes."""
 
 
-def current_mode(system: System) -> PowerMode | None:
-    return parse_power_mode(system.run("nvpmodel", "-q").out) if system.has("nvpmodel") else None
-
-
 def parse_power_modes(text: str) -> list[PowerMode]:
     """The modes that ``/etc/nvpmodel.conf`` defines: ``< POWER_MODEL ID=0 NAME=MAXN >``."""
     return [PowerMode(name, int(number)) for number, name in _MODEL.findall(text)]
 
 
 def find_mode(system: System, wanted: str) -> PowerMode:
-    """The mode of a name or id. EdgekitError, listing what there is, for an unknown one or where no nvpmodel is."""
+    """The mode of a name or id. EdgekitError, listing the modes, for an unknown one, or where there is no nvpmodel."""
     if not system.has("nvpmodel"):
         raise EdgekitError(
-            f"the power mode '{wanted}' is asked for, and this machine has no nvpmodel: it is no Jetson",
+            f"the power mode '{wanted}' is asked for, and this machine has no nvpmodel: it is not a Jetson",
             where="power_modes",
             fix="leave power_modes out",
         )
-    modes = parse_power_modes(system.read("etc/nvpmodel.conf") or "")
+    modes = parse_power_modes(read_text(system.root / "etc/nvpmodel.conf"))
     now = current_mode(system)
     if now and now.name not in [mode.name for mode in modes]:
         modes.append(now)
@@ -48,7 +46,7 @@ def find_mode(system: System, wanted: str) -> PowerMode:
 
 
 def switch_to(system: System, mode: PowerMode) -> None:
-    """Into ``mode``, and checked. Interruption where root or a reboot is needed. Never reboots by itself."""
+    """Switch to ``mode`` and check it. Interruption where root or a reboot is needed. Never reboots by itself."""
     if _in(current_mode(system), mode):
         return
     command = f"sudo nvpmodel -m {mode.id}"
@@ -67,7 +65,7 @@ def switch_to(system: System, mode: PowerMode) -> None:
             f"the next rows are for the power mode {mode.name}, which needs a reboot: run `{command}`, answer YES, and "
             "after the reboot the same command as now; it goes on where it was"
         )
-    last = (text.strip().splitlines() or ["it said nothing"])[-1]
+    last = (text.strip().splitlines() or ["it printed nothing"])[-1]
     raise EdgekitError(
         f"nvpmodel did not change the power mode to {mode.name}: {last}",
         where="power_modes",
@@ -82,11 +80,9 @@ def lock_clocks(system: System) -> str | None:
     if not system.is_root:
         return "the clocks were not locked, which needs root: run `sudo jetson_clocks` before, or the suite with sudo"
     done = system.run("jetson_clocks", timeout=60.0)
-    return (
-        None
-        if done.good
-        else f"the clocks were not locked: jetson_clocks failed: {(done.err or done.out).strip()[:200]}"
-    )
+    if done.good:
+        return None
+    return f"the clocks were not locked: jetson_clocks failed: {(done.err or done.out).strip()[:200]}"
 
 
 def _in(now: PowerMode | None, wanted: PowerMode) -> bool:

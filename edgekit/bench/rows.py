@@ -33,7 +33,7 @@ class RowFile:
                 raise EdgekitError("another suite is writing this file", where=str(self.path), fix=fix)
             self._file.seek(0)
             content = self._file.read()
-            # A row that a kill or a power cut left unfinished: what follows must not be glued to it.
+            # A row that a kill or a power cut left unfinished: the next row must not be appended to it.
             whole = content[: content.rfind(b"\n") + 1]
             self.rows = parse_rows(whole.decode("utf-8", errors="replace"), str(self.path))
             if len(whole) < len(content):
@@ -61,7 +61,7 @@ class RowFile:
 
 def parse_rows(text: str, where: str) -> list[dict[str, Any]]:
     """All rows of a file's text. A last line without its end is left out; EdgekitError, with its number, for any other
-    line that is no row of this schema."""
+    line that is not a row of this schema."""
     rows = []
     for number, line in enumerate(text.split("\n")[:-1], 1):
         if not line.strip():

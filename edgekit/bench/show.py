@@ -1,4 +1,4 @@
-"""Measurements and comparisons as tables for a terminal."""
+"""Measurements and comparisons as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -46,10 +46,7 @@ def _latencies(document: Mapping[str, Any]) -> Table:
     frames = f", frames of {frame}" if frame != size else ""
     what = f"{subject['student']} {subject['precision']} at {size}, {subject['backend']}"
     table = Table(title=f"{subject['bundle']}: {what}{threads}{batch}{frames}", title_justify="left")
-    table.add_column("ms")
-    for column in (*COLUMNS, "runs"):
-        table.add_column(column, justify="right")
-    table.add_column("what it is")
+    _add_columns(table, "ms", *(f">{column}" for column in (*COLUMNS, "runs")), "what it is")
     for name, timing in document["timings"].items():
         values = [f"{timing[column]:.3f}" for column in COLUMNS]
         table.add_row(name.replace("_", " "), *values, str(timing["count"]), timing["definition"])
@@ -98,8 +95,7 @@ def _layers(layers: list[Mapping[str, Any]]) -> Table:
     total = sum(entry["ms"] for entry in layers) or 1.0
     table = Table(title="layers, mean ms while profiled; profiling slows the network down", title_justify="left")
     table.add_column("layer", overflow="fold")
-    table.add_column("ms", justify="right")
-    table.add_column("%", justify="right")
+    _add_columns(table, ">ms", ">%")
     for entry in layers[:MOST_LAYERS]:
         table.add_row(entry["layer"], f"{entry['ms']:.4f}", f"{100 * entry['ms'] / total:.1f}")
     if len(layers) > MOST_LAYERS:
@@ -117,8 +113,7 @@ def _soak(soak: Mapping[str, Any]) -> Table:
     if soak.get("board_memory_growth_mib") is not None:
         title += f", the board's {soak['board_memory_growth_mib']:+.1f} MiB"
     table = Table(title=title, title_justify="left")
-    for column in ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W"):
-        table.add_column(column, justify="right")
+    _add_columns(table, *(f">{column}" for column in ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W")))
     for w in windows[:: max(1, len(windows) // 12)]:
         power = None if w["power"] is None else w["power"] / 1000
         values = [f"{w['at']:.0f}", str(int(w["count"])), *(f"{w[k]:.2f}" for k in ("p50", "p99", "max"))]
@@ -126,13 +121,16 @@ def _soak(soak: Mapping[str, Any]) -> Table:
     return table
 
 
+def _add_columns(table: Table, *names: str) -> None:
+    """A name that begins with ">" is a column aligned to the right."""
+    for name in names:
+        table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
+
+
 def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What `edgekit bench compare` prints."""
     table = Table(title=f"A {found['a']}  →  B {found['b']}", title_justify="left")
-    for column, justify in (("measured", "left"), ("timing", "left"), ("A ms", "right"), ("B ms", "right")):
-        table.add_column(column, justify=justify)
-    for column in ("B / A", "bounds", "verdict"):
-        table.add_column(column, justify="right")
+    _add_columns(table, "measured", "timing", ">A ms", ">B ms", ">B / A", ">bounds", ">verdict")
     for pair in found["pairs"]:
         for finding in pair["findings"]:
             colour = _COLOURS[finding["verdict"]]

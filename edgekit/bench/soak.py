@@ -1,4 +1,4 @@
-"""Running for long: does memory grow, does it get hot, does the 99th percentile drift?"""
+"""Running for a long time: does memory grow, does it get hot, does the 99th percentile drift?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from edgekit.bench.machine import current_memory_mib
-from edgekit.bench.stopwatch import Plan, Series, measure
+from edgekit.bench.stopwatch import BenchPlan, Series, measure
 from edgekit.bench.telemetry.reading import Reading
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.system import System
@@ -30,7 +30,7 @@ class Window:
     """A stretch of a soak, ``at`` seconds from the start to its end; times in ms, ``hottest`` °C, ``power`` mW.
 
     memory_mib  of this process. On a Jetson what the GPU holds is not in it, but in ``board_mib``, which is used by all
-                programs; None where the sensors do not tell
+                programs; None where no sensor reports it
     """
 
     at: float
@@ -54,7 +54,8 @@ class Soak:
     @property
     def drift(self) -> float:
         """Median p99 of the last quarter's windows to that of the first quarter's."""
-        return _last(self.windows, "p99") / _first(self.windows, "p99")
+        values, quarter = [w.p99 for w in self.windows], max(1, len(self.windows) // 4)
+        return median(values[-quarter:]) / median(values[:quarter])
 
     @property
     def growth_mib(self) -> float | None:
@@ -112,18 +113,17 @@ def soak(
     start = None
     with Sampler(system, SOAK_INTERVAL) as sampler:
         for index in range(count):
-            # No warm-up: a soak follows a measurement, and what is slow at its start belongs to it.
-            series = measure(once, Plan(0.0, seconds / count, 1), **options)
+            # No warm-up: a soak follows a measurement, and a slow start belongs to it.
+            series = measure(once, BenchPlan(0.0, seconds / count, 1), **options)
             start = series.began if start is None else start
             readings = sampler.take()
-            # Where there is no tegrastats the GPU has memory of its own, or there is none.
+            # Without tegrastats there is no GPU, or it has memory of its own.
             board = sampler.source == "tegrastats"
             windows.append(_window(series, start, readings, memory(), board=board))
-            # Of the readings only what tells of throttling is kept, so that what grows is not this.
+            # Only what shows throttling is kept of the readings, so that they themselves do not grow.
             clocks += [replace(r, rails={}, temperatures={}) for r in readings]
             progress((index + 1) / count)
-    drops = find_drops(clocks, start, start + windows[-1].at)
-    return Soak(windows, [str(drop) for drop in drops])
+    return Soak(windows, find_drops(clocks, start, start + windows[-1].at))
 
 
 def _window(series: Series, start: float, readings: Sequence[Reading], memory: float | None, *, board: bool) -> Window:
@@ -153,22 +153,9 @@ def parse_duration(text: str, where: str) -> float:
     return seconds
 
 
-def _quarter(windows: Sequence[Window]) -> int:
-    return max(1, len(windows) // 4)
-
-
 def _growth(windows: Sequence[Window], name: str) -> float | None:
-    """Median of the last quarter minus that of the second; None where a window does not tell."""
-    if any(getattr(w, name) is None for w in windows):
+    """Median of the last quarter minus that of the second; None where a window has no value."""
+    values, quarter = [getattr(w, name) for w in windows], max(1, len(windows) // 4)
+    if None in values:
         return None
-    quarter = _quarter(windows)
-    second = windows[quarter : 2 * quarter] or windows[:1]
-    return _last(windows, name) - median(getattr(w, name) for w in second)
-
-
-def _first(windows: Sequence[Window], name: str) -> float:
-    return median(getattr(w, name) for w in windows[: _quarter(windows)])
-
-
-def _last(windows: Sequence[Window], name: str) -> float:
-    return median(getattr(w, name) for w in windows[-_quarter(windows) :])
+    return median(values[-quarter:]) - median(values[quarter : 2 * quarter] or values[:1])

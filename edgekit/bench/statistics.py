@@ -1,4 +1,4 @@
-"""What a series of latencies is summed up in. Percentiles and median are those of trtexec, so that they compare."""
+"""Statistics of a series of latencies. Percentiles and median are defined as in trtexec, so that they compare."""
 
 from __future__ import annotations
 

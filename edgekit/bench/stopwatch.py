@@ -1,4 +1,4 @@
-"""The loop that every measurement is: warm up, then run until there are runs and seconds enough."""
+"""The loop of every measurement: warm up, then run until there are enough runs and seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_WARM_UPS = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """When a measurement is long enough: ``duration`` seconds and ``runs`` runs, whichever ends later.
 
     warm_up  seconds that are run and thrown away first (at least three runs, none for 0)
@@ -56,7 +56,7 @@ class Series:
 
 def measure(
     once: Callable[[], Mapping[str, float]],
-    plan: Plan,
+    plan: BenchPlan,
     *,
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[float], None] = lambda done: None,

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from edgekit.bench.document import in_threads
-from edgekit.bench.stopwatch import Plan
+from edgekit.bench.stopwatch import BenchPlan
 from edgekit.errors import EdgekitError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -40,8 +40,8 @@ class Cell:
         words += [in_threads(self.threads)] if self.threads else []
         return " ".join([*words, *([self.power_mode] if self.power_mode else [])])
 
-    def key(self, digest: str, plan: Plan) -> str:
-        """What a finished row is found by again: the combination, the bundle's content, and how long it is measured."""
+    def key(self, digest: str, plan: BenchPlan) -> str:
+        """Identifies a finished row: by the combination, the bundle's content, and how long it is measured."""
         text = json.dumps([asdict(self), digest, asdict(plan)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -66,8 +66,8 @@ class Suite:
     runs: int = 200
 
     @property
-    def plan(self) -> Plan:
-        return Plan(self.warm_up, self.duration, self.runs)
+    def plan(self) -> BenchPlan:
+        return BenchPlan(self.warm_up, self.duration, self.runs)
 
     def cells(self) -> list[Cell]:
         """Every combination, power modes outermost."""
@@ -83,7 +83,7 @@ class Suite:
 
 
 def read_suite(path: Path) -> Suite:
-    """EdgekitError, naming file and key, for anything but a suite. Paths in it count from the file's folder."""
+    """EdgekitError, naming file and key, for anything but a suite. Paths in it are relative to the file's folder."""
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -92,7 +92,7 @@ def read_suite(path: Path) -> Suite:
         ) from None
     except yaml.YAMLError as error:
         raise EdgekitError(
-            f"the suite is no YAML: {error}", where=str(path), fix="mend the line that it names"
+            f"the suite is no YAML: {error}", where=str(path), fix="correct the line that it names"
         ) from None
     if not isinstance(given, Mapping):
         raise _wrong(path, "", "a suite is a mapping of keys", "see benchmarks/device_suite.yaml")
@@ -127,7 +127,7 @@ def _size(value: Any) -> bool:
 
 
 _Rule = tuple[Callable[[Any], bool], str]
-_TEXT: _Rule = (_text, "a text")
+_TEXT: _Rule = (_text, "text")
 _NUMBER: _Rule = (_number, "a number of seconds, 0 or more")
 _ONE: dict[str, _Rule] = {
     "name": _TEXT,
@@ -167,10 +167,12 @@ def _check(path: Path, key: str, value: Any) -> Any:
 
 
 def _template(path: Path, key: str, text: str) -> str:
-    """``text`` as a path, counted from the suite's folder. EdgekitError for places other than the three."""
+    """``text`` as a path relative to the suite's folder. EdgekitError for placeholders other than the three."""
     rest = _filled(text, dict.fromkeys(("student", "size", "precision"), ""))
     if "{" in rest or "}" in rest:
-        raise _wrong(path, key, f"{text!r} has a place that cannot be filled", "use {student}, {size}, {precision}")
+        raise _wrong(
+            path, key, f"{text!r} has a placeholder that cannot be filled", "use {student}, {size}, {precision}"
+        )
     return str(path.parent / text)
 
 

@@ -1,7 +1,4 @@
-"""What a backend may offer beyond running: a look inside one query, with the words and definitions of trtexec.
-
-A backend has these methods or does not; ``isinstance(backend, Timed)`` tells. All times are milliseconds.
-"""
+"""What a backend may offer beyond running: a look inside one query, with the terms and definitions of trtexec."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ PARTS = ("h2d", "compute", "d2h", "enqueue", "host")
 
 @runtime_checkable
 class Timed(Protocol):
-    """Times single queries, none overlapping with the one before."""
+    """Whether a backend has these methods: ``isinstance(backend, Timed)``. All times are milliseconds."""
 
     def time_once(self) -> Mapping[str, float]:
-        """One query on the input of the last ``run``, and how long its parts took. Keys, all of them required:
+        """One query on the input of the last ``run``, by itself, and how long its parts took. All keys are required:
 
         h2d      between two events on the stream around the copies of the inputs to the device
         compute  between two events around the enqueue: what trtexec calls GPU Compute Time
@@ -25,21 +22,11 @@ class Timed(Protocol):
         host     host time from before the first copy is called until the last one is complete
         """
 
-
-@runtime_checkable
-class Pipelined(Protocol):
-    """Runs queries back to back."""
-
     def time_many(self, count: int) -> float:
-        """``count`` queries, the copies of one overlapping with the compute of another where the backend can do that.
+        """``count`` queries as fast as they go, the copies of one overlapping with the compute of another.
 
         Returns ms of host time from before the first is enqueued until the last is complete.
         """
-
-
-@runtime_checkable
-class Profiled(Protocol):
-    """Knows what each layer takes."""
 
     def profile(self, count: int) -> Sequence[tuple[str, float]]:
         """(layer, mean over ``count`` queries), in order of execution. Profiling slows the network down."""

@@ -1,17 +1,19 @@
-"""The trtexec command that measures what ``edgekit bench`` measured, so that the two can be held side by side."""
+"""The trtexec command that measures what ``edgekit bench`` measured, so that the two can be compared."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 
+import numpy as np
+
 from edgekit.bench.statistics import PERCENTILES
-from edgekit.bench.stopwatch import Plan
+from edgekit.bench.stopwatch import BenchPlan
 
 
 def trtexec_command(
     engine: str,
-    plan: Plan,
+    plan: BenchPlan,
     version: str,
     *,
     cuda_graph: bool,
@@ -29,8 +31,8 @@ def trtexec_command(
     words = [
         "trtexec",
         f"--loadEngine={engine}",
-        f"--warmUp={_number(1000 * plan.warm_up)}",
-        f"--duration={_number(plan.duration)}",
+        f"--warmUp={np.format_float_positional(1000 * plan.warm_up, precision=6, trim='-')}",
+        f"--duration={np.format_float_positional(plan.duration, precision=6, trim='-')}",
         f"--iterations={plan.runs}",
         f"--percentile={','.join(map(str, PERCENTILES))}",
     ]
@@ -43,12 +45,3 @@ def trtexec_command(
     elif cuda_graph:
         words.append("--useCudaGraph")
     return shlex.join(words)
-
-
-def _number(value: float) -> str:
-    """Decimal digits without an exponent or a tail of zeros.
-
-    >>> _number(3.0), _number(0.2), _number(1000 * 0.2), _number(0.0)
-    ('3', '0.2', '200', '0')
-    """
-    return f"{value:.6f}".rstrip("0").rstrip(".")

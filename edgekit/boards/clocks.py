@@ -1,10 +1,12 @@
-"""Clocks: what ``jetson_clocks --show`` prints, and what sysfs says to everyone."""
+"""Clocks: what ``jetson_clocks --show`` prints (for root), and what every user can read in sysfs."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from edgekit.boards.files import read_number
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Clock:
 
     @property
     def locked(self) -> bool:
-        """Whether this clock cannot move."""
+        """Whether this clock cannot change."""
         return self.forced or 0 < self.least == self.most
 
 
@@ -85,29 +87,21 @@ def parse_clocks(text: str) -> Clocks:
 
 
 def read_clocks(root: Path = Path("/")) -> Clocks:
-    """CPU and GPU clocks from sysfs under ``root``; what is not there is left out."""
+    """CPU and GPU clocks from sysfs under ``root``; what is missing is left out."""
     domains = []
     cpus = root / "sys/devices/system/cpu"
     for folder in sorted(cpus.glob("cpu[0-9]*"), key=lambda path: (len(path.name), path.name)):
         scaling = folder / "cpufreq"
-        online = _number(folder / "online") != 0  # cpu0 has no such file: it cannot be switched off
-        least, most = _number(scaling / "scaling_min_freq"), _number(scaling / "scaling_max_freq")
+        online = read_number(folder / "online") != 0  # cpu0 has no such file: it cannot be switched off
+        least, most = read_number(scaling / "scaling_min_freq"), read_number(scaling / "scaling_max_freq")
         if least is not None and most is not None:
-            current = _number(scaling / "scaling_cur_freq")
+            current = read_number(scaling / "scaling_cur_freq")
             now = None if current is None else _KILO * current
             domains.append(Clock(folder.name, _KILO * least, _KILO * most, now, online))
     for folder in sorted((root / "sys/class/devfreq").glob("*")):
         if not re.search(r"gpu|gv11b|ga10b|gp10b|gpc", folder.name):
             continue
-        least, most = _number(folder / "min_freq"), _number(folder / "max_freq")
+        least, most = read_number(folder / "min_freq"), read_number(folder / "max_freq")
         if least is not None and most is not None:
-            domains.append(Clock("GPU", least, most, _number(folder / "cur_freq")))
+            domains.append(Clock("GPU", least, most, read_number(folder / "cur_freq")))
     return Clocks(tuple(domains))
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return int(text) if re.fullmatch(r"\d{1,15}", text, re.ASCII) else None

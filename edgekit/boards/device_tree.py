@@ -1,17 +1,19 @@
-"""Which board this is, from what the device tree says."""
+"""Which board this is, by its device tree."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from edgekit.boards.files import read_text
 from edgekit.boards.table import Board, OldBoard, table
 
 _GIB = 2**30
 
 
-def text_of(raw: bytes) -> str:
-    """A property of the device tree as text: strings end in NUL, several stand one after the other (→ lines)."""
-    return "\n".join(part for part in raw.decode("utf-8", errors="replace").split("\0") if part.strip())
+def text_of(path: Path) -> str:
+    """A property of the device tree as text, its NUL-terminated strings as lines."""
+    return "\n".join(part for part in read_text(path).split("\0") if part.strip())
 
 
 def identify(model: str, compatible: str = "", memory: int | None = None) -> Board | OldBoard | None:

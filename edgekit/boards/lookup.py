@@ -10,10 +10,10 @@ from edgekit.boards.table import Board, JetPack, OldJetPack, numbers, table, wit
 from edgekit.errors import EdgekitError
 
 
-def board(name: str, where: str = "--board") -> Board:
+def find_board(name: str) -> Board:
     """The board of this name; case, spaces, underscores and a leading ``jetson`` do not matter.
 
-    EdgekitError, naming the nearest and all known ones, for a name that is unknown, that fits several boards
+    EdgekitError, naming the nearest and all known ones, for a name that is unknown, that matches several boards
     (``orin-nx``), or that belongs to a board which edgekit does not support.
     """
     known = table()
@@ -23,19 +23,19 @@ def board(name: str, where: str = "--board") -> Board:
     old = known.old_boards.get(plain) or known.old_boards.get(re.split(r"-\d", plain)[0])
     if old:
         raise EdgekitError(
-            f"{old.title} is not supported: {old.why}", where=where, fix=f"use one of {_listed(known.boards)}"
+            f"{old.title} is not supported: {old.why}", where="--board", fix=f"use one of {', '.join(known.boards)}"
         )
     several = [row for row in known.boards if plain and row.startswith(plain + "-")]
-    if plain and not several:
-        several = [row for row in known.boards if _contains(row, plain)]
+    if plain and not several:  # every word asked for is one of the row's: orin-64gb finds agx-orin-64gb
+        several = [row for row in known.boards if set(plain.split("-")) <= set(row.split("-"))]
     if len(several) == 1:
         return known.boards[several[0]]
     if several:
-        raise EdgekitError(f"'{name}' fits several boards", where=where, fix=f"write one of {_listed(several)}")
-    raise EdgekitError(f"unknown board '{name}'", where=where, fix=_suggest(plain, known.boards))
+        raise EdgekitError(f"'{name}' fits several boards", where="--board", fix=f"write one of {', '.join(several)}")
+    raise EdgekitError(f"unknown board '{name}'", where="--board", fix=_suggest(plain, known.boards))
 
 
-def jetpack(version: str, where: str = "--jetpack") -> JetPack:
+def find_jetpack(version: str) -> JetPack:
     """The JetPack of this version; a patch release that is no row of its own belongs to the row below it (5.1.3: 5.1).
 
     EdgekitError, naming the known ones, for an unknown version or one that edgekit does not support.
@@ -46,34 +46,27 @@ def jetpack(version: str, where: str = "--jetpack") -> JetPack:
     if below:
         return known.jetpacks[max(below, key=numbers)]
     if not parts or parts > numbers(next(iter(known.jetpacks))):
-        raise EdgekitError(f"unknown JetPack '{version}'", where=where, fix=_suggest(version, known.jetpacks))
+        raise EdgekitError(f"unknown JetPack '{version}'", where="--jetpack", fix=_suggest(version, known.jetpacks))
     older = list(known.old_jetpacks.values())
     old = next((row for row in reversed(older) if numbers(row.version) <= parts), older[0])
-    fix = old.fix or f"use JetPack {_listed(known.jetpacks)}"
-    raise EdgekitError(f"JetPack {version} is not supported: {old.why}", where=where, fix=fix)
+    fix = old.fix or f"use JetPack {', '.join(known.jetpacks)}"
+    raise EdgekitError(f"JetPack {version} is not supported: {old.why}", where="--jetpack", fix=fix)
 
 
-def check_pair(board: Board, jetpack: JetPack, where: str = "--jetpack") -> None:
+def check_pair(board: Board, jetpack: JetPack) -> None:
     """EdgekitError where this JetPack does not run on this board."""
     if jetpack.version in board.jetpacks:
         return
-    runs = ", ".join(board.jetpacks)
+    what = f"JetPack {jetpack.version} does not run on {board.title}"
     if numbers(jetpack.version) > numbers(board.jetpacks[-1]):
-        what = f"JetPack {jetpack.version} does not run on {board.title}, which ends at JetPack {board.jetpacks[-1]}"
-    else:
-        what = f"JetPack {jetpack.version} does not run on {board.title}"
-    raise EdgekitError(what, where=where, fix=f"use JetPack {runs}, or another board")
+        what += f", which ends at JetPack {board.jetpacks[-1]}"
+    raise EdgekitError(what, where="--jetpack", fix=f"use JetPack {', '.join(board.jetpacks)}, or another board")
 
 
 def newest_jetpack(board: Board, *, dla: bool = False) -> JetPack:
     """The newest JetPack that runs on the board; with ``dla`` the newest that can build for one."""
     rows = [table().jetpacks[version] for version in board.jetpacks]
     return [row for row in rows if row.dla or not dla][-1]
-
-
-def newest_opset(tensorrt: str) -> int:
-    """The newest ONNX opset that the parser of this TensorRT version (as "10.3.0") reads."""
-    return table().opset(tensorrt)
 
 
 def jetpack_of_l4t(release: str) -> JetPack | OldJetPack | None:
@@ -89,16 +82,7 @@ def _plain(name: str) -> str:
     return plain.removeprefix("nvidia-").removeprefix("jetson-")
 
 
-def _contains(row: str, asked: str) -> bool:
-    """Whether every word asked for is a word of the row's name: ``orin-64gb`` finds ``agx-orin-64gb``."""
-    return set(asked.split("-")) <= set(row.split("-"))
-
-
 def _suggest(asked: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]}? " if near else "") + f"Known: {_listed(known)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return (f"did you mean {near[0]}? " if near else "") + f"Known: {', '.join(known)}"

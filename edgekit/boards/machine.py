@@ -1,4 +1,4 @@
-"""The machine at hand: its board, release, power mode, clocks, fan and memory, as far as it tells."""
+"""This machine: its board, release, power mode, clocks, fan and memory, as far as they can be read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from edgekit.boards.clocks import Clocks, parse_clocks, read_clocks
 from edgekit.boards.device_tree import identify, text_of
-from edgekit.boards.lookup import jetpack, jetpack_of_l4t
-from edgekit.boards.memory import Memory, parse_meminfo
+from edgekit.boards.files import read_text
+from edgekit.boards.lookup import find_jetpack, jetpack_of_l4t
+from edgekit.boards.memory import Memory, read_memory
 from edgekit.boards.power import PowerMode, parse_power_mode
-from edgekit.boards.release import parse_jetpack_package, parse_l4t_package, parse_l4t_release
+from edgekit.boards.release import package_version, parse_l4t_release
 from edgekit.boards.table import Board, JetPack, OldBoard, OldJetPack
 from edgekit.errors import EdgekitError
 
@@ -22,12 +23,12 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine says of itself; None where it says nothing.
+    """What can be read of a machine; None where nothing can.
 
     model            the device tree's name for it
     jetpack_version  as its packages state it ("6.2.1"), where they do
     jetpack          the row of the table, by the packages' version or else by L4T
-    fan              its profile or how fast it turns, in words
+    fan              its profile or its speed, in words
     """
 
     model: str | None
@@ -48,14 +49,14 @@ class Machine:
 def read_machine(root: Path = Path("/"), run: Run | None = None) -> Machine:
     """``root``: where /proc, /sys and /etc lie; ``run``: a command → what it printed, None where it could not run."""
     run = run or run_tool
-    model = text_of(_bytes(root / "proc/device-tree/model")) or None
-    compatible = text_of(_bytes(root / "proc/device-tree/compatible"))
-    memory = parse_meminfo(_text(root / "proc/meminfo"))
+    model = text_of(root / "proc/device-tree/model") or None
+    compatible = text_of(root / "proc/device-tree/compatible")
+    memory = read_memory(root)
     board = identify(model or "", compatible, memory.total)
-    l4t = parse_l4t_release(_text(root / "etc/nv_tegra_release"))
+    l4t = parse_l4t_release(read_text(root / "etc/nv_tegra_release"))
     if l4t is None:
-        l4t = parse_l4t_package(run(["dpkg-query", "--show", "nvidia-l4t-core"]) or "")
-    version = parse_jetpack_package(run(["dpkg-query", "--show", "nvidia-jetpack"]) or "") if l4t else None
+        l4t = package_version("nvidia-l4t-core", run(["dpkg-query", "--show", "nvidia-l4t-core"]) or "")
+    version = package_version("nvidia-jetpack", run(["dpkg-query", "--show", "nvidia-jetpack"]) or "") if l4t else None
     tegra = board is not None or l4t is not None
     power = parse_power_mode(run(["nvpmodel", "-q"]) or "") if tegra else None
     clocks = parse_clocks(run(["jetson_clocks", "--show"]) or "") if tegra else Clocks()
@@ -79,26 +80,15 @@ def run_tool(command: Sequence[str]) -> str | None:
 def _jetpack(version: str | None, l4t: str | None) -> JetPack | OldJetPack | None:
     if version is not None:
         try:
-            return jetpack(version)
+            return find_jetpack(version)
         except EdgekitError:
-            pass  # a package newer than the table; L4T may still tell
+            pass  # a package newer than the table; L4T may still identify it
     return jetpack_of_l4t(l4t) if l4t else None
 
 
 def _fan(root: Path) -> str | None:
-    """How fast the fan turns, as its driver says it."""
+    """The fan's speed, as its driver reports it."""
     for pwm in sorted(root.glob("sys/class/hwmon/hwmon*/pwm1")):
-        if "fan" in _text(pwm.with_name("name")) and (value := _text(pwm).strip()).isdigit():
+        if "fan" in read_text(pwm.with_name("name")) and (value := read_text(pwm)).isdigit():
             return f"pwm {value} of 255"
     return None
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _text(path: Path) -> str:
-    return _bytes(path).decode("utf-8", errors="replace")

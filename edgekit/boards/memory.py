@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.boards.files import read_text
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,12 @@ class Memory:
 _FIELD = re.compile(r"^(MemTotal|MemAvailable|SwapTotal|SwapFree):\s+(\d{1,15}) kB\s*$", re.MULTILINE | re.ASCII)
 
 
+def read_memory(root: Path = Path("/")) -> Memory:
+    """From ``/proc/meminfo`` under ``root``."""
+    return parse_meminfo(read_text(root / "proc/meminfo"))
+
+
 def parse_meminfo(text: str) -> Memory:
-    """From ``/proc/meminfo``."""
+    """From the text of ``/proc/meminfo``."""
     found = {name: 1024 * int(value) for name, value in _FIELD.findall(text)}
     return Memory(*(found.get(name) for name in ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")))

@@ -20,16 +20,11 @@ def parse_l4t_release(text: str) -> str | None:
     return f"{found[1]}.{found[2]}" if found else None
 
 
-def parse_l4t_package(text: str) -> str | None:
-    """``dpkg-query --show nvidia-l4t-core`` ("nvidia-l4t-core  36.4.3-20250107174145") → "36.4.3", or None."""
-    return _version("nvidia-l4t-core", text)
+def package_version(name: str, text: str) -> str | None:
+    """What ``dpkg-query --show NAME`` printed → the version; None where the package is not installed.
 
-
-def parse_jetpack_package(text: str) -> str | None:
-    """``dpkg-query --show nvidia-jetpack`` ("nvidia-jetpack  6.2+b77") → "6.2", or None where it is not installed."""
-    return _version("nvidia-jetpack", text)
-
-
-def _version(name: str, text: str) -> str | None:
+    >>> package_version("nvidia-l4t-core", "nvidia-l4t-core  36.4.3-20250107174145")
+    '36.4.3'
+    """
     found = re.search(_PACKAGE.format(name=re.escape(name)), text, re.MULTILINE | re.ASCII)
     return found[1] if found else None

@@ -17,11 +17,11 @@ class Board:
 
     sm             CUDA compute capability, as "8.7"
     memory_gb      as sold; shared by CPU and GPU
-    advertised     what the vendor's headline says, and how it counts
+    advertised     the vendor's advertised figure, and what it counts
     int8_tops, fp16_tflops  of the GPU's tensor cores, dense, at the highest clock
     memory_gbs     GB/s
     dla_int8_tops  of all DLA cores together, dense
-    power_modes    names as nvpmodel prints them, about
+    power_modes    names, roughly as nvpmodel prints them
     jetpacks       versions that run on it, oldest first
     models         parts of /proc/device-tree/model, lower case
     modules        part numbers in /proc/device-tree/compatible
@@ -72,7 +72,7 @@ class JetPack:
 
 @dataclass(frozen=True)
 class OldBoard:
-    """A board that edgekit knows and does not support, with the reason."""
+    """A board that edgekit knows and does not support, and why."""
 
     name: str
     title: str
@@ -83,7 +83,7 @@ class OldBoard:
 
 @dataclass(frozen=True)
 class OldJetPack:
-    """A JetPack that edgekit knows and does not support, with the reason."""
+    """A JetPack that edgekit knows and does not support, and why."""
 
     version: str
     l4t: tuple[str, str]

@@ -1,1 +1,1 @@
-"""Bundles: the border between workstation and device. Reading, checking, packing; nothing in one is ever executed."""
+"""Bundles, which workstation and device exchange: reading, checking, writing. Nothing in one is ever executed."""

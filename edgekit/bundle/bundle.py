@@ -1,4 +1,4 @@
-"""Opening a bundle: nothing of it is believed before it is checked, and nothing in it is executed."""
+"""Opening a bundle: everything is checked before it is used, and nothing in it is executed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Man
 from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
 from edgekit.errors import EdgekitError
+from edgekit.frames.files import sha256
 from edgekit.frames.unfinished import remove_abandoned
 from edgekit.tasks import kind_of
 
@@ -43,7 +44,7 @@ class Bundle:
         return self.folder / file
 
     def read(self, file: str) -> bytes:
-        """A file's content, checked once more: what is used is what was checked, whatever happened to the disk since.
+        """A file's content, with its SHA-256 checked again: the file may have changed since the bundle was opened.
 
         EdgekitError where it has changed.
         """
@@ -57,7 +58,7 @@ class Bundle:
         return content
 
     def artifacts(self, lane: str | None = None, precision: str | None = None) -> list[Artifact]:
-        """The artifacts of a lane and precision, in the manifest's order; None does not narrow."""
+        """The artifacts of a lane and precision, in the manifest's order; None means any."""
         return [a for a in self.manifest.artifacts if lane in (None, a.lane) and precision in (None, a.precision)]
 
     def artifact(self, lane: str, precision: str) -> Artifact:
@@ -76,7 +77,7 @@ class Bundle:
         return sum((self.folder / name).stat().st_size for name in self.manifest.files)
 
     def strays(self) -> list[str]:
-        """Files that lie in its directory and are no part of it: nothing reads them, nothing vouches for them.
+        """Files in its directory that do not belong to it: nothing reads or checks them.
 
         What `edgekit build` puts into ``engines`` is not among them.
         """
@@ -177,7 +178,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _contradictions(manifest: Manifest):
-    """What the types alone do not say, one sentence each."""
+    """Errors that the types alone cannot show, one sentence each."""
     for name in manifest.files:
         if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
             yield f"the manifest lists a file outside the bundle or with an unusual name: {name!r}"
@@ -225,17 +226,14 @@ def _check_file(path: Path, digest: str) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device would never end
             raise EdgekitError("the bundle's file is no regular file", where=str(path), fix=_AGAIN)
-        with open(path, "rb") as file:
-            found = hashlib.sha256()
-            while piece := file.read(1 << 20):
-                found.update(piece)
+        found = sha256(path)
     except FileNotFoundError:
         raise EdgekitError("the bundle is incomplete: a file is missing", where=str(path), fix=_AGAIN) from None
     except OSError as error:
         raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_AGAIN) from error
-    if found.hexdigest() != digest:
+    if found != digest:
         raise EdgekitError(
-            f"the file is not the one that was exported: its SHA-256 is {found.hexdigest()[:12]}…, "
+            f"the file is not the one that was exported: its SHA-256 is {found[:12]}…, "
             f"the manifest says {digest[:12]}…",
             where=str(path),
             fix=_AGAIN,

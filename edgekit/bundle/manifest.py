@@ -1,7 +1,7 @@
 """The manifest: everything a device must know of a bundle, as plain data.
 
 ``manifest.json`` is this module's ``Manifest`` written out. A field that is missing, unknown or of another type is an
-EdgekitError that names it; another schema is refused, for what it means is not known here.
+EdgekitError that names it; another schema is refused, because its meaning is unknown here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"  # its name in a bundle
 MOST_MANIFEST_BYTES = 64 << 20
 
 Lane = Literal["onnxruntime", "weak", "strong", "cache"]
-"""Who reads the file, and where precision is written.
+"""Which runtime reads the file, and where its precision is defined.
 
 onnxruntime  the CPU; Q/DQ with U8 activations where the precision is int8
 weak         TensorRT up to 10, weakly typed: fp32 types, Q/DQ for int8, builder flags for fp16; opset 17
@@ -40,7 +40,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Output(Tensor):
+class OutputTensor(Tensor):
     """``form``: one of the task's kind, such as ``classes`` or ``depth``. ``stride``: network input pixels per pixel of
     this map, 1 or the student's.
     """
@@ -73,7 +73,7 @@ class Artifact:
     precision: Literal["fp32", "fp16", "int8"]
     opset: int
     input: Tensor
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputTensor, ...]
     profile: Profile | None = None
     tensorrt: tuple[str, str | None] | None = None
 
@@ -102,7 +102,7 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class Student:
+class StudentInfo:
     """Which network this is. ``stride``: input pixels per pixel of its logits."""
 
     name: str
@@ -156,7 +156,7 @@ class Manifest:
     ranges       None for a bundle that was not calibrated
     parity       one row per step and task of the export: {step, task, metric, value, limit, holds}
     metrics      step (``module``, ``fp32``, ``int8`` …) → task → scores on ``provenance.split``
-    quantization what the accuracy gate asked, which steps were needed, which layers stayed in float and why
+    quantization what the accuracy gate required, which steps were needed, which layers stayed in float and why
     provenance   recipe name and hash, run, versions, data, split; free-form
     files        name → SHA-256 of every file in the bundle but the manifest
     """
@@ -168,7 +168,7 @@ class Manifest:
     target: Literal["cpu", "jetson", "onnx"]
     board: str | None
     jetpack: str | None
-    student: Student
+    student: StudentInfo
     tasks: tuple[Task, ...]
     preprocessing: Preprocessing
     artifacts: tuple[Artifact, ...]

@@ -1,4 +1,4 @@
-"""What a file or folder is that was given as a bundle and is none, so that the error can say what to give instead."""
+"""Recognising what was given in place of a bundle, so that the error can say what to give instead."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _file(path: Path) -> tuple[str, str] | None:
         with open(path, "rb") as file:
             start = file.read(8)
     except OSError:
-        return None  # said by who reads it
+        return None  # reported when it is read
     for magic, tool in _COMPRESSED.items():
         if start.startswith(magic):
             return "a compressed archive", f"give the plain .tar (`{tool} {path}`), or unpack it and give the directory"

@@ -1,45 +1,31 @@
-"""What a bundle holds, for people and as one JSON document."""
+"""What a bundle holds, as tables and as one JSON document."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
+
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
 
 from edgekit.bundle.bundle import Bundle
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.tasks import Task, kind_of
 
 
-def document(bundle: Bundle) -> dict[str, Any]:
+def bundle_document(bundle: Bundle) -> dict[str, Any]:
     """Everything the tables show, ready for JSON."""
     m = bundle.manifest
     return {
         "bundle": str(bundle.source),
-        "name": m.name,
-        "schema": m.schema,
-        "edgekit": m.edgekit,
-        "created": m.created,
-        "target": m.target,
-        "board": m.board,
-        "jetpack": m.jetpack,
+        **{key: getattr(m, key) for key in ("name", "schema", "edgekit", "created", "target", "board", "jetpack")},
         "files": {name: {"bytes": (bundle.folder / name).stat().st_size, "sha256": h} for name, h in m.files.items()},
         "not_part_of_it": bundle.strays(),
         "student": vars(m.student),
         "tasks": [{"name": t.name, "kind": t.kind, "classes": list(t.classes)} for t in m.tasks],
         "preprocessing": vars(m.preprocessing),
-        "artifacts": [
-            {
-                "lane": a.lane,
-                "precision": a.precision,
-                "file": a.file,
-                "bytes": (bundle.folder / a.file).stat().st_size,
-                "opset": a.opset,
-                "input": vars(a.input),
-                "outputs": [vars(o) for o in a.outputs],
-                "profile": vars(a.profile) if a.profile else None,
-                "tensorrt": a.tensorrt,
-            }
-            for a in m.artifacts
-        ],
+        "artifacts": [{**asdict(a), "bytes": (bundle.folder / a.file).stat().st_size} for a in m.artifacts],
         "golden": {"frames": m.golden.count, "source": m.golden.source, "tolerance": m.golden.tolerance},
         "ranges": _ranges(m),
         "parity": list(m.parity),
@@ -68,9 +54,6 @@ def _ranges(manifest: Manifest) -> dict[str, Any] | None:
 
 
 def _about(bundle: Bundle) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
     m, pre, ranges = bundle.manifest, bundle.manifest.preprocessing, _ranges(bundle.manifest)
     where = ", ".join(filter(None, (m.board, m.jetpack and f"JetPack {m.jetpack}")))
     scale = f", metric depth × {pre.depth_scale:g}" if pre.depth_scale != 1 else ""
@@ -89,7 +72,7 @@ def _about(bundle: Bundle) -> Any:
         if ranges is None
         else f"{ranges['tensors']} tensors by {ranges['observer']} over {ranges['frames']} frames"
         + (f", {len(ranges['unranged'])} without a range" if ranges["unranged"] else ""),
-        "files": f"{len(m.files)}, {_bytes(bundle.size())}",
+        "files": f"{len(m.files)}, {decimal(bundle.size())}",
     }
     table = Table(title=f"bundle {m.name}", title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, fact in facts.items():
@@ -102,8 +85,6 @@ def _what(task: Task) -> str:
 
 
 def _artifacts(bundle: Bundle) -> Any:
-    from rich.table import Table
-
     table = Table(title="artifacts", title_justify="left")
     for column in ("lane", "precision", "file", "size", "opset", "input", "outputs", "TensorRT"):
         table.add_column(column, justify="right" if column in ("size", "opset") else "left")
@@ -112,7 +93,7 @@ def _artifacts(bundle: Bundle) -> Any:
             a.lane,
             a.precision,
             a.file,
-            _bytes((bundle.folder / a.file).stat().st_size),
+            decimal((bundle.folder / a.file).stat().st_size),
             str(a.opset),
             f"{a.input.name} {'×'.join(map(str, a.input.shape))} {a.input.dtype}",
             ", ".join(o.name for o in a.outputs),
@@ -130,8 +111,6 @@ def _versions(artifact: Artifact) -> str:
 
 def _metrics(manifest: Manifest) -> Any:
     """The primary metric of every task, per step of the export."""
-    from rich.table import Table
-
     split = manifest.provenance.get("split")
     table = Table(title=f"scores{f' on {split}' if split else ''}", title_justify="left")
     table.add_column("step")
@@ -144,14 +123,12 @@ def _metrics(manifest: Manifest) -> Any:
 
 
 def _primary_metric(scores: Any, task: Task) -> Any:
-    """None where the export, which may write what it likes here, has no score of the task."""
+    """None where the export stored no score of the task."""
     own = scores.get(task.name) if isinstance(scores, dict) else None
     return own.get(kind_of(task).primary.name) if isinstance(own, dict) else None
 
 
 def _parity(manifest: Manifest) -> Any:
-    from rich.table import Table
-
     table = Table(title="parity", title_justify="left")
     columns = ("step", "task", "metric", "value", "limit", "holds")
     for column in columns:
@@ -167,10 +144,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

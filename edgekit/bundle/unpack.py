@@ -18,7 +18,7 @@ _AGAIN = "copy the archive again if it was whole where it came from, else export
 
 
 def unpack(archive: Path) -> Path:
-    """The folder with an archive's files, unpacked unless it was before; what the files are is for the reader to check.
+    """The folder with an archive's files, unpacked unless it was before; the files' content is checked by the caller.
 
     Only regular files are taken, by names that stay inside; ``<folder>/manifest.json`` at the top is accepted as well.
     EdgekitError where the archive is no plain .tar, truncated, or holds anything else.
@@ -52,7 +52,7 @@ def unpack(archive: Path) -> Path:
 
 
 def _is_whole(folder: Path, archive: Path) -> bool:
-    """Whether an earlier unpacking still is what the archive holds."""
+    """Whether files unpacked earlier still equal those in the archive."""
     try:
         with tarfile.open(archive, "r:") as tar:
             return all(
@@ -75,7 +75,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
-    """Name inside the bundle → member, for the manifest and the files it lists; a member beside them is refused."""
+    """Name inside the bundle → member, for the manifest and the files it lists; any other member is refused."""
     members = _without_top(_regular(tar, archive))
     about = members.get(MANIFEST)
     if about is None or about.size > MOST_MANIFEST_BYTES:
@@ -89,7 +89,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def _regular(tar: tarfile.TarFile, archive: Path) -> dict[str, tarfile.TarInfo]:
-    """Name → member, all of them regular files with names that stay inside."""
+    """Name → member, all of them regular files with names inside the bundle."""
     found: dict[str, tarfile.TarInfo] = {}
     room, end = MOST_BYTES, archive.stat().st_size
     for member in tar:

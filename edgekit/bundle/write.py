@@ -1,4 +1,4 @@
-"""Packing a bundle: a directory or one .tar, whole or not there."""
+"""Writing a bundle: a directory or one .tar, complete or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> M
 
 
 def check_place(out: Path) -> None:
-    """EdgekitError where a bundle must not or cannot be written. Asked before hours of work.
+    """EdgekitError where a bundle must not or cannot be written. For use before hours of work.
 
     Something that is no bundle is there, or its folder takes no new file. What a killed export left is cleaned up.
     """
@@ -71,7 +71,7 @@ def _refused(error: OSError, out: Path) -> EdgekitError:
 
 
 def _manifest_in(archive: Path) -> bytes:
-    """An archive's manifest; nothing where it has none, or is no archive."""
+    """An archive's manifest; empty where it has none, or is no archive."""
     try:
         with tarfile.open(archive, "r:") as tar:
             member = next((m for m in tar if m.isreg() and m.name.rpartition("/")[2] == MANIFEST), None)

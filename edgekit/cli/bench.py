@@ -139,12 +139,12 @@ def suite(ctx: click.Context, suite: Path, output: Path | None, as_json: bool) -
 @json_option
 def report(files: tuple[Path, ...], markdown: Path | None, html: Path | None, title: str | None, as_json: bool) -> None:
     """Tables and plots of measurements: a suite's .jsonl, or any number of .json files."""
-    from edgekit.bench.report.markdown import markdown as as_markdown
+    from edgekit.bench.report.markdown import report_markdown
     from edgekit.bench.report.read import read_report
     from edgekit.frames.files import write_text
 
     found = read_report(files, title)
-    text, written = as_markdown(found), []
+    text, written = report_markdown(found), []
     if markdown:
         written.append(str(write_text(markdown, text)))
     if html:

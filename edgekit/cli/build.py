@@ -80,7 +80,7 @@ def command(ctx: click.Context, bundle: Path, as_json: bool, **chosen) -> None:
 def _document(engines: Sequence) -> dict[str, Any]:
     """For ``--json``: the kept engine's path, and every engine's sidecar with the reason why it was not kept."""
     from edgekit.engine.build import UNRUN
-    from edgekit.engine.layers import summary
+    from edgekit.engine.layers import count_layers
 
     return {
         "kept": str(engines[0].path) if engines[0].path else None,
@@ -89,7 +89,7 @@ def _document(engines: Sequence) -> dict[str, Any]:
                 "path": str(b.path) if b.path else None,
                 "reason": b.reason,
                 "passes": b.passes,
-                "layers": summary(b.sidecar.layers),
+                "layers": count_layers(b.sidecar.layers),
                 "sidecar": dataclasses.asdict(b.sidecar),
             }
             for b in engines
@@ -102,13 +102,13 @@ def _report(engines: Sequence) -> list[Any]:
     """Rich renderables: a table of the engines, then what was kept and why."""
     from rich.table import Table
 
-    from edgekit.engine.layers import summary
+    from edgekit.engine.layers import count_layers
 
     table = Table("precision", "lane", "size", "built in", "GPU compute", "golden frames", "layers", box=None)
     for built in engines:
         side = built.sidecar
         golden = "not checked" if side.golden is None else "pass" if built.passes else "FAIL"
-        layers = ", ".join(f"{count} {name}" for name, count in summary(side.layers).items()) or "unknown"
+        layers = ", ".join(f"{count} {name}" for name, count in count_layers(side.layers).items()) or "unknown"
         compute = f"{side.timing['compute_ms']:.3f} ms" if side.timing else "-"
         size = f"{side.plan_bytes / 2**20:.2f} MiB"
         table.add_row(side.precision, side.lane, size, f"{side.seconds:.1f} s", compute, golden, layers)

@@ -21,11 +21,11 @@ def command() -> None:
 def inspect(bundle: Path, as_json: bool) -> None:
     """Show what BUNDLE holds: tasks, artifacts, calibration, parity and metrics."""
     from edgekit.bundle.bundle import open_bundle
-    from edgekit.bundle.summary import document, tables
+    from edgekit.bundle.summary import bundle_document, tables
 
     opened = open_bundle(bundle)
     if as_json:
-        print_json(document(opened))
+        print_json(bundle_document(opened))
     else:
         print_rich(*tables(opened))
         _print_strays(opened.strays())

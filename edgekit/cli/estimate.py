@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ def command(as_json: bool, **options: Any) -> None:
 
     found, assumed = estimates(**options)
     if as_json:
-        graphs = [{"graph": name, "estimates": [e.to_json() for e in of]} for name, of in found]
+        graphs = [{"graph": name, "estimates": [asdict(e) for e in of]} for name, of in found]
         print_json({"what": "an estimate, not a measurement", "estimate_assumptions": assumed, "graphs": graphs})
         return
     for name, of in found:

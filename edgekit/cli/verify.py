@@ -23,14 +23,14 @@ def command(ctx: click.Context, bundle: Path, as_json: bool, **backend: Any) -> 
     Without --precision every precision that the lane has. Exit code 1: an output misses its tolerance.
     """
     from edgekit.bundle.bundle import open_bundle
-    from edgekit.runtime.load import load, runnable
+    from edgekit.runtime.load import load, runnable_precisions
     from edgekit.runtime.verify import verify
 
     opened = open_bundle(bundle)
     described, checks = [], []
     precision = backend.pop("precision")
     named = precision or backend["engine"]
-    for one in [precision] if named else runnable(opened, backend["backend"], backend["lane"]):
+    for one in [precision] if named else runnable_precisions(opened, backend["backend"], backend["lane"]):
         with load(opened, precision=one, **backend) as predictor:
             described.append(predictor.describe())
             checks += verify(opened, predictor)

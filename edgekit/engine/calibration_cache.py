@@ -1,8 +1,8 @@
 """TensorRT's calibration cache: a line of header, then a scale per tensor.
 
 ``TRT-<version>-EntropyCalibration2`` and ``<tensor>: <8 hexadecimal digits>``, the big-endian IEEE float32 of
-range / 127. The header names the TensorRT that reads it, so the cache is written where it is used. TensorRT does not
-check that a cache belongs to the network; the manifest's hashes do.
+range / 127. The header names the version of TensorRT that reads it, so the cache is written on the machine that uses
+it. TensorRT does not check that a cache belongs to the network; the manifest's hashes do.
 """
 
 from __future__ import annotations
@@ -46,25 +46,6 @@ def symmetric_scale(least: float, most: float) -> np.float32:
     """
     scale = np.float32(max(abs(least), abs(most))) / np.float32(INT8_MOST)
     return scale if scale >= np.finfo(np.float32).tiny else np.float32(1.0)
-
-
-def read_cache(content: bytes, where: str = "the calibration cache") -> tuple[str, dict[str, float]]:
-    """(header, tensor → scale). EdgekitError, naming the line, for anything else."""
-    lines = content.decode("utf-8", errors="replace").splitlines()
-    if not lines or not lines[0].startswith("TRT-"):
-        raise EdgekitError("this is no calibration cache: its first line is no header", where=where)
-    scales = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        name, separator, digits = line.rpartition(":")  # a tensor's name may hold colons
-        try:
-            scales[name] = struct.unpack(">f", bytes.fromhex(digits.strip().rjust(8, "0")))[0]
-        except (ValueError, struct.error):
-            separator = ""
-        if not separator:
-            raise EdgekitError(f"line {number} is not 'tensor: hexadecimal': {line[:80]!r}", where=where)
-    return lines[0], scales
 
 
 def cache_of(manifest: Manifest, model_file: str, version: str) -> bytes:

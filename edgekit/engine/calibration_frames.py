@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.bundle.manifest import Preprocessing, Tensor
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 
 
@@ -31,5 +31,5 @@ def calibration_feeds(files: list[Path], preprocessing: Preprocessing, tensor: T
     prepare = Preprocessor(preprocessing, tensor)
     for file in files:
         frame = read_rgb(file)
-        placement = Placement.of(preprocessing, frame.shape[:2], preprocessing.size)
+        placement = FramePlacement.of(preprocessing, frame.shape[:2], preprocessing.size)
         yield prepare(frame[None], placement)

@@ -1,6 +1,6 @@
-"""TensorRT's int8 calibrators: one that hands over a cache, one that shows frames on the device.
+"""TensorRT's int8 calibrators: one that returns a stored cache, one that calibrates on frames on the device.
 
-What raises inside a calibrator would go through C++; it is kept and raised after the build.
+An exception inside a calibrator would pass through C++; it is kept and raised after the build.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.engine.calibration_cache import read_cache
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
 from edgekit.runtime.cuda.device import Device
@@ -20,7 +19,7 @@ CALIBRATORS = {"entropy": "IInt8EntropyCalibrator2", "minmax": "IInt8MinMaxCalib
 
 
 def cached_calibrator(trt: Any, cache: bytes) -> Any:
-    """Answers with ``cache`` and has no frames. ``asked``: TensorRT wanted frames, so it did not take the cache."""
+    """Returns ``cache`` and has no frames. ``asked``: TensorRT wanted frames, so it did not take the cache."""
 
     class Cached(trt.IInt8EntropyCalibrator2):
         def __init__(self) -> None:
@@ -55,9 +54,9 @@ def check_cached(calibrator: Any, version: str, where: str) -> None:
 def frames_calibrator(
     trt: Any, device: Device, feeds: Iterable[np.ndarray], shape: tuple[int, ...], algorithm: str, written: Path
 ) -> Any:
-    """Shows ``feeds``, each (1, 3, H, W) float32 of ``shape``, and writes the cache that comes of it to ``written``.
+    """Shows ``feeds``, each (1, 3, H, W) float32 of ``shape``, and writes the resulting cache to ``written``.
 
-    ``count``: feeds shown; ``error``: what went wrong inside, None where nothing did.
+    ``count``: feeds used; ``error``: an exception that was raised inside, or None.
     """
     base = getattr(trt, CALIBRATORS[algorithm])
     stream = device.stream()
@@ -89,7 +88,7 @@ def frames_calibrator(
                 return None
 
         def read_calibration_cache(self) -> None:
-            return None  # never an old one: it may be another network's
+            return None  # never an old one: it may belong to another network
 
         def write_calibration_cache(self, cache: Any) -> None:
             try:
@@ -102,7 +101,7 @@ def frames_calibrator(
 
 
 def check_frames(calibrator: Any, written: Path) -> dict[str, Any]:
-    """What was calibrated, for the sidecar. Raises what went wrong inside; EdgekitError where nothing was shown."""
+    """What was calibrated, for the sidecar. Raises an error from inside; EdgekitError where no frame was used."""
     if calibrator.error is not None:
         raise calibrator.error
     if calibrator.count == 0 or not written.is_file():
@@ -111,5 +110,5 @@ def check_frames(calibrator: Any, written: Path) -> dict[str, Any]:
             where=str(written),
             fix="give a folder with frames to --calibrate",
         )
-    head, scales = read_cache(written.read_bytes(), str(written))
+    head, *scales = written.read_text(encoding="utf-8").splitlines()
     return {"source": "device", "frames": calibrator.count, "header": head, "tensors": len(scales)}

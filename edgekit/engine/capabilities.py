@@ -1,4 +1,4 @@
-"""What the installed TensorRT and the GPU can do, asked of the objects themselves and not of a version table."""
+"""What the installed TensorRT and the GPU can do, read from the objects themselves and not from a version table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Capabilities:
     weak         builder flags choose fp16 and int8 (gone in 11)
     strong       networks may be strongly typed (from 10)
     calibration  int8 ranges can be given beside the network, by a cache or a calibrator (gone in 11)
-    fast_int8  of the GPU; None where TensorRT no longer says
+    fast_int8    whether the GPU has int8 units; None where TensorRT no longer reports it
     dla_cores    that TensorRT sees
     gpu, sm, driver, cuda, memory_free  of the GPU, see ``edgekit.runtime.cuda.device.GPU``
     """
@@ -35,7 +35,7 @@ class Capabilities:
 
 
 def make_builder(trt: Any) -> Any:
-    """A builder. EdgekitError, with TensorRT's own words, where it cannot be had."""
+    """A builder. EdgekitError, with TensorRT's message, where there is none."""
     logger = tensorrt_logger(trt)
     try:
         return trt.Builder(logger)

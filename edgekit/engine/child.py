@@ -1,24 +1,22 @@
-"""Running a job in a child process, so that whatever becomes of it ends in a message.
+"""Running a job in a child process, so that a crash or a kill ends in a message.
 
-The kernel kills the process that has most memory when there is none left: that shall be the child, and the parent shall
-say so.
+When memory runs out the kernel kills the process that uses most of it. That is then the child, and the parent says so.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from edgekit.boards.memory import parse_meminfo
+from edgekit.boards.memory import read_memory
 from edgekit.errors import EdgekitError
 
 GRACE = 10.0  # seconds a child gets to remove what it wrote
@@ -32,42 +30,41 @@ class ChildFault(RuntimeError):
 
 
 def run_child(job: Any, listen: Listen = lambda event: None) -> dict[str, Any]:
-    """Run ``job`` and return its result; ``listen`` gets every event before it, as the worker reports it.
+    """Run ``job`` and return its result; ``listen`` gets every event that the worker reports before it.
 
     EdgekitError that the job raised, or saying that it was killed. KeyboardInterrupt ends the child first.
     """
     read, write = os.pipe()
     command = [sys.executable, "-m", "edgekit.engine.worker", str(write)]
-    # A session of its own: Ctrl-C goes to the parent alone, which then ends the child in its own way.
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        pass_fds=(write,),
-        start_new_session=True,
-        text=True,
-        errors="replace",
-    )
-    os.close(write)
-    tail = _Tail(child.stderr)
     result: dict[str, Any] | None = None
-    try:
-        with os.fdopen(read) as events:
-            child.stdin.write(json.dumps({"job": type(job).__name__, **dataclasses.asdict(job)}) + "\n")
-            child.stdin.flush()
-            for line in events:
-                event = json.loads(line)
-                if event.keys() & {"result", "error", "fault"}:
-                    result = event
-                else:
-                    listen(event)
-        child.wait()
-    except BrokenPipeError:
-        child.wait()
-    finally:
-        end(child)
-    return _outcome(result, child.returncode, tail.text())
+    with tempfile.TemporaryFile() as printed:
+        # A session of its own: Ctrl-C goes to the parent alone, which then ends the child in its own way.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=printed,
+            pass_fds=(write,),
+            start_new_session=True,
+        )
+        os.close(write)
+        try:
+            with os.fdopen(read) as events:
+                child.stdin.write(pickle.dumps(job))
+                child.stdin.flush()
+                for line in events:
+                    event = json.loads(line)
+                    if event.keys() & {"result", "error", "fault"}:
+                        result = event
+                    else:
+                        listen(event)
+            child.wait()
+        except BrokenPipeError:
+            child.wait()
+        finally:
+            end(child)
+        printed.seek(0)
+        return _outcome(result, child.returncode, printed.read().decode(errors="replace")[-TAIL:])
 
 
 def end(child: subprocess.Popen) -> None:
@@ -81,9 +78,8 @@ def end(child: subprocess.Popen) -> None:
                 child.kill()
                 child.wait()
     finally:
-        for pipe in (child.stdin, child.stderr):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
 
 
 def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, Any]:
@@ -99,7 +95,7 @@ def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, A
             "the build was killed from outside (signal 9), most likely by the kernel because memory ran out; nothing "
             f"was written. Free now: {_free()}",
             fix="stop the desktop (`sudo init 3`) and other programs, add swap, or give less: --workspace 128, "
-            "--optimization-level 1; `sudo dmesg | tail` tells whether memory was the reason",
+            "--optimization-level 1; `sudo dmesg | tail` shows whether memory was the reason",
         )
     if code >= 0:
         raise ChildFault(said or f"the worker ended with exit code {code} and without a result")
@@ -111,29 +107,6 @@ def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, A
 
 
 def _free() -> str:
-    try:
-        memory = parse_meminfo(Path("/proc/meminfo").read_text(encoding="utf-8"))
-    except OSError:
-        return "unknown"
+    memory = read_memory()
     parts = [("memory", memory.available), ("swap", memory.swap_free)]
     return ", ".join(f"{value >> 20} MiB {name}" for name, value in parts if value is not None) or "unknown"
-
-
-class _Tail:
-    """The end of what a child writes to stderr, read all the time so that it never blocks."""
-
-    def __init__(self, pipe: Any):
-        self._kept = ""
-        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._thread.start()
-
-    def _read(self, pipe: Any) -> None:
-        try:
-            for line in pipe:
-                self._kept = (self._kept + line)[-TAIL:]
-        except ValueError:
-            pass  # closed while it was read
-
-    def text(self) -> str:
-        self._thread.join(1.0)
-        return self._kept

@@ -1,55 +1,73 @@
-"""What the child process is asked to do, as plain data that goes through a pipe."""
+"""What the user asks of a build, and what the child process is asked to do for it."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle.manifest import Artifact
+from edgekit.runtime.tensorrt.sidecar import BUNDLE
+
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """See `edgekit build --help`. ``workspace`` in MiB; None is the default everywhere."""
+
+    lane: str | None = None
+    precision: str = BEST
+    dla_core: int | None = None
+    gpu_fallback: bool = False
+    workspace: int | None = None
+    timing_cache: Path | None = None
+    optimization_level: int | None = None
+    calibrate: Path | None = None
+    algorithm: str = "entropy"
+
+    def command(self, lane: str, precision: str) -> str:
+        """The command that builds one engine of these options again, see ``Sidecar.command``."""
+        parts = ["--lane", lane, "--precision", precision]
+        if self.dla_core is not None:
+            parts += ["--dla", str(self.dla_core)]
+        if self.gpu_fallback:
+            parts.append("--gpu-fallback")
+        for name in ("workspace", "timing_cache", "optimization_level", "calibrate"):
+            if getattr(self, name) is not None:
+                parts += [f"--{name.replace('_', '-')}", str(getattr(self, name))]
+        if self.calibrate is not None:
+            parts += ["--calibrator", self.algorithm]
+        return f"edgekit build {BUNDLE} {shlex.join(parts)}"
 
 
 @dataclass(frozen=True)
 class BuildJob:
-    """Build one artifact.
+    """Build one artifact of the bundle ``source``; ``plan`` and ``calibration.cache`` are written into ``folder``.
 
-    source       the bundle
-    file         the artifact's file in it
-    profile      (min, opt, max) shapes of the input, None where its shape is fixed
-    workspace    bytes, None for what fits
-    timing_cache a file, None for none
-    cache        the calibration cache, None where there is none
-    calibrate    frames to calibrate on: a path as ``edgekit.frames`` reads it
-    algorithm    ``entropy`` or ``minmax``
-    folder       where the child writes: ``plan``, ``calibration.cache``
+    cache  the calibration cache made of the bundle's ranges, None where they are not used
     """
 
-    source: str
-    file: str
-    lane: str
-    precision: str
-    input_name: str
-    input_shape: tuple[int, ...]
-    folder: str
-    profile: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None
-    dla_core: int | None = None
-    gpu_fallback: bool = False
-    workspace: int | None = None
-    optimization_level: int | None = None
-    timing_cache: str | None = None
-    cache: str | None = None
-    calibrate: str | None = None
-    algorithm: str = "entropy"
+    source: Path
+    artifact: Artifact
+    options: BuildOptions
+    folder: Path
+    timing_cache: Path
+    cache: bytes | None = None
 
     @property
     def calibrates(self) -> bool:
-        return self.cache is not None or self.calibrate is not None
+        return self.cache is not None or self.options.calibrate is not None
 
 
 @dataclass(frozen=True)
 class CheckJob:
-    """Run a plan on the bundle's golden frames and time it."""
+    """Run a plan on the golden frames of the bundle ``source`` and time it."""
 
-    source: str
-    plan: str
+    source: Path
+    plan: Path
 
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """Say what TensorRT and the GPU can do."""
+    """Report what TensorRT and the GPU can do."""

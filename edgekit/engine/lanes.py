@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 from edgekit.boards.table import within
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.engine.capabilities import Capabilities
+from edgekit.engine.job import BuildOptions
 from edgekit.errors import EdgekitError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -17,30 +17,20 @@ ON_DLA = ("cache", "strong")
 """DLA takes int8 by a calibration cache; from TensorRT 11 it takes strongly typed networks."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the user asked for. ``calibrate``: ranges are measured here and not taken from the manifest."""
+def choose(manifest: Manifest, can: Capabilities, options: BuildOptions, precision: str) -> Artifact:
+    """The artifact to build at ``precision``, in the first lane that allows it.
 
-    lane: str | None = None
-    dla_core: int | None = None
-    gpu_fallback: bool = False
-    calibrate: bool = False
-
-
-def choose(manifest: Manifest, can: Capabilities, wish: Wish, precision: str) -> Artifact:
-    """The artifact to build at ``precision``, in the first lane that will do.
-
-    EdgekitError, with the reason of every lane that will not, where none is left.
+    EdgekitError, with the reason of every lane, where none does.
     """
-    _check_hardware(can, wish, precision)
-    lanes = (
-        (wish.lane,) if wish.lane else ("cache",) if wish.calibrate else ON_DLA if wish.dla_core is not None else ON_GPU
-    )
+    _check_hardware(can, options, precision)
+    lanes = ON_GPU if options.dla_core is None else ON_DLA
+    if options.lane or options.calibrate:
+        lanes = (options.lane or "cache",)
     reasons = []
     for lane in lanes:
-        reason = _unable(lane, can, wish, precision)
+        reason = _unable(lane, can, options, precision)
         if reason is None:
-            found = _artifact(manifest, can, wish, lane, precision)
+            found = _artifact(manifest, can, options, lane, precision)
             if isinstance(found, Artifact):
                 return found
             reason = found
@@ -53,28 +43,28 @@ def choose(manifest: Manifest, can: Capabilities, wish: Wish, precision: str) ->
     )
 
 
-def buildable(manifest: Manifest, can: Capabilities, wish: Wish) -> list[Artifact]:
+def buildable(manifest: Manifest, can: Capabilities, options: BuildOptions) -> list[Artifact]:
     """One artifact per precision that can be built, from fp32 to int8."""
     found = []
     for precision in PRECISIONS:
         try:
-            found.append(choose(manifest, can, wish, precision))
+            found.append(choose(manifest, can, options, precision))
         except EdgekitError:
             continue
     return found
 
 
-def _check_hardware(can: Capabilities, wish: Wish, precision: str) -> None:
-    if wish.dla_core is not None:
+def _check_hardware(can: Capabilities, options: BuildOptions, precision: str) -> None:
+    if options.dla_core is not None:
         if can.dla_cores == 0:
             raise EdgekitError(
                 f"there is no DLA core here: TensorRT {can.tensorrt} on {can.gpu} sees none",
                 fix="build without --dla; Orin Nano and Thor have no DLA, and JetPack 7.0 to 7.2 (TensorRT 10.8 to "
-                "11.3) do not serve it",
+                "11.3) do not support it",
             )
-        if wish.dla_core >= can.dla_cores:
+        if options.dla_core >= can.dla_cores:
             raise EdgekitError(
-                f"there is no DLA core {wish.dla_core}: TensorRT sees {can.dla_cores}",
+                f"there is no DLA core {options.dla_core}: TensorRT sees {can.dla_cores}",
                 fix=f"choose one of 0 to {can.dla_cores - 1}",
             )
         if precision == "fp32":
@@ -86,33 +76,35 @@ def _check_hardware(can: Capabilities, wish: Wish, precision: str) -> None:
         )
 
 
-def _unable(lane: str, can: Capabilities, wish: Wish, precision: str) -> str | None:
+def _unable(lane: str, can: Capabilities, options: BuildOptions, precision: str) -> str | None:
     """Why this TensorRT cannot build that lane; None where it can."""
     if lane == "weak" and not can.weak:
         return "this TensorRT has no precision flags, every network is strongly typed"
-    if lane == "weak" and wish.dla_core is not None:
+    if lane == "weak" and options.dla_core is not None:
         return "a DLA takes no Q/DQ in weakly typed networks"
     if lane == "strong" and not can.strong:
         return "this TensorRT has no strongly typed networks"
     if lane == "cache" and not can.weak:
         return "this TensorRT has neither precision flags nor calibration"
-    if lane != "cache" and wish.calibrate:
+    if lane != "cache" and options.calibrate:
         return "calibration on the device is for the cache lane"
-    if wish.calibrate and precision != "int8":
+    if options.calibrate and precision != "int8":
         return "only int8 is calibrated"
     return None
 
 
-def _artifact(manifest: Manifest, can: Capabilities, wish: Wish, lane: str, precision: str) -> Artifact | str:
+def _artifact(
+    manifest: Manifest, can: Capabilities, options: BuildOptions, lane: str, precision: str
+) -> Artifact | str:
     """The artifact of a lane and precision, or the reason why there is none."""
     of_lane = [a for a in manifest.artifacts if a.lane == lane]
     found = [a for a in of_lane if a.precision == precision]
-    if not found and lane == "cache" and of_lane and (precision != "int8" or wish.calibrate or manifest.ranges):
+    if not found and lane == "cache" and of_lane and (precision != "int8" or options.calibrate or manifest.ranges):
         # The plain graph serves every precision: there flags and ranges decide.
         found = [dataclasses.replace(of_lane[0], precision=precision)]
     if not found:
         return f"the bundle has no {lane}/{precision} artifact"
-    if lane == "cache" and precision == "int8" and not (manifest.ranges or wish.calibrate):
+    if lane == "cache" and precision == "int8" and not (manifest.ranges or options.calibrate):
         return "the bundle has no calibrated ranges, and --calibrate was not given"
     for artifact in found:
         if artifact.tensorrt is None or within(can.tensorrt, *artifact.tensorrt):

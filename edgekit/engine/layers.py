@@ -1,4 +1,4 @@
-"""Which layer runs where and in which precision, as the engine's inspector says it."""
+"""Which layer runs where and in which precision, as the engine's inspector reports it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def inspect_layers(trt: Any, engine: Any) -> list[dict[str, Any]]:
 
 
 def layers_of(text: str) -> list[dict[str, Any]]:
-    """The same from the inspector's JSON; empty where it is none."""
+    """The same from the inspector's JSON; empty for anything else."""
     try:
         found = json.loads(text)["Layers"]
     except (ValueError, KeyError, TypeError):
@@ -62,6 +62,6 @@ def _type(tensor: Any) -> str:
     return next((name for name, pattern in _TYPES if re.search(pattern, words)), "unknown")
 
 
-def summary(layers: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How many layers run where and how: "GPU int8" → count, most first."""
+def count_layers(layers: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many layers run on which device and in which precision: "GPU int8" → count, most first."""
     return dict(Counter(f"{layer['device']} {layer['precision']}" for layer in layers).most_common())

@@ -15,7 +15,7 @@ MOST_TACTICS = 4096 * MIB
 
 
 @dataclass(frozen=True)
-class Limits:
+class MemoryLimits:
     """Bytes. workspace: scratch memory of a layer; tactics: what trying kernels may take at once."""
 
     workspace: int
@@ -24,11 +24,11 @@ class Limits:
 
 def limits(
     gpu_free: int, system_available: int | None, workspace: int | None = None, *, shared: bool = False
-) -> Limits:
+) -> MemoryLimits:
     """Limits that fit what is free now. ``workspace``: the user's choice of it.
 
-    shared  the GPU has no memory of its own, as on a Jetson. There CUDA counts the kernel's cache of files as used,
-            which it gives back when asked: after copying a bundle little seems free. The system's own count is right
+    shared  the GPU has no memory of its own, as on a Jetson. There CUDA counts the kernel's file cache as used,
+            though the kernel frees it on demand: after copying a bundle little seems free. The system's count is right
 
     EdgekitError where there is not enough for any build.
     """
@@ -46,4 +46,4 @@ def limits(
             fix=f"use --workspace {room // MIB} or less, or leave it out",
         )
     chosen = workspace or min(MOST_WORKSPACE, room // 4)
-    return Limits(workspace=chosen, tactics=max(chosen, min(MOST_TACTICS, room // 2)))
+    return MemoryLimits(workspace=chosen, tactics=max(chosen, min(MOST_TACTICS, room // 2)))

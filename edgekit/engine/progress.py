@@ -1,4 +1,4 @@
-"""The builder's own account of how far it is, where TensorRT gives one (from 10)."""
+"""The builder's progress, where TensorRT reports it (from 10)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def watch(trt: Any, config: Any, report: Callable[[str, int, int], None], stop: Callable[[], bool]) -> bool:
-    """Report (phase, steps done, steps) of the outermost phases; the build ends early once ``stop`` says so.
+    """Report (phase, steps done, steps) of the outermost phases; the build ends early once ``stop`` returns True.
 
     False where this TensorRT has no progress monitor.
     """

@@ -1,6 +1,6 @@
-"""What TensorRT measured while building, kept for the next build: it is faster then, and chooses the same kernels.
+"""What TensorRT measured while building, kept so that the next build is faster and chooses the same kernels.
 
-A timing cache is good for one TensorRT version on one GPU, which a key beside it records.
+A timing cache is valid for one TensorRT version on one GPU; a key file beside it records which.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _key(can: Capabilities) -> dict[str, str]:
     return {"tensorrt": can.tensorrt, "gpu": can.gpu, "sm": can.sm}
 
 
-def attach(config: Any, path: Path, can: Capabilities) -> bool:
-    """Give the builder the cache at ``path``, or a new one; whether there was one.
+def attach_timing_cache(config: Any, path: Path, can: Capabilities) -> bool:
+    """Give the builder the cache at ``path``, or a new one; returns whether there was one.
 
-    EdgekitError where the file is another version's or another GPU's, or damaged.
+    EdgekitError where the file belongs to another version or GPU, or is damaged.
     """
     content = b""
     if path.exists():
@@ -54,8 +54,8 @@ def _fix(path: Path) -> str:
     return f"choose another --timing-cache, or start anew: rm {path} {key_path(path)}"
 
 
-def save(config: Any, path: Path, can: Capabilities) -> None:
-    """Write what the builder knows now."""
+def save_timing_cache(config: Any, path: Path, can: Capabilities) -> None:
+    """Write the builder's measurements to ``path``."""
     cache = config.get_timing_cache()
     if cache is None:
         return

@@ -1,8 +1,8 @@
 """The child process that drives TensorRT: ``python -m edgekit.engine.worker FD``.
 
-It reads one job as a line of JSON from stdin and writes what happens as lines of JSON to the file descriptor FD;
-TensorRT may print to stdout and stderr what it likes. stdin stays open: once it ends the parent has gone or wants an
-end, and the child removes what it wrote and goes too, even in the middle of a build.
+It reads one pickled job from stdin and writes events as lines of JSON to the file descriptor FD, because TensorRT
+prints to stdout and stderr. stdin stays open: when it ends, the parent has gone or wants the child to stop, and the
+child removes what it wrote and exits, even in the middle of a build.
 """
 
 from __future__ import annotations
@@ -10,51 +10,51 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from edgekit.boards.memory import parse_meminfo
+from edgekit.boards.memory import read_memory
 from edgekit.bundle.bundle import open_bundle
 from edgekit.engine.calibration_frames import calibration_feeds, find_frames
 from edgekit.engine.calibrator import cached_calibrator, check_cached, check_frames, frames_calibrator
 from edgekit.engine.capabilities import Capabilities, make_builder, probe
 from edgekit.engine.configure import configure
-from edgekit.engine.job import BuildJob, CheckJob, ProbeJob
+from edgekit.engine.job import BuildJob, CheckJob
 from edgekit.engine.layers import inspect_layers
-from edgekit.engine.memory import limits
+from edgekit.engine.memory import MIB, limits
 from edgekit.engine.network import parse_network
 from edgekit.engine.progress import watch
-from edgekit.engine.timing_cache import attach, save
+from edgekit.engine.timing_cache import attach_timing_cache, save_timing_cache
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import writing
 from edgekit.runtime.cuda.device import Device
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
 from edgekit.runtime.load import load
 from edgekit.runtime.tensorrt.log import take_errors, tensorrt_logger, warnings
 from edgekit.runtime.tensorrt.module import import_tensorrt
 from edgekit.runtime.tensorrt.plan import deserialise
 from edgekit.runtime.verify import verify
 
-JOBS = {kind.__name__: kind for kind in (BuildJob, CheckJob, ProbeJob)}
 WARM_UPS, LEAST_RUNS, LEAST_SECONDS = 20, 100, 0.2
 STOPPED = 3
 Report = Callable[[dict[str, Any]], None]
 
 
-def build(job: BuildJob, report: Report, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-    """Build ``job`` and write ``plan`` into its folder; what the sidecar needs to know of it."""
+def run_build(job: BuildJob, report: Report, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    """Build ``job`` and write ``plan`` into its folder; returns what the sidecar records of it."""
     trt = import_tensorrt()
-    with PycudaDevice() as device, device.current():
+    with Device() as device, device.current():
         can = probe(trt, device)
         plan, result = _build(trt, device, can, job, report, stop)
-        where = str(Path(job.folder) / "plan")
-        loaded = deserialise(trt, device, plan, where, job.dla_core, "edgekit build, with another --optimization-level")
+        where = str(job.folder / "plan")
+        loaded = deserialise(
+            trt, device, plan, where, job.options.dla_core, "edgekit build, with another --optimization-level"
+        )
         try:
             result["layers"] = inspect_layers(trt, loaded.engine)
         finally:
@@ -69,14 +69,15 @@ def _build(
     logger = tensorrt_logger(trt)
     begin = time.monotonic()
     builder = make_builder(trt)
-    model, where = bundle.read(job.file), str(bundle.path(job.file))
-    network, parser = parse_network(trt, builder, model, strong=job.lane == "strong", where=where)
-    bounds = limits(device.memory_free(), _system_available(), job.workspace, shared=device.gpu.integrated)
+    model, where = bundle.read(job.artifact.file), str(bundle.path(job.artifact.file))
+    network, parser = parse_network(trt, builder, model, strong=job.artifact.lane == "strong", where=where)
+    workspace = None if job.options.workspace is None else job.options.workspace * MIB
+    bounds = limits(device.memory_free(), read_memory().available, workspace, shared=device.gpu.integrated)
     config = configure(trt, builder, network, job, bounds)
-    calibrator, written = _calibrator(trt, device, job, bundle), Path(job.folder) / "calibration.cache"
+    calibrator, written = _calibrator(trt, device, job, bundle), job.folder / "calibration.cache"
     if calibrator is not None:
         config.int8_calibrator = calibrator
-    reused = attach(config, Path(job.timing_cache), can) if job.timing_cache else False
+    reused = attach_timing_cache(config, job.timing_cache, can)
     monitored = watch(trt, config, lambda phase, done, steps: report({"progress": [phase, done, steps]}), stop)
     report({"started": {"monitored": monitored, "timing_cache": reused}})
     logger.lines.clear()
@@ -84,11 +85,17 @@ def _build(
     calibration = None
     if job.cache is not None:
         check_cached(calibrator, can.tensorrt, where)
-        calibration = {"source": "bundle"}
-    elif job.calibrate is not None:
-        if calibrator.error is not None:
-            raise calibrator.error
-        calibration = check_frames(calibrator, written) if serialized is not None else None
+        ranges = bundle.manifest.ranges
+        calibration = {
+            "source": "bundle",
+            "observer": ranges.observer,
+            "tensors": len(ranges.tensors),
+            "unranged": len(ranges.unranged),
+            "frames": ranges.frames,
+            "preprocessing": ranges.preprocessing,
+        }
+    elif calibrator is not None and (calibrator.error is not None or serialized is not None):
+        calibration = check_frames(calibrator, written)
     if serialized is None:
         raise EdgekitError(
             f"TensorRT {can.tensorrt} built nothing: {take_errors(logger) or 'it gives no reason'}",
@@ -98,9 +105,8 @@ def _build(
         )
     seconds = time.monotonic() - begin
     said = warnings(logger)
-    if job.timing_cache:
-        save(config, Path(job.timing_cache), can)
-    plan, file = bytes(serialized), Path(job.folder) / "plan"
+    save_timing_cache(config, job.timing_cache, can)
+    plan, file = bytes(serialized), job.folder / "plan"
     with writing(file):
         file.write_bytes(plan)
     del parser  # alive until here: the network uses its weights
@@ -116,25 +122,17 @@ def _build(
 
 def _calibrator(trt: Any, device: Device, job: BuildJob, bundle: Any) -> Any:
     if job.cache is not None:
-        return cached_calibrator(trt, job.cache.encode())
-    if job.calibrate is None:
+        return cached_calibrator(trt, job.cache)
+    if job.options.calibrate is None:
         return None
-    tensor = next(a.input for a in bundle.manifest.artifacts if a.file == job.file)
-    files = find_frames(Path(job.calibrate))
-    feeds = calibration_feeds(files, bundle.manifest.preprocessing, tensor)
-    shape = job.profile[1] if job.profile else job.input_shape
-    written = Path(job.folder) / "calibration.cache"
-    return frames_calibrator(trt, device, feeds, (1, *shape[1:]), job.algorithm, written)
+    artifact = job.artifact
+    feeds = calibration_feeds(find_frames(job.options.calibrate), bundle.manifest.preprocessing, artifact.input)
+    shape = artifact.profile.opt if artifact.profile else artifact.input.shape
+    written = job.folder / "calibration.cache"
+    return frames_calibrator(trt, device, feeds, (1, *shape[1:]), job.options.algorithm, written)
 
 
-def _system_available() -> int | None:
-    try:
-        return parse_meminfo(Path("/proc/meminfo").read_text(encoding="utf-8")).available
-    except OSError:
-        return None
-
-
-def check(job: CheckJob, report: Report) -> dict[str, Any]:
+def run_check(job: CheckJob) -> dict[str, Any]:
     """The plan's answers to the golden frames, and its GPU compute time."""
     bundle = open_bundle(job.source)
     with load(bundle, "tensorrt", engine=job.plan) as predictor:
@@ -151,26 +149,12 @@ def check(job: CheckJob, report: Report) -> dict[str, Any]:
 
 def do(job: Any, report: Report, stop: Callable[[], bool]) -> dict[str, Any]:
     if isinstance(job, BuildJob):
-        return build(job, report, stop)
+        return run_build(job, report, stop)
     if isinstance(job, CheckJob):
-        return check(job, report)
+        return run_check(job)
     trt = import_tensorrt()
-    with PycudaDevice() as device:
+    with Device() as device:
         return dataclasses.asdict(probe(trt, device))
-
-
-def read_job(line: str) -> Any:
-    """A job from the line that ``child`` wrote."""
-    document = json.loads(line)
-    kind = JOBS[document.pop("job")]
-    for name in ("input_shape", "profile"):
-        if document.get(name) is not None:
-            document[name] = _tuples(document[name])
-    return kind(**document)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def main() -> int:
@@ -184,12 +168,12 @@ def main() -> int:
         except BrokenPipeError:
             pass  # the parent has gone, and the watcher knows
 
-    job = read_job(sys.stdin.readline())
+    job = pickle.load(sys.stdin.buffer)
     folder = getattr(job, "folder", None)
     stopped = threading.Event()
 
     def watch_parent() -> None:
-        sys.stdin.read()  # until the parent closes it or dies
+        sys.stdin.buffer.read()  # until the parent closes it or dies
         stopped.set()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from edgekit.frames.unfinished import part_folder
 def work_folder(target: Path) -> Iterator[Path]:
     """A new folder in ``target``; removed at the end, and by the next build where this one cannot (a power cut).
 
-    One at a time: two builds on one board take each other's memory, and each falsifies what the other times.
+    One at a time: two builds on one board compete for memory, and each distorts the other's timings.
     EdgekitError where another build is at work there, the disk is full or the folder cannot be written.
     """
     with locked(target, "another build of this bundle is running"), ExitStack() as held:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import onnx
 
-from edgekit.bundle.manifest import Output, Preprocessing, Tensor
+from edgekit.bundle.manifest import OutputTensor, Preprocessing, Tensor
 from edgekit.export.outputs import Style, give_outputs
 from edgekit.export.preprocess import take_frames
 from edgekit.graphs.check import checked
 from edgekit.graphs.draft import Draft
-from edgekit.graphs.read import dtype_of, opset, shape_of
+from edgekit.graphs.read import dtype_of, opset, tensor_shape
 from edgekit.tasks import Task
 
 LOGITS: tuple[str, ...] = ("logits",)
@@ -25,7 +25,7 @@ class Deployed:
 
     model: onnx.ModelProto
     input: Tensor
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputTensor, ...]
 
 
 def deploy(
@@ -89,9 +89,11 @@ def closed(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
     return out
 
 
-def _finished(model: onnx.ModelProto, outputs: tuple[Output, ...], metadata: Mapping[str, str] | None) -> Deployed:
+def _finished(
+    model: onnx.ModelProto, outputs: tuple[OutputTensor, ...], metadata: Mapping[str, str] | None
+) -> Deployed:
     (value,) = model.graph.input
-    described = Tensor(value.name, dtype_of(value), shape_of(value))
+    described = Tensor(value.name, dtype_of(value), tensor_shape(value))
     onnx.helper.set_model_props(model, dict(metadata or {}))
     model = checked(model, opset(model))
     del model.graph.value_info[:]  # any reader infers it again, and some trip over shapes stated twice

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from edgekit.bundle.manifest import Output
+from edgekit.bundle.manifest import OutputTensor
 from edgekit.tasks import Task, kind_of
 
 GOLDEN = "golden.npz"
@@ -50,7 +50,7 @@ def packed(frames: np.ndarray, answers: Answers) -> bytes:
 
 
 def measured(
-    tasks: Sequence[Task], outputs: Iterable[Output], found: Answers, reference: Answers
+    tasks: Sequence[Task], outputs: Iterable[OutputTensor], found: Answers, reference: Answers
 ) -> dict[str, dict[str, float]]:
     """Per output how far ``found`` is: {"agreement": share of equal pixels} or {"error": mean absolute difference}."""
     kinds, out = {task.name: kind_of(task) for task in tasks}, {}

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from edgekit.boards import board as board_of
-from edgekit.boards import check_pair
-from edgekit.boards import jetpack as jetpack_of
+from edgekit.boards.lookup import check_pair, find_board, find_jetpack
 from edgekit.boards.table import within
 from edgekit.bundle.manifest import Lane
 from edgekit.errors import EdgekitError
@@ -118,10 +116,10 @@ def _tensorrt_versions(board: str | None, jetpack: str | None) -> list[str] | No
     """TensorRT versions that the device may have, None for any."""
     if board is None and jetpack is None:
         return None
-    device = board_of(board) if board else None
+    device = find_board(board) if board else None
     if jetpack is None:
-        return [jetpack_of(version).tensorrt for version in device.jetpacks]
-    release = jetpack_of(jetpack)
+        return [find_jetpack(version).tensorrt for version in device.jetpacks]
+    release = find_jetpack(jetpack)
     if device:
         check_pair(device, release)
     return [release.tensorrt]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgekit.bundle.manifest import Output
+from edgekit.bundle.manifest import OutputTensor
 from edgekit.export.body import logits_name
 from edgekit.export.config import Floats, Upsampling
 from edgekit.graphs.draft import Draft, value_info
-from edgekit.graphs.read import Shape, dtype_of, opset, shape_of
+from edgekit.graphs.read import Shape, dtype_of, opset, tensor_shape
 from edgekit.heads import HEADS
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.form import LOGITS
@@ -34,14 +34,14 @@ class Style:
 
 def give_outputs(
     draft: Draft, tasks: Sequence[Task], forms: Mapping[str, Sequence[str]], stride: int, style: Style
-) -> tuple[Output, ...]:
+) -> tuple[OutputTensor, ...]:
     """Append what makes the forms of each task out of its logits, in place; all of it in float32."""
     logits = {value.name: value for value in draft.graph.output}
     (frames,) = draft.graph.input
     outputs = []
     for task in tasks:
         value = logits[logits_name(task.name)]
-        maker = _Maker(draft, task, value, shape_of(frames), stride, style)
+        maker = _Maker(draft, task, value, tensor_shape(frames), stride, style)
         outputs += [maker.make(form) for form in forms[task.name]]
     draft.outputs([value_info(o.name, o.dtype, o.shape) for o in outputs])
     return tuple(outputs)
@@ -53,24 +53,24 @@ class _Maker:
     def __init__(self, draft: Draft, task: Task, logits: onnx.ValueInfoProto, frames: Shape, stride: int, style: Style):
         self._draft, self._task, self._style, self._stride = draft, task, style, stride
         self._logits_type = dtype_of(logits)
-        self._small = shape_of(logits)  # (N, C, h, w)
+        self._small = tensor_shape(logits)  # (N, C, h, w)
         self._large = frames[1:3] if frames[-1] == 3 else frames[2:]
         self._made: dict[str, str] = {}
         self._version = opset(draft.model)
 
-    def make(self, name: str) -> Output:
+    def make(self, name: str) -> OutputTensor:
         """The output of the form of this name."""
         n, c, h, w = self._small
         form, output = kind_of(self._task).form(name), f"{self._task.name}_{name}"
         if form is LOGITS:
-            return Output(output, self._logits_type, self._small, self._task.name, name, self._stride)
+            return OutputTensor(output, self._logits_type, self._small, self._task.name, name, self._stride)
         tensor = getattr(HEADS[self._task.kind], f"{name}_nodes")(self._task, self)
         dtype = "uint8" if form.decided else self._style.floats
         self._draft.cast(tensor, dtype, output, plain=True)
         if form.decided:
-            return Output(output, dtype, (n, *self._large), self._task.name, name, 1)
+            return OutputTensor(output, dtype, (n, *self._large), self._task.name, name, 1)
         shape = (n, h, w) if form.content == "plane" else (n, c, h, w)
-        return Output(output, dtype, shape, self._task.name, name, self._stride)
+        return OutputTensor(output, dtype, shape, self._task.name, name, self._stride)
 
     def decided(self, tensor: str) -> str:
         if self._style.upsampling == "nearest" and self._stride > 1:

@@ -11,7 +11,7 @@ import onnx
 import torch
 import torch.nn.functional as F
 
-from edgekit.bundle.manifest import Output, Preprocessing
+from edgekit.bundle.manifest import OutputTensor, Preprocessing
 from edgekit.export.body import logits_name
 from edgekit.export.compare import (
     COARSE_ERROR,
@@ -160,7 +160,7 @@ def _module_logits(student: Student, frame: np.ndarray) -> Maps:
     return {name: tensor.numpy() for name, tensor in student(rgb).items()}
 
 
-def expected_output(task: Task, output: Output, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:
+def expected_output(task: Task, output: OutputTensor, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:
     """What an output of a file should be, float64 without batch, from logits (1, C, h, w), by numpy and torch."""
     if not kind_of(task).form(output.form).decided:
         return decoded(task, output.form, logits[0])
@@ -171,7 +171,7 @@ def expected_output(task: Task, output: Output, logits: np.ndarray, stride: int,
     return small.repeat(stride, axis=0).repeat(stride, axis=1)
 
 
-def output_limit(task: Task, output: Output) -> float:
+def output_limit(task: Task, output: OutputTensor) -> float:
     """Most of max|difference| / max|value|: of a level one of its steps, of float16 its rounding, else that of logits.
 
     Depth is an exponential, of 5.7 at most from 1 to 300 m, by which it enlarges a relative error of its logits.

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.export.body import INPUT
 from edgekit.graphs.draft import Draft, replace_nodes
-from edgekit.graphs.read import dtype_of, shape_of
+from edgekit.graphs.read import dtype_of, tensor_shape
 
 FRAMES = "frames"
 
@@ -20,7 +20,7 @@ def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> No
     its zero padding means the mean colour only after it. Computed in float32 whatever the body computes in.
     """
     (body_input,) = draft.graph.input
-    n, _, height, width = shape_of(body_input)
+    n, _, height, width = tensor_shape(body_input)
     dtype = dtype_of(body_input)
     body_nodes = list(draft.graph.node)
     before = len(body_nodes)

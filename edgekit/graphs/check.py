@@ -1,4 +1,4 @@
-"""Refusing a graph that is not what it should be."""
+"""Checking a graph that edgekit made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEWEST_IR = 10
 
 
 class GraphError(Exception):
-    """A graph that edgekit made and must not ship: a fault of edgekit or of a package, never the user's."""
+    """A graph that edgekit made is invalid: a fault of edgekit or of a package, never the user's."""
 
 
 def checked(model: onnx.ModelProto, expected_opset: int) -> onnx.ModelProto:

@@ -15,7 +15,7 @@ from edgekit.graphs.read import Shape, names_used
 class Draft:
     """A copy of a model to add nodes to.
 
-    ``prefix`` goes before the name of every tensor and constant added, so that they cannot meet those of the graph.
+    ``prefix`` begins the name of every tensor and constant added, so that none collides with the graph's own.
     """
 
     def __init__(self, model: onnx.ModelProto, prefix: str = ""):
@@ -86,7 +86,7 @@ def prune(graph: onnx.GraphProto) -> None:
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Make ``nodes`` the graph's nodes; they may be some of its own."""
+    """Make ``nodes`` the graph's nodes; they may be the graph's own nodes."""
     copies = []
     for node in nodes:
         copy = onnx.NodeProto()

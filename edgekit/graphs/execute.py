@@ -1,4 +1,4 @@
-"""Running a graph on the CPU, all of its tensors if wanted."""
+"""Running a graph on the CPU; any of its tensors can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a person can read and that do not change from export to export.
+"""Readable names that do not change from export to export.
 
 A tensor is called by the module whose weights made it (``stem.0.0``), after an operator of one input by that input
 (``stem.0.0.relu``; constants do not count), else by operator and count (``add_1``). A node is called like the module

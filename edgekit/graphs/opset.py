@@ -1,4 +1,4 @@
-"""Moving a graph to the operator set that a lane's runtimes read."""
+"""Converting a graph to the operator set that a lane's runtimes read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a graph says: its constants, who makes and who uses a tensor, shapes."""
+"""Reading a graph: its constants, which nodes make and read a tensor, shapes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def attribute(node: onnx.NodeProto, name: str, default=None):
     return default
 
 
-def shape_of(value: onnx.ValueInfoProto) -> Shape:
+def tensor_shape(value: onnx.ValueInfoProto) -> Shape:
     """Shape of an input, output or inferred tensor; open dimensions by their name."""
     return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param for d in value.type.tensor_type.shape.dim)
 
@@ -51,7 +51,7 @@ def dtype_of(value: onnx.ValueInfoProto) -> str:
 def shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     """Tensor name → shape, of inputs, outputs, constants and everything that shape inference finds."""
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    found = {value.name: shape_of(value) for value in (*graph.input, *graph.value_info, *graph.output)}
+    found = {value.name: tensor_shape(value) for value in (*graph.input, *graph.value_info, *graph.output)}
     return {**found, **{tensor.name: tuple(tensor.dims) for tensor in graph.initializer}}
 
 

@@ -1,4 +1,4 @@
-"""Equal forms of a graph that more runtimes take, and take faster."""
+"""Equivalent forms of a graph that more runtimes support, and run faster."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def split_channels(model: onnx.ModelProto, parts: dict[str, int]) -> None:
     """The one output becomes one output per part, in place: ``parts`` is output name → number of channels.
 
     Where a convolution makes it, each part gets a convolution of its own, with its share of the kernels (the same
-    numbers): a layer that a quantiser can leave alone for one task's sake. Else the parts are sliced from it.
+    numbers): so that a quantiser can leave one task's layer in float. Else the parts are sliced from it.
     """
     graph = model.graph
     (whole,) = graph.output

@@ -14,7 +14,7 @@ import onnx
 
 from edgekit import __version__
 from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Preprocessing, Tensor
-from edgekit.bundle.manifest import Student as StudentFacts
+from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
@@ -37,7 +37,7 @@ from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import LazyFrame, Subject
 from edgekit.quantize.gate import judge
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
@@ -231,7 +231,7 @@ def fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> np.ndarr
     for slot, shot in zip(out, shots, strict=True):
         frame = shot.read()
         height, width = frame.shape[:2]
-        slot[:] = prepare(frame[None], Placement.of(preprocessing, (height, width), preprocessing.size))[0]
+        slot[:] = prepare(frame[None], FramePlacement.of(preprocessing, (height, width), preprocessing.size))[0]
     return out
 
 

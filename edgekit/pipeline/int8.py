@@ -29,7 +29,7 @@ from edgekit.quantize.frames import spread
 from edgekit.quantize.gate import Verdict
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
@@ -51,7 +51,7 @@ class Feed:
         for shot in self.shots:
             frame = shot.read()
             height, width = frame.shape[:2]
-            placement = Placement.of(self.preprocessing, (height, width), self.preprocessing.size)
+            placement = FramePlacement.of(self.preprocessing, (height, width), self.preprocessing.size)
             rows, columns = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in placement.content)
             yield prepare(frame[None], placement)[:, :, :rows, :columns].copy()
 

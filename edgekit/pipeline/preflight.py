@@ -7,8 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from edgekit.boards import board as board_of
-from edgekit.boards import jetpack as jetpack_of
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.table import JetPack, within
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import MANIFEST, Preprocessing
@@ -17,8 +16,8 @@ from edgekit.export.body import body
 from edgekit.export.deploy import deploy, plain
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
-from edgekit.preflight.lint import Report, Target, lint, target_of
-from edgekit.preflight.network import Network, load_model, network_of
+from edgekit.preflight.lint import LintReport, Target, lint, target_of
+from edgekit.preflight.network import Network, network_of, read_onnx
 from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, assumptions, default_precision, estimate
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, load_student
@@ -37,7 +36,7 @@ def lint_reports(
     dla: bool = False,
     size: Size | None = None,
     classes: int | None = None,
-) -> list[Report]:
+) -> list[LintReport]:
     """One report per graph of the subject: a student's name or .pt, an ONNX file, a bundle.
 
     ``jetpack``: default the newest of the board. ``size`` and ``classes``: of a student, whose graph is made for them.
@@ -67,7 +66,7 @@ def estimates(
 
 
 def _target(board: str, jetpack: str | None, *, dla: bool) -> Target:
-    return target_of(board_of(board), jetpack_of(jetpack) if jetpack else None, dla=dla)
+    return target_of(find_board(board), find_jetpack(jetpack) if jetpack else None, dla=dla)
 
 
 def _is_half(network: Network) -> bool:
@@ -93,7 +92,7 @@ def _networks(
     if not path.exists():
         fix = f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}"
         raise EdgekitError(f"'{subject}' is neither a student nor a file", where=subject, fix=fix)
-    yield path.name, network_of(load_model(path), str(path), size)
+    yield path.name, network_of(read_onnx(path), str(path), size)
 
 
 def _new_student(name: str, classes: int) -> Student:
@@ -133,7 +132,7 @@ def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) 
         # Where the size is left open, the one that the profile says is usual.
         usual = next((tuple(a.profile.opt) for a in of if a.profile), None)
         chosen = size or (_size_of(usual) if usual else None)
-        yield f"{file} ({ways})", network_of(load_model(bundle.path(file)), where, chosen)
+        yield f"{file} ({ways})", network_of(read_onnx(bundle.path(file)), where, chosen)
 
 
 def _size_of(shape: tuple[int, ...]) -> Size:

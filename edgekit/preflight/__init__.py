@@ -1,1 +1,1 @@
-"""What can be known of a graph before a board is at hand: whether it would build, where, and about how fast."""
+"""What can be predicted of a graph without a board: whether it would build, where it would run, and about how fast."""

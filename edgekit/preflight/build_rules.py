@@ -70,7 +70,7 @@ def uint8(network: Network, node: NodeProto, target: Target) -> Finding | None:
 
 
 def constant_inputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Inputs that must be known while the engine is built."""
+    """Inputs that must be constant when the engine is built."""
     for place, name in _CONSTANT_INPUTS.get(node.op_type, {}).items():
         if len(node.input) > place and node.input[place] and node.input[place] not in network.folded:
             why = f"{name} of {node.op_type} is computed; TensorRT wants it while it builds"
@@ -116,8 +116,8 @@ def resize(network: Network, node: NodeProto, target: Target) -> Finding | None:
 
 
 def subgraph(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Control flow. Its bodies are looked into by ``lint``, node by node."""
+    """Control flow. ``lint`` looks at the nodes of its subgraphs too."""
     if node.op_type not in CONTROL_FLOW:
         return None
-    why = f"{node.op_type} runs a graph of its own, which nothing around it is fused with"
+    why = f"{node.op_type} runs a subgraph, which is not fused with the nodes around it"
     return Finding("control-flow", "slow", why, "export the network without data-dependent control flow")

@@ -17,10 +17,10 @@ Reason = tuple[str, str]
 Limit = Callable[[Network, NodeProto], "Reason | None"]
 
 MOST_LOADABLES = 16
-"""Pieces of networks that one DLA core holds at once."""
+"""Pieces of networks (loadables) that one DLA core holds at once."""
 _MOST_SIDE = 8192
 _MOST_BATCH = 4096
-_CAST = "cast on the GPU, before and behind the DLA (edgekit's logits.onnx has no casts)"
+_CAST = "cast on the GPU, before and after the DLA (edgekit's logits.onnx has no casts)"
 
 
 def static_shapes(network: Network, node: NodeProto) -> Reason | None:
@@ -53,10 +53,34 @@ def two_dimensional(network: Network, node: NodeProto) -> Reason | None:
     return None
 
 
-def constant_weights(network: Network, node: NodeProto) -> Reason | None:
-    if node.input[1] not in network.folded:
-        return "its weights are computed; DLA wants constants", "use weights that training has fixed"
-    return None
+def _within(name: str, what: str, least: int, most: int, change: str) -> Limit:
+    """Every entry of the attribute ``name`` is ``least`` to ``most``, where it is stated."""
+
+    def limit(network: Network, node: NodeProto) -> Reason | None:
+        stated = attribute(node, name, [])
+        if all(least <= side <= most for side in stated):
+            return None
+        return f"{what} of {_by(stated)}; DLA takes {least} to {most}", change
+
+    return limit
+
+
+def _constant(what: str, change: str) -> Limit:
+    """The second input is a constant."""
+
+    def limit(network: Network, node: NodeProto) -> Reason | None:
+        return None if node.input[1] in network.folded else (f"{what}; DLA wants constants", change)
+
+    return limit
+
+
+constant_weights = _constant("its weights are computed", "use weights that training has fixed")
+constant_slope = _constant("its slope is computed", "use LeakyRelu")
+conv_stride = _within("strides", "a stride", 1, 8, "use several layers of smaller strides")
+conv_dilation = _within("dilations", "a dilation", 1, 32, "dilate less")
+pool_window = _within("kernel_shape", "a window", 1, 8, "pool in steps")
+pool_stride = _within("strides", "a stride", 1, 16, "pool in steps")
+pool_padding = _within("pads", "a padding", 0, 7, "pad less")
 
 
 def conv_kernel(network: Network, node: NodeProto) -> Reason | None:
@@ -66,27 +90,13 @@ def conv_kernel(network: Network, node: NodeProto) -> Reason | None:
     return None
 
 
-def conv_stride(network: Network, node: NodeProto) -> Reason | None:
-    stride = attribute(node, "strides", [1, 1])
-    if any(not 1 <= step <= 8 for step in stride):
-        return f"a stride of {_by(stride)}; DLA takes 1 to 8", "use several layers of smaller strides"
-    return None
-
-
 def conv_padding(network: Network, node: NodeProto) -> Reason | None:
-    """A dilated kernel is as large as what it spans."""
+    """The size of a dilated kernel is the span it covers."""
     pads, kernel = _pads(node), _spanned(network, node)
     if any(not 0 <= side <= 31 for side in pads):
         return f"a padding of {_by(pads)}; DLA takes 0 to 31", "use a smaller dilation or kernel"
     if any(pad >= side for pad, side in zip(pads, (*kernel, *kernel), strict=False)):
         return f"a padding of {_by(pads)}, not smaller than the kernel of {_by(kernel)}", "pad less than the kernel"
-    return None
-
-
-def conv_dilation(network: Network, node: NodeProto) -> Reason | None:
-    dilation = attribute(node, "dilations", [1, 1])
-    if any(not 1 <= step <= 32 for step in dilation):
-        return f"a dilation of {_by(dilation)}; DLA takes 1 to 32", "dilate less"
     return None
 
 
@@ -113,27 +123,6 @@ def deconv_groups(network: Network, node: NodeProto) -> Reason | None:
 def deconv_dilation(network: Network, node: NodeProto) -> Reason | None:
     if any(step != 1 for step in attribute(node, "dilations", [1])):
         return "a transposed convolution with dilation; DLA takes none", "leave the dilation out"
-    return None
-
-
-def pool_window(network: Network, node: NodeProto) -> Reason | None:
-    window = attribute(node, "kernel_shape", [])
-    if any(not 1 <= side <= 8 for side in window):
-        return f"a window of {_by(window)}; DLA takes 1 to 8", "pool in steps"
-    return None
-
-
-def pool_stride(network: Network, node: NodeProto) -> Reason | None:
-    stride = attribute(node, "strides", [1, 1])
-    if any(not 1 <= step <= 16 for step in stride):
-        return f"a stride of {_by(stride)}; DLA takes 1 to 16", "pool in steps"
-    return None
-
-
-def pool_padding(network: Network, node: NodeProto) -> Reason | None:
-    pads = _pads(node)
-    if any(not 0 <= side <= 7 for side in pads):
-        return f"a padding of {_by(pads)}; DLA takes 0 to 7", "pad less"
     return None
 
 
@@ -179,12 +168,6 @@ def resize_coordinates(network: Network, node: NodeProto) -> Reason | None:
     coordinates = attribute(node, "coordinate_transformation_mode", b"half_pixel").decode()
     if coordinates not in ("half_pixel", "pytorch_half_pixel"):
         return f"linear with {coordinates} coordinates; DLA knows half_pixel", "use align_corners=False"
-    return None
-
-
-def constant_slope(network: Network, node: NodeProto) -> Reason | None:
-    if node.input[1] not in network.folded:
-        return "its slope is computed; DLA wants a constant", "use LeakyRelu"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What a rule says of a node."""
+"""What a lint rule finds about a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board, JetPack
+from edgekit.boards.table import Board, JetPack
 from edgekit.preflight.network import Network
 
 Level = Literal["error", "slow"]
@@ -26,7 +26,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Target:
-    """What the graph is looked at for. ``dla``: built for a DLA core."""
+    """What the graph would be built for. ``dla``: built for a DLA core."""
 
     board: Board
     jetpack: JetPack
@@ -34,4 +34,4 @@ class Target:
 
 
 Rule = Callable[[Network, NodeProto, Target], "Finding | None"]
-"""A rule looks at one node of a network and says what is wrong with it, or nothing."""
+"""A rule looks at one node of a network and returns what is wrong with it, or None."""

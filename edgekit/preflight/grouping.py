@@ -1,4 +1,4 @@
-"""Nodes that have the same said of them, together: sixty nodes on one screen."""
+"""Groups nodes with the same findings, so that sixty nodes fit on one screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ORDER: tuple[Place, ...] = ("refused", "falls back", "GPU", "DLA", "folded")
 
 @dataclass(frozen=True)
 class Group:
-    """``said``: what to change → the reasons that the nodes have for it, each once."""
+    """Nodes of one operator with the same findings. ``said``: what to change → the reasons for it, each once."""
 
     place: Place
     op: str

@@ -18,7 +18,7 @@ _POINTWISE = """
     Dropout
 """
 POINTWISE = frozenset(_POINTWISE.split())
-# Another look at the same memory.
+# Operators whose output is the same memory as their input.
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Size"))
 
 
@@ -37,10 +37,10 @@ class Kernel:
 
 
 def kernels(network: Network) -> list[Kernel]:
-    """In the graph's order. Q/DQ, views and folded nodes are no kernels of their own.
+    """The kernels in the graph's order. Q/DQ, views and folded nodes are not kernels of their own.
 
-    A pointwise operator joins the kernel that makes one of its inputs, if it alone reads it and all else it needs is
-    there by then. TensorRT does at least that for convolutions with their activation and residual sum.
+    A pointwise operator joins the kernel that makes one of its inputs, if no other node reads that input and all its
+    other inputs exist by then. TensorRT does at least that for convolutions with their activation and residual sum.
     """
     made_by: dict[str, Kernel] = {}
     order: dict[int, int] = {}
@@ -69,22 +69,25 @@ def _host(network: Network, node: NodeProto, made_by: dict[str, Kernel], order: 
         return None
     last = max(hosts, key=lambda kernel: order[id(kernel)])
     own = [name for name in inputs if made_by.get(name) is last]
-    alone = all(_readers(network, name) <= 1 and name not in network.outputs for name in own)
+    alone = all(len(_readers(network, name)[0]) <= 1 and name not in network.outputs for name in own)
     return last if alone else None
 
 
 def _behind(network: Network, name: str) -> str:
-    """The tensor whose memory ``name`` is, through Q/DQ and views."""
+    """The tensor that ``name`` is a view or quantized form of."""
     return network.source(name, (*QUANTIZERS, *VIEWS))
 
 
-def _readers(network: Network, name: str) -> int:
-    """How many nodes read a tensor, directly or through Q/DQ and views."""
-    count = 0
+def _readers(network: Network, name: str) -> tuple[list[NodeProto], list[str]]:
+    """The nodes that read a tensor, directly or through Q/DQ and views, and the names that those give it."""
+    nodes, names = [], [name]
     for node in network.consumers.get(name, []):
-        through = node.op_type in QUANTIZERS or node.op_type in VIEWS
-        count += _readers(network, node.output[0]) if through else 1
-    return count
+        if node.op_type in QUANTIZERS or node.op_type in VIEWS:
+            further = _readers(network, node.output[0])
+            nodes, names = nodes + further[0], names + further[1]
+        else:
+            nodes.append(node)
+    return nodes, names
 
 
 def _fill(network: Network, kernel: Kernel, made_by: dict[str, Kernel]) -> None:
@@ -100,31 +103,14 @@ def _fill(network: Network, kernel: Kernel, made_by: dict[str, Kernel]) -> None:
             if source not in target:
                 target.append(source)
     for name in inside:
-        outside = [n for n in _final_readers(network, name) if not any(n is own for own in kernel.nodes)]
-        leaves = name in network.outputs or any(o in network.outputs for o in _aliases(network, name))
-        if outside or leaves:
+        readers, names = _readers(network, name)
+        outside = any(all(reader is not own for own in kernel.nodes) for reader in readers)
+        if outside or not set(names).isdisjoint(network.outputs):
             kernel.writes.append(name)
 
 
-def _final_readers(network: Network, name: str) -> list[NodeProto]:
-    found = []
-    for node in network.consumers.get(name, []):
-        through = node.op_type in QUANTIZERS or node.op_type in VIEWS
-        found += _final_readers(network, node.output[0]) if through else [node]
-    return found
-
-
-def _aliases(network: Network, name: str) -> list[str]:
-    """Tensors that are views of this one, or its quantized self."""
-    found = []
-    for node in network.consumers.get(name, []):
-        if node.op_type in QUANTIZERS or node.op_type in VIEWS:
-            found += [node.output[0], *_aliases(network, node.output[0])]
-    return found
-
-
-def multiply_adds(network: Network, node: NodeProto) -> int:
-    """Of one node: convolutions and matrix products, as papers count them. 0 for the rest.
+def node_multiply_adds(network: Network, node: NodeProto) -> int:
+    """Multiply-adds of a convolution or matrix product, as papers count them; 0 for any other node.
 
     EdgekitError where a shape that is needed is open.
     """

@@ -1,4 +1,4 @@
-"""Every node against what a board's TensorRT takes: where it would run, why, and what to change."""
+"""Checks every node against what a board's TensorRT supports: where it would run, why, and what to change."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board, JetPack, check_pair, newest_jetpack
+from edgekit.boards.lookup import check_pair, newest_jetpack
+from edgekit.boards.table import Board, JetPack
 from edgekit.errors import EdgekitError
 from edgekit.preflight import build_rules, dla, operators, quantization_rules, thin
 from edgekit.preflight.finding import Finding, Rule, Target
 from edgekit.preflight.network import Network
-from edgekit.preflight.subgraphs import bodies
+from edgekit.preflight.subgraphs import subgraph_networks
 
 Place = Literal["GPU", "DLA", "falls back", "folded", "refused"]
 """``falls back``: asked for DLA, runs on the GPU. ``folded``: computed while building. ``refused``: does not build."""
@@ -54,8 +55,8 @@ class NodeReport:
 
 
 @dataclass(frozen=True)
-class Report:
-    """``graph``: what concerns no single node. ``loadables``: pieces that DLA would hold, 0 where it was not asked."""
+class LintReport:
+    """``graph``: findings about the whole graph. ``loadables``: pieces that DLA would hold, 0 without DLA."""
 
     subject: str
     board: str
@@ -96,7 +97,7 @@ def target_of(board: Board, jetpack: JetPack | None, *, dla: bool) -> Target:
     return Target(board, found, dla)
 
 
-def lint(network: Network, target: Target, subject: str) -> Report:
+def lint(network: Network, target: Target, subject: str) -> LintReport:
     """The network against the target; ``subject`` is what the report calls it."""
     nodes = tuple(
         report for number, node in enumerate(network.nodes) for report in _look_into(network, number, node, target)
@@ -104,7 +105,9 @@ def lint(network: Network, target: Target, subject: str) -> Report:
     loadables = _loadables(nodes) if target.dla else 0
     graph = tuple(_of_the_graph(network, target, loadables))
     jetpack = target.jetpack
-    return Report(subject, target.board.name, jetpack.version, jetpack.tensorrt, network.opset, nodes, graph, loadables)
+    return LintReport(
+        subject, target.board.name, jetpack.version, jetpack.tensorrt, network.opset, nodes, graph, loadables
+    )
 
 
 def _look_into(
@@ -112,7 +115,7 @@ def _look_into(
 ) -> Iterator[NodeReport]:
     """A node, and the nodes of every graph that it runs. ``inside``: the path to the graph it is in."""
     yield _look_at(network, number, node, target, inside)
-    for name, body in bodies(network, node):
+    for name, body in subgraph_networks(network, node):
         path = f"{inside}{network.label(node)}/{name}/"
         for inner in body.nodes:
             yield from _look_into(body, number, inner, target, path)
@@ -130,7 +133,7 @@ def _look_at(network: Network, number: int, node: NodeProto, target: Target, ins
         place = "falls back" if reason else "DLA"
         if reason:
             findings.append(Finding("dla", "slow", *reason))
-        else:  # a DLA has kernels of its own: which of the GPU's would be slow does not matter
+        else:  # the DLA has its own kernels: slow kernels of the GPU do not matter
             findings = [finding for finding in findings if finding.rule != thin.RULE]
     shape = network.shapes.get(node.output[0]) if node.output else None
     return NodeReport(number, inside + network.label(node), node.op_type, place, shape, tuple(findings))

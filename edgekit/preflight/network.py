@@ -1,4 +1,4 @@
-"""A graph as the rules and the roofline look at it: shapes, types, constants, neighbours."""
+"""A graph as the lint rules and the roofline need it: shapes, types, constants, neighbours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, numpy_helper
 
 from edgekit.errors import EdgekitError
-from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, shape_of
+from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, tensor_shape
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -39,7 +39,7 @@ class Network:
             if value.type.HasField("tensor_type"):
                 self.types[value.name] = _type_name(value.type.tensor_type.elem_type)
                 if value.type.tensor_type.HasField("shape"):
-                    self.shapes[value.name] = shape_of(value)
+                    self.shapes[value.name] = tensor_shape(value)
         self.producers = producers(self.graph)
         self.consumers = consumers(self.graph)
         self.folded = self._fold()
@@ -107,8 +107,8 @@ def _type_name(elem_type: int) -> str:
     return TensorProto.DataType.Name(elem_type).lower()
 
 
-def load_model(path: Path) -> onnx.ModelProto:
-    """An ONNX file. EdgekitError where it is missing, no ONNX, or not a valid graph."""
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """An ONNX file. EdgekitError where it is missing, not ONNX, or not a valid graph."""
     fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
     try:
         model = onnx.load(str(path))

@@ -24,8 +24,8 @@ _SINCE_8_5 = """
 """
 SINCE_8_5 = frozenset(_SINCE_8_5.split())
 
-# Listed at 10.15 and not at 8.5; the release in between that brought each was not looked up, so the later one counts
-# where it matters: what a board's JetPack may lack is said rather than hoped for.
+# Listed at 10.15 and not at 8.5. Which release in between added each is not known; the later one is assumed, so that
+# lint warns rather than stays silent.
 _SINCE_10_15 = """
     Attention BlackmanWindow CastLike DeformConv Gelu HammingWindow HannWindow Hardmax Mish RMSNormalization
     RotaryEmbedding STFT

@@ -1,4 +1,4 @@
-"""Explicit Q/DQ: what TensorRT refuses, and where it stands in the way of fusion."""
+"""Explicit Q/DQ: what TensorRT refuses, and where Q/DQ prevents fusion."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def half(network: Network, node: NodeProto, target: Target) -> Finding | None:
 
 
 def bias(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """An int32 bias behind a DequantizeLinear, onnxruntime's habit."""
+    """An int32 bias behind a DequantizeLinear, as onnxruntime's quantizer writes it."""
     if node.op_type != "DequantizeLinear" or network.types.get(node.input[0]) != "int32":
         return None
     return Finding("bias", "error", "an int32 bias behind a DequantizeLinear", "keep biases float")
@@ -105,7 +105,7 @@ def inputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
 
 
 def outputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Q/DQ behind a layer whose result nothing computes with in INT8: a step more, and the answer rounded."""
+    """Q/DQ behind a layer whose result nothing computes with in INT8: one more step, and the result is rounded."""
     if node.op_type != "DequantizeLinear" or network.is_folded(node):
         return None
     made = network.producers.get(network.source(node.output[0]))
@@ -128,7 +128,7 @@ _PASS_ON = (
 
 
 def _wants_int8(network: Network, reader: NodeProto) -> bool:
-    """Whether a node computes in INT8, hands it on to one that may, or is ``between``'s to speak of."""
+    """Whether a node computes in INT8, passes INT8 on to one that may, or is reported by ``between``."""
     if reader.op_type in (*LAYERS, "Add", *_BETWEEN):
         return True
     if reader.op_type not in _PASS_ON:
@@ -157,7 +157,7 @@ def between(network: Network, node: NodeProto, target: Target) -> Finding | None
 
 
 def residual(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """On a residual Add only the identity branch is quantized; the other is fresh from its convolution."""
+    """On a residual Add only the identity branch is quantized; the other comes straight from its convolution."""
     if node.op_type != "Add":
         return None
     fresh = [name for name in node.input if network.is_quantized(name) and _made_for(network, name, node)]

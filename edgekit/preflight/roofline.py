@@ -1,4 +1,4 @@
-"""About how fast a graph would run on a board: a roofline per kernel, with its assumptions and how far it may be off.
+"""An estimate of how fast a graph would run on a board: a roofline per kernel, with assumptions and an error band.
 
 An estimate, not a measurement: no figure here was taken on a board. Williams, Waterman & Patterson, "Roofline" (2009).
 """
@@ -6,17 +6,18 @@ An estimate, not a measurement: no figure here was taken on a board. Williams, W
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from onnx import NodeProto
 
-from edgekit.boards import Board
+from edgekit.boards.table import Board
 from edgekit.errors import EdgekitError
 from edgekit.graphs.read import attribute
 from edgekit.graphs.thin import why_not_int8
-from edgekit.preflight.kernels import Kernel, elements, kernels, multiply_adds
+from edgekit.preflight.kernels import Kernel, elements, kernels, node_multiply_adds
 from edgekit.preflight.network import Network
+from edgekit.preflight.quantization_rules import LAYERS
 from edgekit.preflight.subgraphs import CONTROL_FLOW
 from edgekit.preflight.thin import convolution_of
 
@@ -72,12 +73,9 @@ class Estimate:
     estimate_most_ms: float
     layers: tuple[Layer, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def assumptions(board: Board) -> list[str]:
-    """What the estimate takes for granted, in sentences."""
+    """The estimate's assumptions, in sentences."""
     rates = (
         f"{board.title}: {board.int8_tops:g} INT8 TOPS, {board.fp16_tflops:g} FP16 and {board.fp32_tflops:.2g} FP32 "
         f"TFLOPS of the GPU, dense, at {board.gpu_mhz} MHz; {board.memory_gbs:g} GB/s"
@@ -104,12 +102,12 @@ def default_precision(network: Network) -> Precision:
 def estimate(network: Network, board: Board, precision: Precision, subject: str) -> Estimate:
     """The roofline of every kernel, summed.
 
-    EdgekitError where a shape that is needed is open, or control flow decides while running what is computed.
+    EdgekitError where a shape that is needed is open, or where the graph has control flow.
     """
     for node in network.nodes:
         if node.op_type in CONTROL_FLOW and not network.is_folded(node):
             raise EdgekitError(
-                f"{node.op_type} decides while running what is computed, which no estimate knows",
+                f"what {node.op_type} computes is decided while it runs, so it cannot be estimated",
                 where=f"{subject}: {network.label(node)}",
                 fix="export the network without data-dependent control flow",
             )
@@ -157,7 +155,7 @@ class _Cost:
 
 def _cost(network: Network, kernel: Kernel, board: Board, asked: Precision) -> _Cost:
     runs = _precision(network, kernel.anchor, asked)
-    macs = sum(multiply_adds(network, node) for node in kernel.nodes)
+    macs = sum(node_multiply_adds(network, node) for node in kernel.nodes)
     moved = sum(_bytes(network, kernel.anchor, name, _in_memory(network, name, asked)) for name in kernel.reads)
     moved += sum(_bytes(network, kernel.anchor, name, _in_memory(network, name, asked)) for name in kernel.writes)
     moved += sum(_bytes(network, kernel.anchor, name, runs) for name in kernel.weights)
@@ -177,12 +175,9 @@ def _precision(network: Network, node: NodeProto, asked: Precision) -> Precision
     if asked != "int8":
         return asked
     if network.has_qdq:
-        return "int8" if node.op_type in _LAYERS and network.is_quantized(node.input[0]) else "fp16"
+        return "int8" if node.op_type in LAYERS and network.is_quantized(node.input[0]) else "fp16"
     conv = convolution_of(network, node)
     return "int8" if conv is not None and why_not_int8(conv) is None else "fp16"
-
-
-_LAYERS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 
 
 def _in_memory(network: Network, name: str, asked: Precision) -> Precision:
@@ -203,12 +198,12 @@ def _bytes(network: Network, node: NodeProto, name: str, precision: Precision) -
 
 def _compute_seconds(network: Network, node: NodeProto, board: Board, precision: Precision) -> float:
     """Of the multiply-adds, at the data sheet's rate. Pointwise work hides behind memory."""
-    macs = multiply_adds(network, node)
+    macs = node_multiply_adds(network, node)
     if not macs:
         return 0.0
-    rates = {"fp32": board.fp32_tflops, "fp16": board.fp16_tflops, "int8": board.int8_tops}
-    if attribute(node, "group", 1) > 1:
+    if attribute(node, "group", 1) > 1:  # on the CUDA cores
         return 2 * macs / (1e12 * board.fp32_tflops)
+    rates = {"fp32": board.fp32_tflops, "fp16": board.fp16_tflops, "int8": board.int8_tops}
     conv = convolution_of(network, node)
     if conv is not None:
         macs = macs * _padded(conv.c_in, precision) * _padded(conv.c_out, precision) / (conv.c_in * conv.c_out)

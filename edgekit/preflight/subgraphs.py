@@ -12,7 +12,7 @@ from edgekit.preflight.network import Network
 CONTROL_FLOW = ("If", "Loop", "Scan")
 
 
-def bodies(network: Network, node: NodeProto) -> Iterator[tuple[str, Network]]:
+def subgraph_networks(network: Network, node: NodeProto) -> Iterator[tuple[str, Network]]:
     """(attribute, network) of every graph that a node runs: ``then_branch``, ``body``."""
     for attribute in node.attribute:
         if attribute.type == AttributeProto.GRAPH:
@@ -20,7 +20,7 @@ def bodies(network: Network, node: NodeProto) -> Iterator[tuple[str, Network]]:
 
 
 def _network(outer: Network, graph: GraphProto) -> Network:
-    """A body with what it reads of the graph around it: constants as they are, the rest as inputs."""
+    """A subgraph with what it reads of the outer graph: constants as they are, the rest as inputs."""
     model = onnx.ModelProto()
     model.CopyFrom(outer.model)
     model.graph.CopyFrom(graph)
@@ -39,7 +39,7 @@ def _network(outer: Network, graph: GraphProto) -> Network:
 
 
 def _read(graph: GraphProto) -> set[str]:
-    """Tensors that a body and the bodies in it read and do not make."""
+    """Tensors that a subgraph, and those inside it, read but do not compute."""
     found: set[str] = set()
     made = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     for node in graph.node:

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from edgekit.bundle.manifest import Ranges
 from edgekit.errors import EdgekitError
 from edgekit.graphs.execute import Runner
-from edgekit.graphs.read import Shape, shape_of
+from edgekit.graphs.read import Shape, tensor_shape
 from edgekit.quantize.frames import Frames
 from edgekit.quantize.histogram import Histogram, Tally
 from edgekit.quantize.observers import OBSERVERS, Observer
@@ -158,7 +158,7 @@ def _watch(
 
     with ThreadPoolExecutor(threads) as pool:
         running: set[Future[int]] = set()
-        for frame in _checked(frames(), entry.name, shape_of(entry)):
+        for frame in _checked(frames(), entry.name, tensor_shape(entry)):
             digest.update(repr(frame.shape).encode())
             digest.update(frame.data)
             count += len(frame)

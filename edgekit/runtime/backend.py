@@ -64,9 +64,9 @@ class Backend(ABC):
         """
 
     def run_many(self, feeds: Iterable[np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
-        """``run`` of every feed, in order. A backend that can works on the next while an answer is copied out.
+        """``run`` of every feed, in order. A backend that can do so computes the next answer while one is copied out.
 
-        An answer is valid until the next is asked for; until the last was, or this was closed, nothing else runs.
+        An answer is valid until the next is asked for. Nothing else may run until all were read or this was closed.
         """
         for feed in feeds:
             yield self.run(feed, wanted)

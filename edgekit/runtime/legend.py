@@ -15,7 +15,7 @@ _BACKGROUND, _INK, _FAINT = (16, 18, 22, 205), (245, 245, 245, 255), (178, 182, 
 
 
 def legend(task: Task, result: np.ndarray, letters: int) -> np.ndarray:
-    """A panel (h, w, 4) uint8 rgba that explains ``task``'s colours, as its kind has them for this native map.
+    """A panel (h, w, 4) uint8 rgba that explains ``task``'s colours for this native map.
 
     ``letters`` is the font size in pixels.
     """
@@ -34,7 +34,7 @@ def badge(text: str, letters: int) -> np.ndarray:
 
 
 def _rows(rows: list[tuple[tuple[int, int, int], str, str]], letters: int) -> np.ndarray:
-    """A swatch, a name and a number to a row."""
+    """Rows of a swatch, a name and a number."""
     pad, line = _pad(letters), round(1.5 * letters)
     shown = [font_of(name, letters) for _, name, _ in rows]
     _, font = font_of("", letters)

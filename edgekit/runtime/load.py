@@ -33,7 +33,7 @@ def load(
     lane       default: the backend's own
     engine     the engine's file, for a backend that runs a built one
 
-    EdgekitError where the bundle is not whole, or has not what is asked for.
+    EdgekitError where the bundle is damaged, or lacks what is asked for.
 
     >>> import edgekit
     >>> predictor = edgekit.load("bundles/uav.tar")  # doctest: +SKIP
@@ -54,7 +54,7 @@ def load(
         raise
 
 
-def runnable(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
+def runnable_precisions(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
     """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError where there is none."""
     kind = BACKENDS[backend or DEFAULT]
     # A bundle for one TensorRT may lack the lane that comes first.
@@ -66,23 +66,18 @@ def runnable(bundle: Bundle, backend: str | None = None, lane: str | None = None
             found.append(precision)
         except EdgekitError as error:
             refusals.append(error)
+    if refusals and not found:
+        raise refusals[0]
     if not found:
-        raise refusals[0] if refusals else _nothing(bundle, lane or held)
+        what = f"the bundle has nothing in the lane '{lane or held}'"
+        raise EdgekitError(what, where=str(bundle.source), fix=f"choose one of {bundle.listed()} with --lane")
     return found
-
-
-def _nothing(bundle: Bundle, lane: str) -> EdgekitError:
-    return EdgekitError(
-        f"the bundle has nothing in the lane '{lane}'",
-        where=str(bundle.source),
-        fix=f"choose one of {bundle.listed()} with --lane",
-    )
 
 
 def open_backend(
     bundle: Bundle, name: str, *, lane: str | None = None, precision: str | None = None, options: Options | None = None
 ) -> Backend:
-    """The backend of a name with the artifact it chooses. EdgekitErrors as of ``load``."""
+    """The backend of a name with the artifact it chooses. EdgekitError as ``load`` raises it."""
     options = options or Options()
     kind = BACKENDS[name]
     return kind(bundle, kind.choose(bundle, lane, precision, options), options)

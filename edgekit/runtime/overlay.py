@@ -1,8 +1,6 @@
-"""Results painted over their frame, for people to look at."""
+"""Results painted over their frame."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -10,7 +8,7 @@ from PIL import Image
 from edgekit.runtime.legend import badge, legend
 from edgekit.tasks import Task, kind_of
 
-_DECIDED, _MEASURED = 0.5, 0.7  # strength of a class's colours over the frame, and of a distance's or direction's
+_DECIDED, _MEASURED = 0.5, 0.7  # strength of the colours over the frame: of classes, and of distances or directions
 _LEAST_SIDE = 180  # pixels; a smaller picture has no room for a legend
 
 
@@ -19,37 +17,19 @@ def overlay(frame: np.ndarray, task: Task, result: np.ndarray, note: str = "") -
 
     Borders between classes are drawn in full colour. ``note`` is written in the top left corner.
     """
-    colours = kind_of(task).picture(task, result)
-    if kind_of(task).forms[0].decided:
-        picture = _blend(frame, colours, _DECIDED)
+    colours, decided = kind_of(task).picture(task, result), kind_of(task).forms[0].decided
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    if not decided:  # over grey: the frame's own colours would be read as distances
+        image = image.convert("L").convert("RGB")
+    strength = _DECIDED if decided else _MEASURED
+    picture = np.array(Image.blend(image, Image.fromarray(np.ascontiguousarray(colours)), strength))
+    if decided:
         _draw_borders(picture, result, colours)
-    else:
-        # over grey: the frame's own colours would be read as distances
-        picture = _blend(_grey(frame), colours, _MEASURED)
     if min(picture.shape[:2]) >= _LEAST_SIDE:
         _paste(picture, legend(task, result, _letters(picture)), bottom=True)
         if note:
             _paste(picture, badge(note, _letters(picture)), bottom=False)
     return picture
-
-
-def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one height in a row."""
-    return pictures[0] if len(pictures) == 1 else np.concatenate(list(pictures), axis=1)
-
-
-def _blend(frame: np.ndarray, colours: np.ndarray, strength: float) -> np.ndarray:
-    """frame · (1 − strength) + colours · strength, in integers; the frame may be grey, (H, W, 1)."""
-    share = round(256 * strength)
-    mixed = colours.astype(np.uint16) * share
-    mixed += frame.astype(np.uint16) * (256 - share)
-    mixed >>= 8
-    return mixed.astype(np.uint8)
-
-
-def _grey(frame: np.ndarray) -> np.ndarray:
-    """Its brightness, (H, W, 1) uint8, by Rec. 601."""
-    return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).convert("L"))[..., None]
 
 
 def _draw_borders(picture: np.ndarray, classes: np.ndarray, colours: np.ndarray) -> None:

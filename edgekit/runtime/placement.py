@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -12,7 +11,7 @@ from edgekit.bundle.manifest import Preprocessing
 
 
 @dataclass(frozen=True)
-class Placement:
+class FramePlacement:
     """A frame of the size ``frame`` fills the top left ``content`` of the network's input ``network``, all (H, W).
 
     Pixel centres are half-integers, as in torch's ``align_corners=False`` and in Pillow: what is at row y of the frame
@@ -24,7 +23,7 @@ class Placement:
     network: tuple[int, int]
 
     @classmethod
-    def of(cls, preprocessing: Preprocessing, frame: tuple[int, int], network: tuple[int, int]) -> Placement:
+    def of(cls, preprocessing: Preprocessing, frame: tuple[int, int], network: tuple[int, int]) -> FramePlacement:
         """How ``preprocessing`` puts a frame into an input of the size ``network``."""
         if preprocessing.fit == "stretch":
             return cls(frame, network, network)
@@ -42,13 +41,17 @@ class Placement:
         return self.content != self.network
 
     def back_nearest(self, array: np.ndarray, stride: int) -> np.ndarray:
-        """A map (h, w, …) of the network's input, a pixel for ``stride`` input pixels, as (H, W, …) of the frame.
+        """A map (h, w, …) of the network's input, one pixel per ``stride`` input pixels, as (H, W, …) of the frame.
 
         Each pixel of the frame gets the value of the map's pixel that it lies in. A view where nothing moves.
         """
         if stride == 1 and not self.resized:
             return array[: self.frame[0], : self.frame[1]]
-        rows, columns = self._nearest(stride)
+        # Exact, in integers.
+        rows, columns = (
+            (2 * np.arange(frame) + 1) * content // (2 * frame * stride)
+            for frame, content in zip(self.frame, self.content, strict=True)
+        )
         # columns first, while there are few rows; after that a row is one copy
         return array.take(columns, axis=1).take(rows, axis=0)
 
@@ -65,15 +68,3 @@ class Placement:
         image = Image.fromarray(np.ascontiguousarray(array))
         size, box = (self.frame[1], self.frame[0]), (0, 0, width, height)
         return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
-
-    def _nearest(self, stride: int) -> tuple[np.ndarray, np.ndarray]:
-        if stride not in self._indices:
-            self._indices[stride] = tuple(
-                ((2 * np.arange(frame) + 1) * content // (2 * frame * stride)).astype(np.intp)  # exact, in integers
-                for frame, content in zip(self.frame, self.content, strict=True)
-            )
-        return self._indices[stride]
-
-    @cached_property
-    def _indices(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        return {}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bundle.manifest import Artifact, Manifest, Output
-from edgekit.runtime.placement import Placement
+from edgekit.bundle.manifest import Artifact, Manifest, OutputTensor
+from edgekit.runtime.placement import FramePlacement
 from edgekit.tasks import Task, kind_of
 
 _UPRIGHT = np.eye(2, dtype=np.float32)
@@ -20,11 +20,11 @@ class Result:
     name: str
     task: Task
     form: str
-    source: Output
+    source: OutputTensor
 
 
 def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:
-    """Result name → what it is, for all that an artifact allows.
+    """Result name → what it is made of, for every result that an artifact allows.
 
     ``<task>`` is the native map, ``<task>_<form>`` any other. A form that the graph has is taken from it; some can also
     be made of probabilities or logits, the native map always.
@@ -41,7 +41,7 @@ def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:
     return out
 
 
-def finish(result: Result, array: np.ndarray, placement: Placement, depth_scale: float = 1.0) -> np.ndarray:
+def finish(result: Result, array: np.ndarray, placement: FramePlacement, depth_scale: float = 1.0) -> np.ndarray:
     """One frame's output of the graph, without the batch dimension, as the result at the frame's own size.
 
     Decisions (H, W) uint8; others (H, W) or (H, W, C) float32. The array is the caller's own.

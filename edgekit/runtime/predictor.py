@@ -14,12 +14,10 @@ import numpy as np
 from edgekit.bundle.manifest import Manifest
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.postprocess import finish, results_of
 from edgekit.runtime.preprocess import Preprocessor
 from edgekit.tasks import Task
-
-_PLACEMENTS = 16  # sizes of frames remembered
 
 
 class Predictor:
@@ -43,7 +41,6 @@ class Predictor:
             )
         self._wanted = list(dict.fromkeys(self.results[name].source.name for name in self.outputs))
         self._prepare = Preprocessor(manifest.preprocessing, artifact.input)
-        self._placements: dict[tuple[int, int], Placement] = {}
         self._lock, self._streaming = threading.RLock(), False  # buffers are used again, here and in the backend
         batch, *rest = artifact.input.shape
         self._batch = batch if isinstance(batch, int) else (artifact.profile.max[0] if artifact.profile else None)
@@ -79,7 +76,7 @@ class Predictor:
         """``infer`` of one frame (H, W, 3) after the other, in order, for throughput: on a GPU two are in flight.
 
         Later frames are asked for before an answer is given, so this is for films and folders and not for a camera.
-        Close it where it is not read to its end; until then ``infer`` and another ``infer_many`` are a ValueError, in
+        Close it if it is not read to its end; until then ``infer`` and another ``infer_many`` raise ValueError, in
         every thread.
         """
         sizes: deque[tuple[int, int]] = deque()
@@ -103,7 +100,7 @@ class Predictor:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else predicts meanwhile. ValueError where an ``infer_many`` is being read."""
+        """Keep other threads from predicting. ValueError where an ``infer_many`` is being read."""
         with self._lock:
             if self._streaming:
                 raise ValueError("infer_many has not been read to its end")
@@ -121,10 +118,10 @@ class Predictor:
         for start in range(0, count, most):
             part = frames[start : start + most]
             feed = self.prepare(_filled_up(part, most) if self._fixed_batch else part, colour)
-            said = {name: array[: len(part)] for name, array in self.graph(feed, wanted).items()}
+            outputs = {name: array[: len(part)] for name, array in self.graph(feed, wanted).items()}
             if count <= most:
-                return said
-            parts.append({name: array.copy() for name, array in said.items()})  # the next run may overwrite them
+                return outputs
+            parts.append({name: array.copy() for name, array in outputs.items()})  # the next run may overwrite them
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def prepare(self, frames: np.ndarray, colour: Literal["rgb", "bgr"] = "rgb") -> np.ndarray:
@@ -148,14 +145,9 @@ class Predictor:
             out[name] = maps[0][None] if len(maps) == 1 else np.stack(maps)
         return out
 
-    def placement(self, frame_size: tuple[int, int]) -> Placement:
+    def placement(self, frame_size: tuple[int, int]) -> FramePlacement:
         """Where frames of a size (H, W) lie in the network's input."""
-        size = (int(frame_size[0]), int(frame_size[1]))
-        if size not in self._placements:
-            if len(self._placements) >= _PLACEMENTS:
-                self._placements.clear()
-            self._placements[size] = Placement.of(self.manifest.preprocessing, size, self.size)
-        return self._placements[size]
+        return FramePlacement.of(self.manifest.preprocessing, frame_size, self.size)
 
     def describe(self) -> dict[str, Any]:
         """What runs, ready for JSON: bundle, student, backend, lane, precision, threads, input size, outputs."""

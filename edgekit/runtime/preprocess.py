@@ -6,14 +6,14 @@ import numpy as np
 from PIL import Image
 
 from edgekit.bundle.manifest import Preprocessing, Tensor
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 
 
 class Preprocessor:
-    """Fills an artifact's input: ``frames`` (N, H, W, 3) uint8 rgb, or (N, 3, H, W) float32, standardised.
+    """Makes an artifact's input: ``frames`` (N, H, W, 3) uint8 rgb, or (N, 3, H, W) float32, standardised.
 
     The buffer is allocated once per batch size and used again: what ``__call__`` returns is valid until the next call.
-    A batch that needs nothing done to it is handed on without a copy.
+    A batch that needs no change is returned without a copy.
     """
 
     def __init__(self, preprocessing: Preprocessing, tensor: Tensor):
@@ -21,17 +21,17 @@ class Preprocessor:
         self._standardised = tensor.dtype != "uint8"
         self._pixels = np.empty(0, np.uint8)
         self._planes = np.empty(0, np.float32)
-        self._filled: Placement | None = None  # whose padding the buffer holds
+        self._filled: FramePlacement | None = None  # whose padding the buffer holds
         mean, std = (np.array(v, np.float32)[:, None] for v in (preprocessing.mean, preprocessing.std))
         self._table = (np.arange(256, dtype=np.float32) - mean) / std  # (3, 256): a value standardised, per channel
 
-    def __call__(self, frames: np.ndarray, placement: Placement, *, bgr: bool = False) -> np.ndarray:
+    def __call__(self, frames: np.ndarray, placement: FramePlacement, *, bgr: bool = False) -> np.ndarray:
         """``frames`` (N, H, W, 3) uint8 of the placement's frame size."""
         untouched = not (placement.resized or placement.padded or bgr) and frames.flags.c_contiguous
         pixels = frames if untouched else self._place(frames, placement, bgr)
         return self._standardise(pixels) if self._standardised else pixels
 
-    def _place(self, frames: np.ndarray, placement: Placement, bgr: bool) -> np.ndarray:
+    def _place(self, frames: np.ndarray, placement: FramePlacement, bgr: bool) -> np.ndarray:
         shape = (len(frames), *placement.network, 3)
         if self._pixels.shape != shape or self._filled != placement:
             if self._pixels.shape != shape:

@@ -18,7 +18,7 @@ from edgekit.frames.images import PHOTO_SUFFIXES
 from edgekit.frames.source import FrameSource
 from edgekit.frames.unfinished import remove_abandoned
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
-from edgekit.runtime.overlay import overlay, side_by_side
+from edgekit.runtime.overlay import overlay
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
 
@@ -43,10 +43,10 @@ class PictureWriter:
             Image.fromarray(picture).save(part, **how)
 
     def hold(self, until: float | None) -> None:
-        """A picture is shown for ever."""
+        """Nothing to do: a picture has no duration."""
 
     def __exit__(self, *_: object) -> None:
-        """Every picture is whole already."""
+        """Nothing to do: every picture is already written."""
 
 
 def open_output(path: Path, source: FrameSource) -> PictureWriter | VideoWriter:
@@ -119,7 +119,7 @@ def run(
             note = _note(finished, predicting[-1], latency[-1] if source.live else None)
             if output is not None:
                 rgb = shot.rgb()
-                picture = side_by_side([overlay(rgb, task, maps[task.name], note) for task in tasks])
+                picture = np.concatenate([overlay(rgb, task, maps[task.name], note) for task in tasks], axis=1)
                 output.write(picture, shot.name, shot.at)
             progress(len(predicting), note)
             if limit and len(predicting) >= limit:

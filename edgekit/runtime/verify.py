@@ -8,14 +8,14 @@ import numpy as np
 
 from edgekit.bundle.bundle import Bundle
 from edgekit.errors import EdgekitError
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.postprocess import as_form
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import kind_of
 
 
 @dataclass(frozen=True)
-class Check:
+class GoldenCheck:
     """One output against the golden reference. ``value`` is None where the answer has no number (NaN)."""
 
     artifact: str
@@ -26,7 +26,7 @@ class Check:
     holds: bool
 
 
-def verify(bundle: Bundle, predictor: Predictor) -> list[Check]:
+def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
     """One check per output and measure that the bundle has a tolerance for.
 
     The network alone is checked, on frames of its own size; where an artifact gives logits, the form that the
@@ -55,7 +55,7 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[Check]:
         for measure, limit in limits.items():
             value = _measure(measure, answers[output], reference[output])
             holds = value >= limit if measure == "agreement" else value <= limit
-            checks.append(Check(key, output, measure, None if np.isnan(value) else value, limit, bool(holds)))
+            checks.append(GoldenCheck(key, output, measure, None if np.isnan(value) else value, limit, bool(holds)))
     return checks
 
 
@@ -80,10 +80,9 @@ def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list
         else:
             result = made[name]
             maps = [as_form(result, array) for array in raw[result.source.name]]
-            if (
-                kind_of(result.task).form(result.form).decided
-            ):  # decided where the logits are, enlarged by nearest neighbour
-                whole = Placement(predictor.size, predictor.size, predictor.size)
+            # Decided at the resolution of the logits, enlarged by nearest neighbour.
+            if kind_of(result.task).form(result.form).decided:
+                whole = FramePlacement(predictor.size, predictor.size, predictor.size)
                 maps = [whole.back_nearest(m, result.source.stride) for m in maps]
             out[name] = np.stack(maps)
     return out

@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.bench.compare import compare, differences, resampled_medians, rule
 from edgekit.bench.document import timing
+from edgekit.errors import EdgekitError
 
 
 def latencies(rng: np.random.Generator, count: int = 200, median: float = 20.0, memory: float = 0.5) -> np.ndarray:
@@ -102,7 +103,7 @@ def test_neighbours_that_are_alike_widen_the_bounds():
 
 def test_nothing_in_common_is_refused():
     values = np.ones(30)
-    with pytest.raises(ValueError, match="no timing in common"):
+    with pytest.raises(EdgekitError, match="no timing in common"):
         compare(measurement(graph=values), measurement(compute=values))
 
 

@@ -15,17 +15,17 @@ import edgekit
 from edgekit.bench.cold_start import cold_start
 from edgekit.bench.command import bundle_of, measure_bundle, parse_frame_size
 from edgekit.bench.document import check_measurement
-from edgekit.bench.host import host_steps, resized
+from edgekit.bench.host import host_steps, resize_frames
 from edgekit.bench.measurement import measure_predictor
 from edgekit.bench.soak import Soak, Window, parse_duration, soak
-from edgekit.bench.stopwatch import Plan
-from edgekit.bench.telemetry.system import Stream, System
-from edgekit.bench.timed import Pipelined, Profiled, Timed
+from edgekit.bench.stopwatch import BenchPlan
+from edgekit.bench.telemetry.system import LineStream, System
+from edgekit.bench.timed import Timed
 from edgekit.bench.trtexec import trtexec_command
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend
 
-SHORT = Plan(0.0, 0.0, 10)
+SHORT = BenchPlan(0.0, 0.0, 10)
 
 
 class Quiet(System):
@@ -72,8 +72,8 @@ def test_batches_take_frames_in_turn(frames):
 
 
 def test_frames_of_another_size(frames):
-    assert resized(frames, None) is frames and resized(frames, (64, 96)) is frames
-    assert resized(frames, (30, 50)).shape == (3, 30, 50, 3)
+    assert resize_frames(frames, None) is frames and resize_frames(frames, (64, 96)) is frames
+    assert resize_frames(frames, (30, 50)).shape == (3, 30, 50, 3)
 
 
 def test_a_document(tiny_bundle, frames, quiet):
@@ -88,7 +88,7 @@ def test_a_document(tiny_bundle, frames, quiet):
     assert whole["p50"] > graph["p50"] and whole["min"] <= whole["p50"] <= whole["p99"] <= whole["max"]
     assert found["throughput"]["end_to_end"] == pytest.approx(10_000 / sum(whole["samples_ms"]), rel=0.3)
     assert found["subject"] | {"student": "mean", "precision": "int8", "threads": 1, "batch": 1} == found["subject"]
-    assert found["marks"] == ["it is not known whether the clocks were locked: this machine does not tell"]
+    assert found["marks"] == ["it is not known whether the clocks were locked"]
     assert told[-1] == ("end to end", 1.0)
 
 
@@ -124,9 +124,9 @@ class Inside(Backend):
 
 def test_a_backend_that_looks_inside(tiny_bundle, frames, quiet):
     with edgekit.load(tiny_bundle, threads=1) as predictor:
-        assert not isinstance(predictor.backend, (Timed, Pipelined, Profiled))
+        assert not isinstance(predictor.backend, Timed)
         predictor.backend = Inside(predictor.backend)
-        assert isinstance(predictor.backend, Timed) and isinstance(predictor.backend, Pipelined)
+        assert isinstance(predictor.backend, Timed)
         found = measure_predictor(predictor, frames, SHORT, system=quiet, layers=True)
     timings = found["timings"]
     assert timings["compute"]["samples_ms"] == [3.0, 2.0] * 5
@@ -251,7 +251,7 @@ def test_a_soak_reads_the_boards_memory_and_power_beside_it(tmp_path):
 
         def stream(self, *argv):
             code = f"import time\nwhile True:\n    print({line!r}, flush=True)\n    time.sleep(0.02)"
-            return Stream([sys.executable, "-c", code])
+            return LineStream([sys.executable, "-c", code])
 
     found = soak(lambda: time.sleep(0.02) or {"end_to_end": 20.0}, 1.0, Board(tmp_path), memory=lambda: 100.0)
     (only,) = found.windows
@@ -283,7 +283,7 @@ def test_a_soak_is_cut_into_windows(quiet):
     ],
 )
 def test_the_trtexec_line_pins_what_versions_changed(version, graph, flags):
-    words = trtexec_command("a b.plan", Plan(0.2, 3.0, 100), version, cuda_graph=graph).split(" --")
+    words = trtexec_command("a b.plan", BenchPlan(0.2, 3.0, 100), version, cuda_graph=graph).split(" --")
     assert (words[0] == "trtexec" and words[1] == "loadEngine=a b.plan'") or words[0].startswith("trtexec '")
     rest = {f"--{w}" for w in words[1:]}
     assert flags <= rest and {"--warmUp=200", "--duration=3", "--iterations=100", "--percentile=90,95,99"} <= rest
@@ -292,9 +292,9 @@ def test_the_trtexec_line_pins_what_versions_changed(version, graph, flags):
 
 def test_the_trtexec_line_runs_as_long_as_was_asked():
     """trtexec reads both as floating-point numbers: seconds to run, milliseconds to warm up."""
-    words = trtexec_command("e.plan", Plan(0.0125, 0.2, 7), "10.3.0", cuda_graph=False).split()
+    words = trtexec_command("e.plan", BenchPlan(0.0125, 0.2, 7), "10.3.0", cuda_graph=False).split()
     assert {"--duration=0.2", "--warmUp=12.5", "--iterations=7"} <= set(words)
-    none = trtexec_command("e.plan", Plan(0.0, 0.0, 10), "10.3.0", cuda_graph=False).split()
+    none = trtexec_command("e.plan", BenchPlan(0.0, 0.0, 10), "10.3.0", cuda_graph=False).split()
     assert {"--duration=0", "--warmUp=0"} <= set(none)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.bench.document import timing
 from edgekit.bench.report.entries import entry_of, highlights
-from edgekit.bench.report.markdown import markdown
+from edgekit.bench.report.markdown import report_markdown
 from edgekit.bench.report.read import read_report
 from edgekit.errors import EdgekitError
 
@@ -67,7 +67,7 @@ def suite(path: Path, *documents: dict, failed: str | None = None) -> Path:
 
 
 def written(tmp_path: Path, *documents: dict, **options) -> str:
-    return markdown(read_report([suite(tmp_path / "s.jsonl", *documents, **options)]))
+    return report_markdown(read_report([suite(tmp_path / "s.jsonl", *documents, **options)]))
 
 
 def test_figures_are_in_it(tmp_path):
@@ -99,14 +99,14 @@ def test_without_power_and_accuracy_their_parts_are_left_out(tmp_path):
 def test_single_measurements_are_reported_too(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(document()))
     found = read_report([tmp_path / "a.json"], title="Mine")
-    assert len(found.entries) == 1 and markdown(found).startswith("# Mine\n")
+    assert len(found.entries) == 1 and report_markdown(found).startswith("# Mine\n")
 
 
 def test_a_measurement_that_is_not_whole_is_named(tmp_path):
     broken = document()
     del broken["timings"]["end_to_end"]
     (tmp_path / "a.json").write_text(json.dumps(broken))
-    with pytest.raises(EdgekitError, match="not whole: KeyError 'end_to_end'") as error:
+    with pytest.raises(EdgekitError, match="incomplete: KeyError 'end_to_end'") as error:
         read_report([tmp_path / "a.json"])
     assert error.value.where == str(tmp_path / "a.json")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.bench.stopwatch import Plan, measure
+from edgekit.bench.stopwatch import BenchPlan, measure
 
 
 class Clock:
@@ -32,14 +32,14 @@ def runs(clock: Clock, seconds: list[float] | float):
 
 def test_warm_up_is_thrown_away():
     clock = Clock()
-    series = measure(runs(clock, [0.5, 0.25, 0.1, 0.01]), Plan(0.2, 0.1, 2), clock=clock)
+    series = measure(runs(clock, [0.5, 0.25, 0.1, 0.01]), BenchPlan(0.2, 0.1, 2), clock=clock)
     assert series.warm_ups == 3 and series.began == pytest.approx(100.85)
     np.testing.assert_allclose(series.values["graph"], 10.0)
 
 
 def test_a_short_run_warms_up_for_its_seconds():
     clock = Clock()
-    assert measure(runs(clock, 0.01), Plan(0.2, 0.0, 1), clock=clock).warm_ups in (20, 21)
+    assert measure(runs(clock, 0.01), BenchPlan(0.2, 0.0, 1), clock=clock).warm_ups in (20, 21)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_short_run_warms_up_for_its_seconds():
 )
 def test_it_ends_with_runs_and_seconds_enough(seconds, count):
     clock = Clock()
-    series = measure(runs(clock, seconds), Plan(0.0, 3.0, 100), clock=clock)
+    series = measure(runs(clock, seconds), BenchPlan(0.0, 3.0, 100), clock=clock)
     assert series.count == count and series.seconds == pytest.approx(count * seconds)
     assert series.throughput == pytest.approx(1 / seconds)
     assert series.summary("end_to_end").mean == pytest.approx(2000 * seconds)
@@ -56,10 +56,10 @@ def test_it_ends_with_runs_and_seconds_enough(seconds, count):
 
 def test_progress_never_goes_back_and_ends_at_one():
     clock, seen = Clock(), []
-    measure(runs(clock, [0.5, 0.01]), Plan(0.0, 1.0, 5), clock=clock, progress=seen.append)
+    measure(runs(clock, [0.5, 0.01]), BenchPlan(0.0, 1.0, 5), clock=clock, progress=seen.append)
     assert seen == sorted(seen) and seen[-1] == 1.0 and seen[0] < 1.0
 
 
 def test_an_exception_passes():
     with pytest.raises(RuntimeError, match="out of memory"):
-        measure(lambda: (_ for _ in ()).throw(RuntimeError("out of memory")), Plan())
+        measure(lambda: (_ for _ in ()).throw(RuntimeError("out of memory")), BenchPlan())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from edgekit.bench import campaign
 from edgekit.bench.campaign import Failure, bundle_digests, measure_in_child, run_suite
 from edgekit.bench.power import find_mode, parse_power_modes
 from edgekit.bench.rows import RowFile, parse_rows
@@ -204,7 +204,7 @@ def test_modes_by_name_and_by_id(tmp_path):
         def has(self, program):
             return False
 
-    with pytest.raises(EdgekitError, match="no Jetson"):
+    with pytest.raises(EdgekitError, match="not a Jetson"):
         find_mode(Plain(tmp_path), "15W")
 
 
@@ -278,10 +278,8 @@ def test_what_a_process_says_of_its_failure_is_kept(tmp_path):
     ],
 )
 def test_a_process_that_dies_is_a_failed_row(monkeypatch, tmp_path, program, what):
-    run = campaign.subprocess.run
-    monkeypatch.setattr(
-        campaign.subprocess, "run", lambda argv, **options: run([sys.executable, "-c", program], **options)
-    )
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda argv, **options: run([sys.executable, "-c", program], **options))
     with pytest.raises(Failure, match=what):
         measure_in_child(*cell_of(tmp_path))
 

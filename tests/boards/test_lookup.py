@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.boards import board, check_pair, jetpack, jetpack_of_l4t, newest_jetpack, newest_opset
+from edgekit.boards.lookup import check_pair, find_board, find_jetpack, jetpack_of_l4t, newest_jetpack
 from edgekit.boards.table import numbers, table
 from edgekit.errors import EdgekitError
 
@@ -25,19 +25,19 @@ from edgekit.errors import EdgekitError
     ],
 )
 def test_a_board_by_name(written, name):
-    assert board(written).name == name
+    assert find_board(written).name == name
 
 
 @pytest.mark.parametrize("written", ["orin-nx", "orin", "Orin Nano", "xavier-nx", "8gb"])
 def test_a_name_of_several_boards_lists_them(written):
     with pytest.raises(EdgekitError, match="fits several boards") as caught:
-        board(written)
+        find_board(written)
     assert "-8gb" in caught.value.fix and "agx-thor" not in caught.value.fix
 
 
 def test_an_unknown_board_names_the_nearest_and_all():
     with pytest.raises(EdgekitError, match="unknown board 'orin-nx-16bg'") as caught:
-        board("orin-nx-16bg")
+        find_board("orin-nx-16bg")
     assert caught.value.fix.startswith("did you mean orin-nx-16gb? ")
     assert all(name in caught.value.fix for name in table().boards)
     assert caught.value.where == "--board"
@@ -46,14 +46,14 @@ def test_an_unknown_board_names_the_nearest_and_all():
 @pytest.mark.parametrize("written", ["nano", "Jetson Nano", "jetson-nano-4gb", "tx2", "TX2-4GB"])
 def test_boards_that_end_at_jetpack_4_say_why_not(written):
     with pytest.raises(EdgekitError, match=r"is not supported: it ends at JetPack 4\.6 \(TensorRT 8\.2"):
-        board(written)
+        find_board(written)
 
 
 @given(st.text(max_size=30))
 @settings(deadline=None, max_examples=200)
 def test_any_text_is_a_board_or_an_error(text):
     try:
-        assert board(text).name in table().boards
+        assert find_board(text).name in table().boards
     except EdgekitError as error:
         assert error.fix
 
@@ -72,21 +72,21 @@ def test_any_text_is_a_board_or_an_error(text):
     ],
 )
 def test_a_jetpack_by_version(written, row, tensorrt, python, opset):
-    found = jetpack(written)
+    found = find_jetpack(written)
     assert (found.version, found.tensorrt, found.python, found.opset) == (row, tensorrt, python, opset)
 
 
 @pytest.mark.parametrize("written", ["", "6", "6.9", "8.0", "six", "6.2-rc", "6.", "99999.9", "٦.٢"])
 def test_an_unknown_jetpack_lists_the_known(written):
     with pytest.raises(EdgekitError, match="unknown JetPack") as caught:
-        jetpack(written)
+        find_jetpack(written)
     assert "5.1, 6.0, 6.1, 6.2, 7.0, 7.1, 7.2, 7.2.2" in caught.value.fix
 
 
 @pytest.mark.parametrize("written", ["1.0", "4.4.1", "4.6", "4.6.6", "5.0", "5.0.2"])
 def test_old_jetpacks_say_why_not(written):
     with pytest.raises(EdgekitError, match=rf"JetPack {written} is not supported: .* edgekit needs TensorRT 8\.5"):
-        jetpack(written)
+        find_jetpack(written)
 
 
 def test_which_jetpack_runs_where():
@@ -110,10 +110,10 @@ def _refused(b, j) -> bool:
 
 def test_xavier_ends_at_jetpack_5():
     with pytest.raises(EdgekitError, match=r"Xavier NX 16 GB, which ends at JetPack 5\.1") as caught:
-        check_pair(board("xavier-nx-16gb"), jetpack("6.2"))
+        check_pair(find_board("xavier-nx-16gb"), find_jetpack("6.2"))
     assert caught.value.where == "--jetpack" and "use JetPack 5.1" in caught.value.fix
-    assert newest_jetpack(board("agx-xavier")).version == "5.1"
-    assert newest_jetpack(board("agx-thor")).version == "7.2.2"
+    assert newest_jetpack(find_board("agx-xavier")).version == "5.1"
+    assert newest_jetpack(find_board("agx-thor")).version == "7.2.2"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_l4t_release_that_is_not_known(release):
     ],
 )
 def test_newest_opset(tensorrt, opset):
-    assert newest_opset(tensorrt) == opset
+    assert table().opset(tensorrt) == opset
 
 
 @given(st.text(max_size=20))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from edgekit.boards.clocks import Clocks, parse_clocks
 from edgekit.boards.memory import Memory, parse_meminfo
 from edgekit.boards.power import PowerMode, parse_power_mode
-from edgekit.boards.release import parse_jetpack_package, parse_l4t_package, parse_l4t_release
+from edgekit.boards.release import package_version, parse_l4t_release
 
 CLOCKS_ORIN = """\
 SOC family:tegra234  Machine:NVIDIA Jetson Orin NX Engineering Reference Developer Kit
@@ -144,12 +146,14 @@ def test_a_release_cut_off_or_something_else(text):
 
 
 def test_packages():
-    assert parse_l4t_package("nvidia-l4t-core\t36.4.3-20250107174145\n") == "36.4.3"
-    assert parse_l4t_package("ii  nvidia-l4t-core  35.4.1-20230801124926 arm64 NVIDIA Core\n") == "35.4.1"
-    assert parse_jetpack_package("nvidia-jetpack\t6.2+b77\n") == "6.2"
-    assert parse_jetpack_package("nvidia-jetpack\t5.1.2-b104\n") == "5.1.2"
+    assert package_version("nvidia-l4t-core", "nvidia-l4t-core\t36.4.3-20250107174145\n") == "36.4.3"
+    assert (
+        package_version("nvidia-l4t-core", "ii  nvidia-l4t-core  35.4.1-20230801124926 arm64 NVIDIA Core\n") == "35.4.1"
+    )
+    assert package_version("nvidia-jetpack", "nvidia-jetpack\t6.2+b77\n") == "6.2"
+    assert package_version("nvidia-jetpack", "nvidia-jetpack\t5.1.2-b104\n") == "5.1.2"
     for text in ("", "nvidia-jetpack\t\n", "nvidia-jetpack-dev 6.2", "nvidia-jetpack\tsix", "nvidia-l4t-core 36"):
-        assert parse_jetpack_package(text) is None
+        assert package_version("nvidia-jetpack", text) is None
 
 
 def test_meminfo():
@@ -159,7 +163,9 @@ def test_meminfo():
     assert parse_meminfo("MemTotal:       156568") == Memory() == parse_meminfo("")
 
 
-PARSERS = (parse_power_mode, parse_clocks, parse_l4t_release, parse_l4t_package, parse_jetpack_package, parse_meminfo)
+PARSERS = (
+    parse_power_mode, parse_clocks, parse_l4t_release, partial(package_version, "nvidia-jetpack"), parse_meminfo
+)  # fmt: skip
 FORMS = (CLOCKS_ORIN, CLOCKS_LOCKED, "NV Fan Mode:quiet\nNV Power Mode: 15W\n1\n",
          "# R36 (release), REVISION: 4.3, GCID: 1", "nvidia-jetpack\t6.2+b77\n", "MemTotal:  156 kB\n")  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
-from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, Output, Preprocessing, Student, Tensor
+from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, OutputTensor, Preprocessing, StudentInfo, Tensor
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
@@ -22,7 +22,7 @@ FILES = {"fp32.onnx": b"not a network, but bytes", "golden.npz": b"golden", "bui
 
 
 def manifest(**changes) -> Manifest:
-    output = Output("semantic_classes", "uint8", (1, 64, 96), "semantic", "classes", 1)
+    output = OutputTensor("semantic_classes", "uint8", (1, 64, 96), "semantic", "classes", 1)
     fields = {
         "schema": SCHEMA,
         "name": "tiny",
@@ -31,7 +31,7 @@ def manifest(**changes) -> Manifest:
         "target": "cpu",
         "board": None,
         "jetpack": None,
-        "student": Student("repseg", 16, 1, 1, 4),
+        "student": StudentInfo("repseg", 16, 1, 1, 4),
         "tasks": (Task("semantic", "semantic", classes=("a", "b"), colours=((0, 0, 0), (1, 1, 1))),),
         "preprocessing": Preprocessing((64, 96), "letterbox", (0, 0, 0), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         "artifacts": (

@@ -16,8 +16,8 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.main import main
 from edgekit.engine.workfolder import work_folder
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import PART
 from edgekit.frames.locks import LOCK
+from edgekit.frames.unfinished import PART
 from edgekit.runtime.tensorrt.locate import engine_folder
 
 
@@ -38,7 +38,7 @@ def test_an_engine_and_its_report(jetson_bundle, tensorrt, capsys):
     out, err = capsys.readouterr()
     said = json.loads(out)
     assert said["kept"].endswith(".plan") and said["engines"][0]["passes"]
-    assert "nothing of it has been executed on a Jetson yet" in " ".join(err.split())
+    assert "none of it has been executed on a Jetson yet" in " ".join(err.split())
     assert said["unrun"].startswith("edgekit's TensorRT code was tested against")
     assert len(left(jetson_bundle)) == 2
 

@@ -13,7 +13,7 @@ import torch
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.main import main
-from edgekit.engine.layers import summary
+from edgekit.engine.layers import count_layers
 from edgekit.frames.images import write_png
 from edgekit.students.student import Student
 from edgekit.tasks import Task
@@ -51,7 +51,7 @@ def test_every_artifact_is_taken_by_the_versions_it_names(exported, tensorrt, bu
     for lane, precision in found:
         (built,) = built_here(exported, lane=lane, precision=precision)
         assert built.sidecar.golden, (lane, precision)
-        layers = " ".join(summary(built.sidecar.layers))
+        layers = " ".join(count_layers(built.sidecar.layers))
         if lane != "cache" and precision == "int8":
             assert "int8" in layers  # the fake shows the types that the file says
         if precision == "fp32":

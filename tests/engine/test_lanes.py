@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.engine.capabilities import Capabilities
-from edgekit.engine.lanes import Wish, buildable, choose
+from edgekit.engine.job import BuildOptions
+from edgekit.engine.lanes import buildable, choose
 from edgekit.errors import EdgekitError
+
+FRAMES = Path("frames")
 
 
 def capable(version: str, **changes) -> Capabilities:
@@ -41,7 +45,7 @@ def manifest(jetson_bundle):
     ],
 )
 def test_the_first_lane_that_will_do(manifest, version, precision, file):
-    artifact = choose(manifest, capable(version), Wish(), precision)
+    artifact = choose(manifest, capable(version), BuildOptions(), precision)
     assert (artifact.file, artifact.precision) == (file, precision)
 
 
@@ -49,11 +53,11 @@ def test_the_first_lane_that_will_do(manifest, version, precision, file):
     ("lane", "file"), [("weak", "weak-int8.onnx"), ("strong", "strong-int8.onnx"), ("cache", "body.onnx")]
 )
 def test_a_lane_that_is_asked_for(manifest, lane, file):
-    assert choose(manifest, capable("10.3.0"), Wish(lane=lane), "int8").file == file
+    assert choose(manifest, capable("10.3.0"), BuildOptions(lane=lane), "int8").file == file
 
 
 def test_dla_takes_the_calibration_cache_and_from_11_strong_types(manifest):
-    wish = Wish(dla_core=0, gpu_fallback=True)
+    wish = BuildOptions(dla_core=0, gpu_fallback=True)
     assert choose(manifest, capable("10.3.0", dla_cores=2), wish, "int8").lane == "cache"
     assert choose(manifest, capable("11.4.1", dla_cores=2), wish, "int8").lane == "strong"
 
@@ -61,14 +65,19 @@ def test_dla_takes_the_calibration_cache_and_from_11_strong_types(manifest):
 @pytest.mark.parametrize(
     ("version", "wish", "precision", "said"),
     [
-        ("11.4.0.106", Wish(lane="weak"), "int8", "every network is strongly typed"),
-        ("8.6.1", Wish(lane="strong"), "int8", "has no strongly typed networks"),
-        ("11.4.0.106", Wish(lane="cache"), "int8", "neither precision flags nor calibration"),
-        ("11.4.0.106", Wish(calibrate=True), "int8", "neither precision flags nor calibration"),
-        ("10.3.0", Wish(lane="weak", calibrate=True), "int8", "calibration on the device is for the cache lane"),
-        ("10.3.0", Wish(calibrate=True), "fp16", "only int8 is calibrated"),
-        ("10.3.0", Wish(dla_core=0), "int8", "there is no DLA core here"),
-        ("8.4.1", Wish(), "int8", "is for TensorRT 8.5 to 10"),
+        ("11.4.0.106", BuildOptions(lane="weak"), "int8", "every network is strongly typed"),
+        ("8.6.1", BuildOptions(lane="strong"), "int8", "has no strongly typed networks"),
+        ("11.4.0.106", BuildOptions(lane="cache"), "int8", "neither precision flags nor calibration"),
+        ("11.4.0.106", BuildOptions(calibrate=FRAMES), "int8", "neither precision flags nor calibration"),
+        (
+            "10.3.0",
+            BuildOptions(lane="weak", calibrate=FRAMES),
+            "int8",
+            "calibration on the device is for the cache lane",
+        ),
+        ("10.3.0", BuildOptions(calibrate=FRAMES), "fp16", "only int8 is calibrated"),
+        ("10.3.0", BuildOptions(dla_core=0), "int8", "there is no DLA core here"),
+        ("8.4.1", BuildOptions(), "int8", "is for TensorRT 8.5 to 10"),
     ],
 )
 def test_what_cannot_be_built_says_why(manifest, version, wish, precision, said):
@@ -80,14 +89,14 @@ def test_what_cannot_be_built_says_why(manifest, version, wish, precision, said)
 def test_a_dla_core_too_high_and_fp32_on_dla(manifest):
     can = capable("10.3.0", dla_cores=2)
     with pytest.raises(EdgekitError, match="there is no DLA core 2: TensorRT sees 2"):
-        choose(manifest, can, Wish(dla_core=2), "int8")
+        choose(manifest, can, BuildOptions(dla_core=2), "int8")
     with pytest.raises(EdgekitError, match="not in fp32"):
-        choose(manifest, can, Wish(dla_core=1), "fp32")
+        choose(manifest, can, BuildOptions(dla_core=1), "fp32")
 
 
 def test_a_gpu_without_int8_units(manifest):
     with pytest.raises(EdgekitError, match="has no INT8 units"):
-        choose(manifest, capable("10.3.0", fast_int8=False), Wish(), "int8")
+        choose(manifest, capable("10.3.0", fast_int8=False), BuildOptions(), "int8")
 
 
 def test_int8_in_the_cache_lane_needs_ranges_or_frames(manifest):
@@ -95,21 +104,24 @@ def test_int8_in_the_cache_lane_needs_ranges_or_frames(manifest):
         manifest, ranges=None, artifacts=tuple(a for a in manifest.artifacts if a.precision != "int8")
     )
     with pytest.raises(EdgekitError, match="the bundle has no cache/int8 artifact"):
-        choose(bare, capable("10.3.0"), Wish(lane="cache"), "int8")
-    made = choose(bare, capable("10.3.0"), Wish(calibrate=True), "int8")
+        choose(bare, capable("10.3.0"), BuildOptions(lane="cache"), "int8")
+    made = choose(bare, capable("10.3.0"), BuildOptions(calibrate=FRAMES), "int8")
     assert (made.file, made.lane, made.precision) == ("body.onnx", "cache", "int8")
     listed = dataclasses.replace(manifest, ranges=None)
     with pytest.raises(EdgekitError, match="no calibrated ranges, and --calibrate was not given"):
-        choose(listed, capable("10.3.0"), Wish(lane="cache"), "int8")
+        choose(listed, capable("10.3.0"), BuildOptions(lane="cache"), "int8")
 
 
 def test_buildable_is_one_artifact_per_precision(manifest):
-    assert [a.precision for a in buildable(manifest, capable("10.3.0"), Wish())] == ["fp32", "fp16", "int8"]
-    assert [a.precision for a in buildable(manifest, capable("10.3.0", fast_int8=False), Wish())] == ["fp32", "fp16"]
+    assert [a.precision for a in buildable(manifest, capable("10.3.0"), BuildOptions())] == ["fp32", "fp16", "int8"]
+    assert [a.precision for a in buildable(manifest, capable("10.3.0", fast_int8=False), BuildOptions())] == [
+        "fp32",
+        "fp16",
+    ]
 
 
 def test_an_error_lists_what_the_bundle_holds(manifest):
     cpu = dataclasses.replace(manifest, artifacts=manifest.artifacts[:1])
     with pytest.raises(EdgekitError, match="the bundle has no weak/int8 artifact") as raised:
-        choose(cpu, capable("10.3.0"), Wish(), "int8")
+        choose(cpu, capable("10.3.0"), BuildOptions(), "int8")
     assert "(none)" in raised.value.fix

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgekit.engine.layers import layers_of, summary
+from edgekit.engine.layers import count_layers, layers_of
 
 
 def layer(kind: str, reads: list[str], writes: list[str], name: str = "conv") -> dict:
@@ -48,5 +48,5 @@ def test_no_layers(text):
 
 def test_summary_counts_most_first():
     entries = [layer("c", ["Half"], ["Half"]), layer("c", ["Int8"], ["Int8"]), layer("c", ["Int8"], ["Half"])]
-    found = summary(layers_of(json.dumps({"Layers": entries})))
+    found = count_layers(layers_of(json.dumps({"Layers": entries})))
     assert list(found.items()) == [("GPU int8", 2), ("GPU fp16", 1)]

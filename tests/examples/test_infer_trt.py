@@ -17,7 +17,7 @@ import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Preprocessing
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_frames_are_placed_as_edgekit_places_them(fit, content):
             frame[:] = (200, 100, 50)
         artifact = open_artifact("uint8")
         placed = example().prepare(frame, manifest, artifact)
-        right = Preprocessor(rules, open_tensor("uint8"))(frame[None], Placement.of(rules, size, (64, 96)))
+        right = Preprocessor(rules, open_tensor("uint8"))(frame[None], FramePlacement.of(rules, size, (64, 96)))
         # enlarging by two bilinear filters that round differently
         assert np.abs(placed.astype(int) - right.astype(int)).max() <= 1
         planes = example().prepare(frame, manifest, open_artifact("float32"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import EdgekitError
 from edgekit.export.contract import contract, forms_of, network_size
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.tasks import kind_of
 
 
@@ -39,7 +39,7 @@ def test_depth_is_scaled_as_the_frame_is(student_of, fit, size):
     frame = (64, 96)
     student = student_of(input_scale=size[0] / frame[0])
     pre = contract(student, size, fit, frame)
-    assert Placement.of(pre, frame, size).content == size
+    assert FramePlacement.of(pre, frame, size).content == size
     rgb = torch.full((1, 3, *frame), 90.0)  # of one colour, so that how it is resized does not matter
     task = student.tasks[1]
     small = (size[0] // 4, size[1] // 4)
@@ -57,7 +57,7 @@ def test_frames_come_at_the_scale_of_the_training(student_of, frame):
     student = student_of(input_scale=0.5)
     size = network_size(frame, 0.5)
     pre = contract(student, size, "letterbox", frame)
-    content = Placement.of(pre, frame, size).content
+    content = FramePlacement.of(pre, frame, size).content
     assert (
         np.abs(np.subtract(content, np.multiply(frame, 0.5))).max() <= 1
     )  # one factor for sides that round differently
@@ -65,7 +65,7 @@ def test_frames_come_at_the_scale_of_the_training(student_of, frame):
         assert content == (frame[0] // 2, frame[1] // 2)
     assert pre.depth_scale == pytest.approx(0.5, abs=1 / min(frame))
     twice = (2 * frame[0], 2 * frame[1])  # another camera, the same view
-    assert Placement.of(pre, twice, size).content == content
+    assert FramePlacement.of(pre, twice, size).content == content
     assert contract(student, size, "stretch", frame).content is None
 
 
@@ -73,7 +73,7 @@ def test_another_size_than_the_students_own_is_filled(student_of):
     for student, size in ((student_of(input_scale=0.5), (400, 608)), (student_of(), (208, 304))):
         pre = contract(student, size, "letterbox", (400, 600))
         assert pre.content is None
-        assert 0 in np.subtract(size, Placement.of(pre, (800, 1200), size).content)
+        assert 0 in np.subtract(size, FramePlacement.of(pre, (800, 1200), size).content)
 
 
 def test_forms_are_the_native_ones_unless_asked(student_of):

@@ -7,13 +7,13 @@ import io
 import numpy as np
 import pytest
 
-from edgekit.bundle.manifest import Output
+from edgekit.bundle.manifest import OutputTensor
 from edgekit.export.golden import affordable, measured, packed, standardised, synthetic_frames, tolerated
 from edgekit.tasks import Task
 
 TASKS = (Task("semantic", "semantic", classes=("a", "b", "c")), Task("depth", "depth"))
-CLASSES = Output("semantic_classes", "uint8", (1, 2, 2), "semantic", "classes", 1)
-DEPTH = Output("depth_depth", "float32", (1, 2, 2), "depth", "depth", 1)
+CLASSES = OutputTensor("semantic_classes", "uint8", (1, 2, 2), "semantic", "classes", 1)
+DEPTH = OutputTensor("depth_depth", "float32", (1, 2, 2), "depth", "depth", 1)
 
 
 def test_distance_is_the_share_of_equal_pixels_or_the_mean_difference():

@@ -57,12 +57,12 @@ def test_what_cannot_be_asked_names_what_can(arguments, what, fix):
 
 
 def test_operator_sets_are_what_the_oldest_runtime_reads():
-    from edgekit.boards import newest_opset
+    from edgekit.boards.table import table
 
     for row in ROWS:
         if row.tensorrt:
             oldest = {"8.5": "8.5.2", "10": "10.0.0"}[row.tensorrt[0]]
-            assert row.opset <= newest_opset(oldest)
+            assert row.opset <= table().opset(oldest)
 
 
 def test_a_row_knows_its_graph_and_its_gate():

@@ -9,9 +9,17 @@ import numpy as np
 import onnx
 import pytest
 
-from edgekit.boards import board, jetpack
-from edgekit.bundle.manifest import Artifact, Golden, Manifest, Output, Preprocessing, Profile, Tensor
-from edgekit.bundle.manifest import Student as StudentFacts
+from edgekit.boards.lookup import find_board, find_jetpack
+from edgekit.bundle.manifest import (
+    Artifact,
+    Golden,
+    Manifest,
+    OutputTensor,
+    Preprocessing,
+    Profile,
+    StudentInfo,
+    Tensor,
+)
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.pipeline.preflight import estimates, lint_reports
@@ -27,7 +35,7 @@ from edgekit.tasks import Task
 SIZE = (32, 48)
 ORIN = {"board": "orin-nx-16gb", "jetpack": "6.2"}
 DLA = {**ORIN, "dla": True}
-TARGET = Target(board("orin-nx-16gb"), jetpack("6.2"))
+TARGET = Target(find_board("orin-nx-16gb"), find_jetpack("6.2"))
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -117,14 +125,14 @@ def bundle(tmp_path):
 
     def artifact(file, lane, tensorrt, profile=None):
         shape = ("batch", "height", "width", 3) if profile else (1, 3, *SIZE)
-        output = Output("semantic_classes", "uint8", shape[:3], "semantic", "classes", 1)
+        output = OutputTensor("semantic_classes", "uint8", shape[:3], "semantic", "classes", 1)
         return Artifact(file, lane, "fp32", 17, Tensor("frames", "uint8", shape), (output,), profile, tensorrt)
 
     one = (1, *SIZE, 3)
     names = ("fp32.onnx", "logits.onnx", "newer.onnx", "golden.npz")
     manifest = Manifest(
         schema=2, name="b", edgekit="0", created="now", target="jetson", board=None, jetpack=None,
-        student=StudentFacts("repseg", 32, 1, 1, 4),
+        student=StudentInfo("repseg", 32, 1, 1, 4),
         tasks=(Task("semantic", "semantic", classes=("a", "b", "c")),),
         preprocessing=Preprocessing(SIZE, "letterbox", (0, 0, 0), (0.0,) * 3, (1.0,) * 3),
         artifacts=(

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgekit.boards import board, jetpack
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.preflight.finding import Target
 from edgekit.preflight.network import Network
 
@@ -36,7 +36,7 @@ def network(model):
 @pytest.fixture
 def target():
     def make(version: str = "6.2", name: str = "orin-nx-16gb", dla: bool = False) -> Target:
-        return Target(board(name), jetpack(version), dla)
+        return Target(find_board(name), find_jetpack(version), dla)
 
     return make
 

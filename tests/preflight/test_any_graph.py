@@ -10,7 +10,7 @@ import pytest
 from edgekit.errors import EdgekitError
 from edgekit.preflight.grouping import grouped
 from edgekit.preflight.lint import lint
-from edgekit.preflight.network import load_model, network_of
+from edgekit.preflight.network import network_of, read_onnx
 from edgekit.preflight.roofline import PRECISIONS, estimate
 
 MODELS = sorted((Path(onnx.__file__).parent / "backend" / "test" / "data").rglob("*.onnx"))
@@ -22,7 +22,7 @@ def test_models_of_onnxs_own_tests(target):
     reported = 0
     for path in MODELS:
         try:
-            network = network_of(load_model(path), path.name)
+            network = network_of(read_onnx(path), path.name)
             for asked in (target("5.1", dla=True), target("7.2")):
                 report = lint(network, asked, path.name)
                 assert sum(len(group.names) for group in grouped(report.nodes)) == len(report.nodes)

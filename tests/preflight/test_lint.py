@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.boards import board, jetpack
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.errors import EdgekitError
 from edgekit.preflight.grouping import grouped
 from edgekit.preflight.lint import lint, target_of
@@ -63,15 +63,15 @@ def test_a_node_that_is_refused(network, target):
 
 
 def test_targets():
-    assert target_of(board("orin-nx-16gb"), None, dla=False).jetpack.version == "7.2.2"
-    assert target_of(board("orin-nx-16gb"), None, dla=True).jetpack.version == "6.2"
+    assert target_of(find_board("orin-nx-16gb"), None, dla=False).jetpack.version == "7.2.2"
+    assert target_of(find_board("orin-nx-16gb"), None, dla=True).jetpack.version == "6.2"
     with pytest.raises(EdgekitError, match="Orin Nano 8 GB has no DLA"):
-        target_of(board("orin-nano-8gb"), None, dla=True)
+        target_of(find_board("orin-nano-8gb"), None, dla=True)
     with pytest.raises(EdgekitError, match=r"JetPack 7\.2's TensorRT 10\.16\.0 cannot build for DLA") as caught:
-        target_of(board("agx-orin-64gb"), jetpack("7.2"), dla=True)
+        target_of(find_board("agx-orin-64gb"), find_jetpack("7.2"), dla=True)
     assert "TensorRT 11.4.1" in caught.value.fix
     with pytest.raises(EdgekitError, match="does not run on Jetson AGX Xavier"):
-        target_of(board("agx-xavier"), jetpack("6.2"), dla=False)
+        target_of(find_board("agx-xavier"), find_jetpack("6.2"), dla=False)
 
 
 def test_groups(network, target, floats):

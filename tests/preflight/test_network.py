@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.preflight.network import Network, load_model, network_of
+from edgekit.preflight.network import Network, network_of, read_onnx
 
 
 def test_what_depends_on_no_input_is_folded(network, floats):
@@ -48,18 +48,18 @@ def test_another_size_than_the_graphs_is_refused(model):
 
 def test_files_that_are_no_graphs(tmp_path, model):
     with pytest.raises(EdgekitError, match="a file is missing"):
-        load_model(tmp_path / "none.onnx")
+        read_onnx(tmp_path / "none.onnx")
     with pytest.raises(EdgekitError, match="cannot be read"):
-        load_model(tmp_path)
+        read_onnx(tmp_path)
     for name, content in (("noise", b"\xff\x00garbage"), ("empty", b""), ("text", b"hello")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(EdgekitError, match="not a whole ONNX graph"):
-            load_model(tmp_path / name)
+            read_onnx(tmp_path / name)
     whole = model("(float[1,3,8,8] x) => (float[1,3,8,8] y) { y = Relu(x) }")
     raw = whole.SerializeToString()
     for end in range(1, len(raw) - 1, 7):
         (tmp_path / "cut.onnx").write_bytes(raw[:end])
         with pytest.raises(EdgekitError):
-            load_model(tmp_path / "cut.onnx")
+            read_onnx(tmp_path / "cut.onnx")
     onnx.save(whole, tmp_path / "whole.onnx")
-    assert load_model(tmp_path / "whole.onnx").graph.node[0].op_type == "Relu"
+    assert read_onnx(tmp_path / "whole.onnx").graph.node[0].op_type == "Relu"

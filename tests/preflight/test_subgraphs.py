@@ -7,12 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.boards import board
+from edgekit.boards.lookup import find_board
 from edgekit.errors import EdgekitError
 from edgekit.preflight.lint import lint
 from edgekit.preflight.network import Network
 from edgekit.preflight.roofline import estimate
-from edgekit.preflight.subgraphs import bodies
+from edgekit.preflight.subgraphs import subgraph_networks
 
 MAP = (1, 12, 8, 8)
 
@@ -107,7 +107,7 @@ def test_what_a_body_reads(floats):
     network = graph_of(
         choice(branch("then", node("Conv", ["x", "w"], "t")), branch("else", node("Identity", ["x"], "e")))
     )
-    found = dict(bodies(network, network.nodes[0]))
+    found = dict(subgraph_networks(network, network.nodes[0]))
     then, otherwise = found.pop("then_branch"), found.pop("else_branch")
     assert not found
     assert then.inputs == ["x"] == otherwise.inputs and then.outputs == []
@@ -117,6 +117,6 @@ def test_what_a_body_reads(floats):
 
 def test_no_estimate_of_what_is_decided_while_running():
     network = graph_of(choice(branch("then", node("Relu", ["x"], "t")), branch("else", node("Relu", ["x"], "e"))))
-    with pytest.raises(EdgekitError, match="If decides while running") as raised:
-        estimate(network, board("orin-nx-16gb"), "fp16", "g")
+    with pytest.raises(EdgekitError, match="what If computes is decided while it runs") as raised:
+        estimate(network, find_board("orin-nx-16gb"), "fp16", "g")
     assert "choice" in raised.value.where and raised.value.fix

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.runtime.legend import badge, legend
-from edgekit.runtime.overlay import overlay, side_by_side
+from edgekit.runtime.overlay import overlay
 from edgekit.tasks import Task
 
 SEMANTIC = Task("semantic", "semantic", classes=("ground", "water"), colours=((200, 0, 0), (0, 0, 200)))
@@ -83,8 +83,3 @@ def test_a_map_without_an_answer_has_a_legend():
     assert legend(DEPTH, np.full((4, 4), np.nan, np.float32), 12).shape[-1] == 4
     assert legend(SEMANTIC, np.full((4, 4), 255, np.uint8), 12).shape[-1] == 4
     assert badge("", 12).shape[-1] == 4
-
-
-def test_side_by_side():
-    a, b = np.zeros((4, 5, 3), np.uint8), np.ones((4, 7, 3), np.uint8)
-    assert side_by_side([a]) is a and side_by_side([a, b]).shape == (4, 12, 3)

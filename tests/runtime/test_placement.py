@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edgekit.bundle.manifest import Preprocessing, Tensor
-from edgekit.runtime.placement import Placement
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 
 PAD, MEAN, STD = (10, 20, 30), (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)
@@ -38,7 +38,7 @@ def noise(size: tuple[int, int], seed: int = 0, n: int = 1) -> np.ndarray:
 
 @given(sizes, sizes, fits)
 def test_the_content_is_what_the_contract_says(frame, network, fit):
-    placement = Placement.of(contract(network, fit), frame, network)
+    placement = FramePlacement.of(contract(network, fit), frame, network)
     if fit == "stretch":
         assert placement.content == network
     else:
@@ -51,7 +51,7 @@ def test_the_content_is_what_the_contract_says(frame, network, fit):
 
 
 def test_540_rows_become_544_without_resizing():
-    placement = Placement.of(contract((544, 960), "letterbox"), (540, 960), (544, 960))
+    placement = FramePlacement.of(contract((544, 960), "letterbox"), (540, 960), (544, 960))
     assert placement.content == (540, 960) and placement.padded and not placement.resized
 
 
@@ -59,7 +59,7 @@ def test_540_rows_become_544_without_resizing():
 @given(sizes, sizes, fits, st.sampled_from([1, 2, 4]), st.integers(0, 5))
 def test_class_maps_come_back_as_the_definition_says(frame, network, fit, stride, seed):
     """Each pixel of the frame: its centre, moved into the input, lies in one pixel of the map; exact, in fractions."""
-    placement = Placement.of(contract(network, fit), frame, network)
+    placement = FramePlacement.of(contract(network, fit), frame, network)
     low = tuple(math.ceil(side / stride) for side in network)
     array = np.random.default_rng(seed).integers(0, 256, low, dtype=np.uint8)
     back = placement.back_nearest(array, stride)
@@ -85,7 +85,7 @@ def bilinear(array: np.ndarray, row: float, column: float) -> float:
 @given(sizes, sizes, fits, st.sampled_from([1, 2, 4]), st.integers(0, 5))
 def test_depth_comes_back_interpolated(frame, network, fit, stride, seed):
     """Where maps are enlarged. The padding holds a huge value: not a trace of it may come back."""
-    placement = Placement.of(contract(network, fit), frame, network)
+    placement = FramePlacement.of(contract(network, fit), frame, network)
     if any(side < content / stride for side, content in zip(frame, placement.content, strict=True)):
         return  # shrunk, which is antialiased; see below
     low = tuple(math.ceil(side / stride) for side in network)
@@ -103,7 +103,7 @@ def test_depth_comes_back_interpolated(frame, network, fit, stride, seed):
 
 @given(sizes, sizes, fits, st.sampled_from([1, 2, 4]))
 def test_a_constant_map_stays_constant(frame, network, fit, stride):
-    placement = Placement.of(contract(network, fit), frame, network)
+    placement = FramePlacement.of(contract(network, fit), frame, network)
     low = tuple(math.ceil(side / stride) for side in network)
     back = placement.back_linear(np.full(low, 7.25, np.float32), stride)
     assert back.shape == frame and np.allclose(back, 7.25, atol=1e-5)
@@ -112,7 +112,7 @@ def test_a_constant_map_stays_constant(frame, network, fit, stride):
 
 def test_a_ramp_keeps_its_place():
     """A map of x coordinates, at a quarter of the input, shown to a frame twice as wide: still its x coordinates."""
-    placement = Placement.of(contract((32, 64), "letterbox"), (64, 128), (32, 64))
+    placement = FramePlacement.of(contract((32, 64), "letterbox"), (64, 128), (32, 64))
     ramp = np.tile((np.arange(16, dtype=np.float32) + 0.5) * 4 * 2 - 0.5, (8, 1))  # in pixels of the frame
     back = placement.back_linear(ramp, 4)
     inside = slice(4, -4)  # half a pixel of the map is continued at either side
@@ -123,7 +123,7 @@ def test_a_ramp_keeps_its_place():
 @given(sizes, sizes, fits, st.booleans())
 def test_frames_are_placed_as_the_definition_says(frame, network, fit, bgr):
     pre = contract(network, fit)
-    placement = Placement.of(pre, frame, network)
+    placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame)
     given_to = pixels[..., ::-1] if bgr else pixels
     out = Preprocessor(pre, uint8_input(pre))(given_to, placement, bgr=bgr)
@@ -142,7 +142,7 @@ def test_frames_are_placed_as_the_definition_says(frame, network, fit, bgr):
 def test_resizing_is_torchs_antialiased_bilinear(frame, network, fit):
     torch = pytest.importorskip("torch")
     pre = contract(network, fit)
-    placement = Placement.of(pre, frame, network)
+    placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame, 3)
     out = Preprocessor(pre, uint8_input(pre))(pixels, placement)[0, : placement.content[0], : placement.content[1]]
     expected = torch.nn.functional.interpolate(
@@ -159,7 +159,7 @@ def test_resizing_is_torchs_antialiased_bilinear(frame, network, fit):
 @given(sizes, sizes, fits, st.booleans())
 def test_the_float_input_is_the_same_pixels_standardised(frame, network, fit, bgr):
     pre = contract(network, fit)
-    placement = Placement.of(pre, frame, network)
+    placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame, 1)
     plain = Preprocessor(pre, uint8_input(pre))(pixels, placement, bgr=bgr).astype(np.float64)
     out = Preprocessor(pre, float_input(pre))(pixels, placement, bgr=bgr)
@@ -169,14 +169,14 @@ def test_the_float_input_is_the_same_pixels_standardised(frame, network, fit, bg
 
 def test_padding_standardises_to_zero():
     pre = contract((8, 8), "letterbox")
-    out = Preprocessor(pre, float_input(pre))(noise((4, 8)), Placement.of(pre, (4, 8), (8, 8)))
+    out = Preprocessor(pre, float_input(pre))(noise((4, 8)), FramePlacement.of(pre, (4, 8), (8, 8)))
     assert (out[:, :, 4:] == 0).all()
 
 
 def test_a_frame_that_fits_is_not_copied():
     pre = contract((8, 12), "letterbox")
     frames = noise((8, 12))
-    placement = Placement.of(pre, (8, 12), (8, 12))
+    placement = FramePlacement.of(pre, (8, 12), (8, 12))
     assert Preprocessor(pre, uint8_input(pre))(frames, placement) is frames
     turned = np.ascontiguousarray(frames[:, ::-1])[:, ::-1]  # the same pixels, not in one piece
     assert (Preprocessor(pre, uint8_input(pre))(turned, placement) == frames).all()
@@ -188,7 +188,7 @@ def test_one_buffer_serves_frames_of_changing_sizes():
     prepare = Preprocessor(pre, uint8_input(pre))
     buffers = set()
     for seed, size in enumerate([(10, 24), (4, 5), (40, 30), (16, 3), (4, 5), (10, 24)]):
-        placement = Placement.of(pre, size, (16, 24))
+        placement = FramePlacement.of(pre, size, (16, 24))
         out = prepare(noise(size, seed), placement)
         fresh = Preprocessor(pre, uint8_input(pre))(noise(size, seed), placement)
         assert (out == fresh).all()

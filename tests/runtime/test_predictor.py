@@ -229,16 +229,16 @@ def test_reduced_scale_becomes_metres(tiny, tmp_path, cells):
 
 def test_vectors_without_a_direction_face_the_camera():
     """As the kind decodes them: opposite neighbours cancel out halfway."""
-    from edgekit.bundle.manifest import Output
-    from edgekit.runtime.placement import Placement
+    from edgekit.bundle.manifest import OutputTensor
+    from edgekit.runtime.placement import FramePlacement
     from edgekit.runtime.postprocess import Result, finish
     from edgekit.tasks import Task, kind_of
 
     task = Task("normals", "normals")
     raw = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(np.float32)
     raw[:, 1, 2] = 0
-    result = Result("normals", task, "normals", Output("n", "float32", (1, 3, 4, 6), "normals", "normals", 1))
-    found = finish(result, raw, Placement((4, 6), (4, 6), (4, 6)))
+    result = Result("normals", task, "normals", OutputTensor("n", "float32", (1, 3, 4, 6), "normals", "normals", 1))
+    found = finish(result, raw, FramePlacement((4, 6), (4, 6), (4, 6)))
     assert found[1, 2].tolist() == [0, 0, -1]
     assert np.allclose(found, kind_of(task).decode(task, raw), atol=1e-6)
 

@@ -45,7 +45,7 @@ def test_which_tests_are_run(tool):
 def test_imports_are_seen_wherever_they_stand(tool, tmp_path):
     (tmp_path / "a.py").write_text("def f():\n    import torch.nn\n    from edgekit.students import registry\n")
     assert tool._workstation_imports(tmp_path / "a.py") == {"torch.nn", "edgekit.students"}
-    (tmp_path / "b.py").write_text("import numpy\nfrom edgekit.boards import board\nfrom edgekit import errors\n")
+    (tmp_path / "b.py").write_text("import numpy\nfrom edgekit.boards.table import table\nfrom edgekit import errors\n")
     assert tool._workstation_imports(tmp_path / "b.py") == set()
 
 

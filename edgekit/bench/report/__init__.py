@@ -1,1 +1,1 @@
-"""Measurements as Markdown and as one HTML page that needs nothing else."""
+"""What a report says of measurements, and the report as Markdown."""

@@ -1,4 +1,4 @@
-"""What a report says of one measurement."""
+"""One measurement as a report shows it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def goodness(entry: Entry) -> float:
 
 
 def highlights(entries: Sequence[Entry]) -> list[tuple[str, str, str, Entry]]:
-    """(what for, figure, its unit, which): the fastest, the most accurate, the most frugal."""
+    """(what for, figure, its unit, entry): the fastest, the most accurate, the one with the least energy."""
     found = []
     if entries:
         fastest = min(entries, key=lambda e: e.p50)

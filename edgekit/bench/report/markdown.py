@@ -10,7 +10,7 @@ from edgekit.bench.report.sections import columns, definitions, in_common, machi
 from edgekit.frames.markdown import cell
 
 
-def markdown(found: Measurements) -> str:
+def report_markdown(found: Measurements) -> str:
     """Highlights, the table, notes and failures."""
     entries = found.entries
     lines = [f"# {found.title}", ""]

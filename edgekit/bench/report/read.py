@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError
 
 @dataclass
 class Measurements:
-    """``failed``: (label, what was wrong)."""
+    """What a report is made of. ``failed``: (label, what was wrong)."""
 
     title: str | None
     entries: list[Entry] = field(default_factory=list)
@@ -22,14 +22,14 @@ class Measurements:
 
 
 def read_report(files: Sequence[Path], title: str | None = None) -> Measurements:
-    """Everything in the files, under ``title`` or the first suite's name. EdgekitError where there is nothing whole."""
+    """Everything in the files, under ``title`` or the first suite's name. EdgekitError where no row is finished."""
     found = Measurements(title)
     for file in files:
         for label, document in read_measurements(file).items():
             try:
                 found.entries.append(entry_of(label, document))
             except (KeyError, TypeError, AttributeError) as error:
-                what = f"the measurement '{label}' is not whole: {type(error).__name__} {error}"
+                what = f"the measurement '{label}' is incomplete: {type(error).__name__} {error}"
                 raise EdgekitError(what, where=str(file), fix="measure again") from error
         if file.suffix == ".jsonl":
             rows = latest(parse_rows(file.read_text(encoding="utf-8"), str(file)))

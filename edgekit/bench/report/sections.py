@@ -1,4 +1,4 @@
-"""What a report says, on the board and on a page: the columns of the table, the notes, the definitions."""
+"""The parts of a report, as Markdown and as a page: the columns of the table, the notes, the definitions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
 
 
 def in_common(entries: Sequence[Entry]) -> str:
-    """What is the same of all, as a sentence; "" where nothing is."""
+    """What all entries have in common, as a sentence; "" where nothing is."""
     same = [f"{c.name} {c.value(entries[0])}" for c in _columns(entries) if _constant(c, entries)]
     return f"All: {', '.join(same)}." if same else ""
 
@@ -76,7 +76,7 @@ def _accuracy(entry: Entry, unit: str) -> float | None:
 
 
 def notes(entries: Sequence[Entry]) -> list[tuple[int, str, list[Entry]]]:
-    """(number, sentence, whom it is about), each sentence once."""
+    """(number, sentence, the entries it is about), each sentence once."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         for mark in entry.marks:

@@ -1,1 +1,1 @@
-"""What a board says of itself while something is measured: power, temperatures, loads, clocks, power mode."""
+"""A board's sensors while something is measured: power, temperatures, loads, clocks, power mode."""

@@ -12,7 +12,7 @@ LEAST_READINGS = 5
 
 
 def energy(readings: Sequence[Reading], began: float, ended: float) -> float | None:
-    """Joules drawn between two times: the module's total power, joined by straight lines, integrated.
+    """Joules drawn between two times: the module's total power, interpolated linearly and integrated.
 
     Before the first and after the last reading power counts as constant. None where fewer than five readings with a
     known total lie between the two times.

@@ -19,7 +19,7 @@ TOTALS = (
 
 @dataclass(frozen=True)
 class Reading:
-    """Sensors at one time. What a source does not tell is None or absent.
+    """Sensors at one time. What a source does not report is None or absent.
 
     time          seconds on time.monotonic
     rails         power per rail in mW, as the board names them
@@ -45,7 +45,7 @@ class Reading:
 
     @property
     def power(self) -> float | None:
-        """What the module draws in mW; None where no known set of rails tells."""
+        """What the module draws in mW; None where the rails are not a known set."""
         rails = total_rails(self.rails)
         return sum(self.rails[name] for name in rails) if rails else None
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from edgekit.bench.telemetry.reading import Reading
 from edgekit.bench.telemetry.sysfs import read_sysfs
-from edgekit.bench.telemetry.system import Stream, System
+from edgekit.bench.telemetry.system import LineStream, System
 from edgekit.bench.telemetry.tegrastats import parse_tegrastats
 
 INTERVAL = 0.1
@@ -20,8 +20,8 @@ class Sampler:
     A context manager; whatever ends the block ends thread and program too. Afterwards:
 
     readings  in the order taken, on time.monotonic
-    source    ``tegrastats``, ``sysfs``, or None where the machine tells nothing
-    trouble   why there are none although there should be, or None
+    source    ``tegrastats``, ``sysfs``, or None where the machine has neither
+    trouble   why there are no readings although tegrastats is installed, or None
     """
 
     def __init__(self, system: System, interval: float = INTERVAL):
@@ -30,7 +30,7 @@ class Sampler:
         self.trouble: str | None = None
         self._system, self._interval = system, interval
         self._stopping = threading.Event()
-        self._stream: Stream | None = None
+        self._stream: LineStream | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Sampler:
@@ -54,7 +54,7 @@ class Sampler:
         if self._thread:
             self._thread.join()
         if self.source == "tegrastats" and not self.readings and not self.trouble:
-            self.trouble = "tegrastats said nothing that is understood"
+            self.trouble = "tegrastats printed nothing that is understood"
 
     def take(self) -> list[Reading]:
         """The readings so far, which are forgotten here."""
@@ -75,7 +75,7 @@ class Sampler:
                 self.readings.append(reading)
             last = line.strip()
         if not self._stopping.is_set():
-            self.trouble = f"tegrastats ended by itself: {last[:200] or 'it said nothing'}"
+            self.trouble = f"tegrastats ended by itself: {last[:200] or 'it printed nothing'}"
 
     def _poll(self) -> None:
         while True:

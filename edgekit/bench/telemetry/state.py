@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from edgekit.bench.telemetry.system import System
 from edgekit.boards.clocks import Clocks, parse_clocks, read_clocks
 from edgekit.boards.power import PowerMode, parse_power_mode
 
-_MEGA = 1_000_000
+
+def current_mode(system: System) -> PowerMode | None:
+    return parse_power_mode(system.run("nvpmodel", "-q").out) if system.has("nvpmodel") else None
 
 
-@dataclass(frozen=True)
-class PowerState:
-    """``mode`` None: no nvpmodel here. ``source``: where the clocks are from; None where nothing tells."""
+def read_state(system: System) -> dict[str, Any]:
+    """Power mode and clocks, ready for JSON; what is unknown is None.
 
-    mode: PowerMode | None
-    clocks: Clocks
-    source: str | None
-
-    @property
-    def locked(self) -> bool | None:
-        """Whether the clocks cannot change; None where nothing is known. Without a GPU the cores' clocks count."""
-        if self.clocks.locked is not None:
-            return self.clocks.locked
-        on = [clock for clock in self.clocks.domains if clock.online]
-        return all(clock.locked for clock in on) if on else None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "power_mode": self.mode.name if self.mode else None,
-            "power_mode_id": self.mode.id if self.mode else None,
-            "clocks_locked": self.locked,
-            "clocks_from": self.source,
-            "clocks_mhz": {
-                c.name: [_mhz(c.least), _mhz(c.most), _mhz(c.current)] for c in self.clocks.domains if c.online
-            },
-        }
-
-
-def read_state(system: System) -> PowerState:
-    """jetson_clocks knows more and needs root; without it the kernel's files tell of cores and GPU."""
-    mode = parse_power_mode(system.run("nvpmodel", "-q").out) if system.has("nvpmodel") else None
+    The clocks come from jetson_clocks, which needs root; without it the kernel's files give those of cores and GPU.
+    """
+    mode, clocks, source = current_mode(system), Clocks(), "jetson_clocks"
     if system.has("jetson_clocks"):
         shown = system.run("jetson_clocks", "--show")
         clocks = parse_clocks(shown.out) if shown.good else Clocks()
-        if clocks.domains:
-            return PowerState(mode, clocks, "jetson_clocks")
-    clocks = read_clocks(system.root)
-    return PowerState(mode, clocks, "sysfs" if clocks.domains else None)
-
-
-def _mhz(hertz: int | None) -> float | None:
-    return None if hertz is None else hertz / _MEGA
+    if not clocks.domains:
+        clocks, source = read_clocks(system.root), "sysfs"
+    on = [clock for clock in clocks.domains if clock.online]
+    locked = clocks.locked
+    if locked is None and on:  # without a GPU the cores' clocks count
+        locked = all(clock.locked for clock in on)
+    return {
+        "power_mode": mode.name if mode else None,
+        "power_mode_id": mode.id if mode else None,
+        "clocks_locked": locked,
+        "clocks_from": source if clocks.domains else None,
+        "clocks_mhz": {c.name: [hz if hz is None else hz / 1e6 for hz in (c.least, c.most, c.current)] for c in on},
+    }

@@ -1,34 +1,33 @@
-"""What the readings of a measurement come to, and what a reader must know before believing it."""
+"""The readings taken during a measurement in numbers, and what a reader must know about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
 from edgekit.bench.telemetry.energy import energy
 from edgekit.bench.telemetry.reading import Reading, total_rails
 from edgekit.bench.telemetry.sampler import Sampler
-from edgekit.bench.telemetry.state import PowerState
 from edgekit.bench.telemetry.throttling import find_drops
 
 Window = tuple[float, float]
 
 
 def summarise_telemetry(
-    sampler: Sampler, before: PowerState, after: PowerState, windows: Sequence[Window], frames: int
+    sampler: Sampler, before: dict[str, Any], after: dict[str, Any], windows: Sequence[Window], frames: int
 ) -> dict[str, Any]:
-    """Ready for JSON. ``windows``: when something was measured, on time.monotonic; ``frames`` ran in the first one,
-    which energy per frame is from."""
+    """Ready for JSON. ``before``, ``after``: of ``read_state``; ``windows``: when something was measured, on
+    time.monotonic; ``frames`` ran in the first one, which energy per frame is from."""
     inside = [r for r in sampler.readings if any(began <= r.time <= ended for began, ended in windows)]
     joules = energy(sampler.readings, *windows[0])
     drops = [drop for window in windows for drop in find_drops(sampler.readings, *window)]
     rails = sorted({name for r in inside for name in r.rails})
     total = total_rails(inside[0].rails) if inside else None
     return {
-        **before.as_json(),
-        "before": before.as_json(),
-        "after": after.as_json(),
+        **before,
+        "before": before,
+        "after": after,
         "source": sampler.source,
         "trouble": sampler.trouble,
         "readings": len(inside),
@@ -44,19 +43,19 @@ def summarise_telemetry(
         "emc_load": _spread(r.emc_load for r in inside),
         "emc_mhz": _spread(r.emc_mhz for r in inside),
         "ram_mib": _spread(r.ram for r in inside),
-        "throttled": bool(drops) if _clocks_seen(inside) else None,
-        "drops": [str(drop) for drop in drops],
+        "throttled": bool(drops) if any(r.gpu_mhz or r.cpu_mhz for r in inside) else None,
+        "drops": drops,
     }
 
 
 def marks(telemetry: dict[str, Any]) -> list[str]:
-    """Sentences that belong beside the numbers; none where nothing is to be said."""
+    """Sentences that a reader of the numbers must know."""
     said = []
     locked = {telemetry["before"]["clocks_locked"], telemetry["after"]["clocks_locked"]}
     if False in locked:
         said.append("taken without locked clocks: they may differ next time (on a Jetson: sudo jetson_clocks)")
     elif None in locked:
-        said.append("it is not known whether the clocks were locked: this machine does not tell")
+        said.append("it is not known whether the clocks were locked")
     modes = [telemetry[when]["power_mode"] for when in ("before", "after")]
     if modes[0] != modes[1]:
         said.append(f"the power mode changed while measuring, from {modes[0]} to {modes[1]}")
@@ -70,10 +69,7 @@ def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
     known = [v for v in values if v is not None]
     if not known:
         return None
-    return {name: round(of(known), 2) for name, of in _SPREAD.items()}
-
-
-_SPREAD: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "min": min, "max": max}
+    return {name: round(of(known), 2) for name, of in (("mean", fmean), ("min", min), ("max", max))}
 
 
 def _temperatures(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
@@ -82,7 +78,3 @@ def _temperatures(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
         values = [r.temperatures[name] for r in readings if name in r.temperatures]
         found[name] = {"start": values[0], "end": values[-1], "max": max(values)}
     return found
-
-
-def _clocks_seen(readings: Sequence[Reading]) -> bool:
-    return any(r.gpu_mhz or r.cpu_mhz for r in readings)

@@ -1,4 +1,4 @@
-"""Sensors through the kernel's files: where there is no ``tegrastats``, and on machines that are no Jetson."""
+"""Sensors from the kernel's files, where there is no ``tegrastats`` or no Jetson."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from edgekit.bench.telemetry.reading import Reading
 from edgekit.boards.clocks import read_clocks
-from edgekit.boards.memory import parse_meminfo
+from edgekit.boards.files import read_number, read_text
+from edgekit.boards.memory import read_memory
 
 _POWER_CHIPS = ("ina3221", "ina238", "ina226", "ina219")
 _GPU_LOADS = ("sys/devices/platform/gpu.0/load", "sys/devices/gpu.0/load", "sys/class/devfreq/*gpu*/device/load")
 
 
 def read_sysfs(time: float, root: Path = Path("/")) -> Reading | None:
-    """One reading at ``time``; None where the machine tells nothing but its memory. Files that cannot be read, as those
+    """One reading at ``time``; None where nothing but the memory can be read. Files that cannot be read, as those
     of sensors that are off, are left out."""
     clocks = [c for c in read_clocks(root).domains if c.online and c.current is not None]
-    memory = parse_meminfo(_text(root / "proc/meminfo") or "")
-    load = next((v for pattern in _GPU_LOADS for f in root.glob(pattern) if (v := _number(f)) is not None), None)
+    memory = read_memory(root)
+    load = next((v for pattern in _GPU_LOADS for f in root.glob(pattern) if (v := read_number(f)) is not None), None)
     reading = Reading(
         time=time,
-        rails={**_iio_rails(root), **_hwmon_rails(root)},
+        rails=_hwmon_rails(root),
         temperatures=_temperatures(root),
         gpu_load=None if load is None else load / 10,  # per mille
         gpu_mhz=max((c.current / 1e6 for c in clocks if c.name.startswith("GPU")), default=None),
@@ -35,7 +36,7 @@ def read_sysfs(time: float, root: Path = Path("/")) -> Reading | None:
 def _temperatures(root: Path) -> dict[str, float]:
     found = {}
     for zone in sorted(root.glob("sys/class/thermal/thermal_zone*")):
-        name, value = _text(zone / "type"), _number(zone / "temp")
+        name, value = read_text(zone / "type"), read_number(zone / "temp")
         if name and value is not None and value > -200_000:
             found[name.removesuffix("-thermal").removesuffix("_thermal")] = value / 1000
     return found
@@ -45,12 +46,12 @@ def _hwmon_rails(root: Path) -> dict[str, float]:
     """Power per labelled channel in mW: from the chip where it multiplies itself, else volts times amperes."""
     found = {}
     for chip in sorted(root.glob("sys/class/hwmon/hwmon*")):
-        if not (_text(chip / "name") or "").startswith(_POWER_CHIPS):
+        if not read_text(chip / "name").startswith(_POWER_CHIPS):
             continue
         for label in sorted(chip.glob("in[0-9]*_label")) + sorted(chip.glob("power[0-9]*_label")):
-            name, channel = _text(label), re.sub(r"\D", "", label.name)
+            name, channel = read_text(label), re.sub(r"\D", "", label.name)
             watts, volts, amperes = (
-                _number(chip / f"{kind}{channel}_input") for kind in ("power", "in", "curr")
+                read_number(chip / f"{kind}{channel}_input") for kind in ("power", "in", "curr")
             )  # µW, mV, mA
             if watts is not None:
                 power = watts / 1000
@@ -61,25 +62,3 @@ def _hwmon_rails(root: Path) -> dict[str, float]:
             if name and name != "NC" and not name.lower().startswith("sum of"):
                 found.setdefault(name, power)
     return found
-
-
-def _iio_rails(root: Path) -> dict[str, float]:
-    """JetPack 4's driver of the same chips."""
-    found = {}
-    for name_file in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_*")):
-        name, power = _text(name_file), _number(name_file.with_name(f"in_power{name_file.name[-1]}_input"))
-        if name and power is not None:
-            found[name] = power
-    return found
-
-
-def _number(path: Path) -> float | None:
-    text = _text(path)
-    return float(text) if text and re.fullmatch(r"-?\d{1,15}", text, re.ASCII) else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None

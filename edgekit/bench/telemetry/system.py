@@ -1,4 +1,4 @@
-"""The programs and files of the machine, behind one object, so that captured text can stand for a board."""
+"""The programs and files of the machine, behind one object, so that captured text can stand in for a board."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ran:
         return self.code == 0
 
 
-class Stream:
+class LineStream:
     """A program that writes lines until it is stopped."""
 
     def __init__(self, argv: Sequence[str]):
@@ -44,7 +44,7 @@ class Stream:
                     yield line
 
     def stop(self) -> None:
-        """End the program, by force where it does not listen. Twice is fine."""
+        """End the program, killing it where it does not react. Twice is fine."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -77,13 +77,6 @@ class System:
             return Ran(None, "", str(error))
         return Ran(done.returncode, done.stdout, done.stderr)
 
-    def stream(self, *argv: str) -> Stream:
+    def stream(self, *argv: str) -> LineStream:
         """Start a program that goes on until stopped. OSError where it cannot start."""
-        return Stream(argv)
-
-    def read(self, path: str) -> str | None:
-        """A file's text, None where it cannot be read."""
-        try:
-            return (self.root / path).read_text(errors="replace")
-        except OSError:
-            return None
+        return LineStream(argv)

@@ -24,7 +24,7 @@ _NO_RAIL = ("NC", "RAM", "SWAP", "IRAM")
 
 
 def parse_tegrastats(line: str, time: float) -> Reading | None:
-    """One line, read at ``time``; None where nothing in it is known. Raises for no text whatever."""
+    """One line, read at ``time``; None where nothing in it is known. Never raises, whatever the text."""
     ram, cpu = _RAM.search(line), _CPU.search(line)
     loads, clocks = _cores(cpu)
     gpu_load, gpu_mhz = _load_and_clock(_GPU.search(line))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgekit.bench.telemetry.reading import Reading
 
@@ -12,27 +11,12 @@ LASTING = 3
 LOADED = 50.0
 
 
-@dataclass(frozen=True)
-class Drop:
-    """``unit`` fell from ``before`` to ``after`` MHz, ``at`` seconds after the measurement began."""
-
-    unit: str
-    before: float
-    after: float
-    at: float
-
-    def __str__(self) -> str:
-        return (
-            f"the {self.unit}'s clock fell from {self.before:.0f} to {self.after:.0f} MHz {self.at:.1f} s into the run"
-        )
-
-
-def find_drops(readings: Sequence[Reading], began: float, ended: float) -> list[Drop]:
-    """The first drop of each unit between two times, under constant load.
+def find_drops(readings: Sequence[Reading], began: float, ended: float) -> list[str]:
+    """The first drop of each unit between two times, under constant load, one sentence each.
 
     A drop is at least three readings in a row more than 5 % below the highest clock until then. Readings with less than
-    50 % load do not count: a governor lowers the clock of what idles. Where a source tells no load, every reading does,
-    for something is being measured.
+    50 % load do not count: a governor lowers the clock of an idle unit. Without a known load every reading counts,
+    because a measurement is running.
     """
     inside = [r for r in readings if began <= r.time <= ended]
     gpu = [(r.time, r.gpu_mhz) for r in inside if r.gpu_mhz and (r.gpu_load is None or r.gpu_load >= LOADED)]
@@ -41,11 +25,12 @@ def find_drops(readings: Sequence[Reading], began: float, ended: float) -> list[
     return [drop for drop in found if drop]
 
 
-def _first_drop(unit: str, clocks: Sequence[tuple[float, float]], began: float) -> Drop | None:
+def _first_drop(unit: str, clocks: Sequence[tuple[float, float]], began: float) -> str | None:
     highest, low = 0.0, []
     for time, mhz in clocks:
         highest = max(highest, mhz)
         low = [*low, (time, mhz)] if mhz < (1 - FALL) * highest else []
         if len(low) == LASTING:
-            return Drop(unit, highest, min(m for _, m in low), low[0][0] - began)
+            lowest, at = min(m for _, m in low), low[0][0] - began
+            return f"the {unit}'s clock fell from {highest:.0f} to {lowest:.0f} MHz {at:.1f} s into the run"
     return None

@@ -1,4 +1,4 @@
-"""One line of what the doctor finds."""
+"""One finding of the doctor."""
 
 from __future__ import annotations
 

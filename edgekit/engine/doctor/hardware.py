@@ -22,7 +22,7 @@ def board(found: Surroundings) -> Check:
         meaning = f"SM {row.sm}, {row.memory_gb} GB shared by CPU and GPU, {row.dla_cores} DLA cores"
         return Check("board", "ok", f"{row.title} ({row.name})", meaning)
     if found.machine.is_jetson:
-        meaning = "a Jetson that edgekit has no row for, or whose memory does not tell which it is; limits are guessed"
+        meaning = "a Jetson that edgekit has no row for, or whose memory does not identify it; limits are guessed"
         return Check("board", "warning", model, meaning, "name the board yourself where a command takes --board")
     meaning = "not a Jetson: an engine built here runs on this GPU only; engines for a board are built on the board"
     return Check("board", "note", model, meaning)
@@ -34,7 +34,7 @@ def release(found: Surroundings) -> Check:
         return Check("JetPack", "note", "none", "not a Jetson")
     value = f"JetPack {machine.jetpack_version or getattr(machine.jetpack, 'version', '?')}, L4T {machine.l4t or '?'}"
     if machine.jetpack is None:
-        meaning = "a release that edgekit has no row for; what TensorRT can do is asked of TensorRT itself"
+        meaning = "a release that edgekit has no row for; what TensorRT can do is found out from TensorRT itself"
         return Check("JetPack", "warning", value, meaning, "update edgekit, or use JetPack 5.1 to 7.2")
     if isinstance(machine.jetpack, OldJetPack):
         fix = machine.jetpack.fix or "update the board to JetPack 5.1 or newer"
@@ -84,14 +84,14 @@ def fan(found: Surroundings) -> Check:
         return Check("fan", "ok", found.machine.fan, "long runs stay cool if it can follow: bench flags throttling")
     if not found.machine.is_jetson:
         return Check("fan", "note", "unknown", "not a Jetson")
-    meaning = "no fan that tells its speed; without one long runs throttle"
+    meaning = "no fan that reports its speed; without one long runs throttle"
     return Check("fan", "note", "unknown", meaning, "watch temperatures with edgekit bench --soak")
 
 
 def memory(found: Surroundings) -> Check:
     total, available = found.machine.memory.total, found.machine.memory.available
     if total is None or available is None:
-        return Check("memory", "warning", "unknown", "/proc/meminfo does not tell", "free -h")
+        return Check("memory", "warning", "unknown", "/proc/meminfo does not say", "free -h")
     value = f"{available / GIB:.1f} of {total / GIB:.1f} GiB available"
     fix = "close what uses it; without a desktop a board has about 1 GiB more: sudo systemctl isolate multi-user.target"
     if available < LEAST_MEMORY:
@@ -104,7 +104,7 @@ def memory(found: Surroundings) -> Check:
 def swap(found: Surroundings) -> Check:
     stated, free = found.machine.memory.swap_total, found.machine.memory.swap_free
     if stated is None:
-        return Check("swap", "note", "unknown", "/proc/meminfo does not tell")
+        return Check("swap", "note", "unknown", "/proc/meminfo does not say")
     if stated:
         return Check("swap", "ok", f"{(free or 0) / GIB:.1f} of {stated / GIB:.1f} GiB free", "")
     row = found.machine.board

@@ -1,6 +1,6 @@
 """Run as a process of its own: import one package, or open libcuda, and print what was found as JSON.
 
-A library that does not fit can end the process that loads it; here that is a finding and not the doctor's end.
+A library that does not fit can crash the process that loads it: that must not be the doctor's.
 """
 
 from __future__ import annotations

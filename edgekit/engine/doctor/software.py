@@ -59,14 +59,13 @@ def cuda(found: Surroundings) -> Check:
     value = f"toolkit {toolkit or 'none'}, driver for {driver or 'none'}"
     if driver is None:
         return Check("CUDA", "note", value, "no driver to compare with")
-    loaded = dict(_majors(found.tensorrt.get("libraries") or []))
-    runtime = loaded.get("libcudart")
-    if runtime is not None and runtime > numbers(driver)[0]:
-        meaning = f"TensorRT loaded CUDA {runtime}'s runtime, newer than the driver serves"
+    runtime = re.search(r"libcudart\.so\.(\d+)", " ".join(found.tensorrt.get("libraries") or []))
+    if runtime and int(runtime[1]) > numbers(driver)[0]:
+        meaning = f"TensorRT loaded the runtime of CUDA {runtime[1]}, newer than the driver supports"
         fix = f"install a TensorRT for CUDA {numbers(driver)[0]} (on a Jetson: JetPack's own), or update the driver"
         return Check("CUDA", "problem", value, meaning, fix)
     if toolkit and numbers(toolkit)[0] > numbers(driver)[0]:
-        meaning = "the toolkit is newer than the driver serves: what is compiled with it (pycuda) will not run"
+        meaning = "the toolkit is newer than the driver supports: what is compiled with it (pycuda) will not run"
         return Check("CUDA", "warning", value, meaning, f"install the toolkit of CUDA {driver}, or update the driver")
     if not toolkit:
         meaning = "no toolkit: engines build and run; pycuda can only be installed from a wheel"
@@ -141,7 +140,7 @@ def pycuda(found: Surroundings) -> Check:
     value = f"{probed.get('version')}, compiled for CUDA {probed.get('cuda', '?')}"
     driver = found.cuda.get("driver")
     if driver and numbers(probed.get("cuda") or "")[:1] > numbers(driver)[:1]:
-        meaning = f"compiled for a newer CUDA than the driver serves ({driver})"
+        meaning = f"compiled for a newer CUDA than the driver supports ({driver})"
         fix = "pip install --force-reinstall --no-cache-dir --no-binary pycuda pycuda, with this machine's toolkit"
         return Check("pycuda", "problem", value, meaning, fix)
     return Check("pycuda", "ok", value, "")
@@ -187,9 +186,3 @@ def _open(found: Surroundings) -> str:
         f"set include-system-site-packages = true in {found.interpreter.environment}/pyvenv.cfg, "
         "or make the environment with python3 -m venv --system-site-packages"
     )
-
-
-def _majors(libraries: list[str]) -> list[tuple[str, int]]:
-    """``libcudart.so.12`` → ("libcudart", 12)."""
-    split = (re.fullmatch(r"(lib\w+)\.so\.(\d+)[.\d]*", name) for name in libraries)
-    return [(found[1], int(found[2])) for found in split if found]

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.boards.machine import Machine, Run, read_machine
+from edgekit.runtime.tensorrt.module import system_tensorrt
 
 Probe = Callable[[str], "dict[str, Any]"]
 _SECONDS = 60
-_PYTHON_FOLDERS = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
 _TRTEXEC = "usr/src/tensorrt/bin/trtexec"
 
 
@@ -63,9 +63,9 @@ def look_around(
     probe: Probe | None = None,
     interpreter: Interpreter | None = None,
 ) -> Surroundings:
-    """``folder`` is where engines would go; the others are for machines that are not at hand."""
+    """``folder`` is where engines would go; the other arguments describe another machine."""
     probe = probe or probe_in_child
-    bindings = sorted(place for pattern in _PYTHON_FOLDERS for place in root.glob(f"{pattern}/tensorrt/__init__.py"))
+    bindings = system_tensorrt(root)
     trtexec = shutil.which("trtexec") if root == Path("/") else None
     if trtexec is None and (root / _TRTEXEC).is_file():
         trtexec = str(root / _TRTEXEC)
@@ -77,7 +77,7 @@ def look_around(
         onnxruntime=probe("onnxruntime"),
         opencv=probe("cv2"),
         cuda=probe("cuda"),
-        system_tensorrt=str(bindings[0].parent) if bindings else None,
+        system_tensorrt=str(bindings[0]) if bindings else None,
         toolkit=_toolkit(root),
         trtexec=trtexec,
         folder=str(folder.absolute()),

@@ -1,1 +1,1 @@
-"""Device memory, streams, events and graphs behind one small interface, and the bindings that provide them."""
+"""Device memory, streams, events and graphs of one GPU."""

@@ -1,4 +1,4 @@
-"""CUDA graphs by ctypes on the driver's library, for pycuda has none.
+"""CUDA graphs by ctypes on the driver's library, because pycuda has none.
 
 CUDA Driver API, "Stream Management" and "Graph Management"; the entry points used exist from CUDA 11.4.
 """
@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.cuda.device import Device, Graph, Stream
 
 CAPTURE_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on as they like
 
@@ -43,25 +42,6 @@ def driver_library() -> Any:
     return library
 
 
-class DriverGraph(Graph):
-    """An instantiated graph."""
-
-    def __init__(self, device: Device, graph: int, executable: int):
-        self._executable = executable
-
-        def destroy() -> None:
-            _call("cuGraphExecDestroy", executable)
-            _call("cuGraphDestroy", graph)
-
-        super().__init__(device, destroy)
-
-    def launch(self, stream: Stream) -> None:
-        if self.freed:
-            raise ValueError("the graph has been freed")
-        with self._device.current():
-            _call("cuGraphLaunch", self._executable, stream.handle)
-
-
 def capture_graph(stream: int, work: Callable[[], None]) -> tuple[int, int]:
     """Record what ``work`` queues on the CUstream ``stream``; (CUgraph, CUgraphExec).
 
@@ -84,6 +64,15 @@ def capture_graph(stream: int, work: Callable[[], None]) -> tuple[int, int]:
         _call("cuGraphDestroy", graph)
         raise
     return graph.value, executable.value
+
+
+def launch_graph(executable: int, stream: int) -> None:
+    _call("cuGraphLaunch", executable, stream)
+
+
+def destroy_graph(graph: int, executable: int) -> None:
+    _call("cuGraphExecDestroy", executable)
+    _call("cuGraphDestroy", graph)
 
 
 def _call(name: str, *arguments: Any) -> None:

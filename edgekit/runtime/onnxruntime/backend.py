@@ -28,7 +28,7 @@ class OnnxRuntime(Backend):
         by_the_builder = {"weak": ("fp16",), "cache": ("fp16", "int8")}.get(artifact.lane, ())
         if artifact.precision in by_the_builder:
             raise EdgekitError(
-                f"{artifact.precision} in the {artifact.lane} lane is TensorRT's doing: the file itself is fp32",
+                f"in the {artifact.lane} lane TensorRT makes {artifact.precision} itself: the file holds fp32",
                 where=str(bundle.source),
                 fix=f"ask for fp32 in the {artifact.lane} lane, or for int8 in the onnxruntime lane",
             )
@@ -114,10 +114,10 @@ def usable_cores() -> int:
 
 
 def _threads(asked: int | None) -> int:
-    """EdgekitError for more threads than cores: they would wait for each other, or not even start."""
+    """EdgekitError for more threads than cores: they would wait for each other."""
     cores = usable_cores()
     if asked is not None and not 1 <= asked <= cores:
-        fix = f"give --threads 1 to {cores}, or leave it out: {cores} is what it is then"
+        fix = f"give --threads 1 to {cores}, or leave it out to use all {cores}"
         raise EdgekitError(f"{asked} threads, where this process may use {cores} core(s)", where="--threads", fix=fix)
     return asked or cores
 

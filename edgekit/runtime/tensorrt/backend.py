@@ -16,7 +16,6 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
 from edgekit.runtime.cuda.device import Device
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
 from edgekit.runtime.tensorrt.layer_times import layer_times
 from edgekit.runtime.tensorrt.locate import find_engine
 from edgekit.runtime.tensorrt.module import import_tensorrt
@@ -55,7 +54,7 @@ class TensorRT(Backend):
         self._source = bundle.source
         self._trt = import_tensorrt()
         self._lock = threading.Lock()
-        self._device: Device | None = PycudaDevice()
+        self._device: Device | None = Device()
         self._plan: LoadedPlan | None = None
         try:
             self._plan = load_plan(
@@ -173,7 +172,7 @@ class TensorRT(Backend):
         """See ``edgekit.bench.timed.Timed``. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             slot, wanted, (start, copied, computed, done) = self._slot(0), self._ran(), self._marks
-            # One stream: what is timed is one query by itself, and nothing between its parts.
+            # One stream, so that one query is timed by itself, without waits between its parts.
             stream = self._compute
             begin = time.perf_counter()
             start.record(stream)
@@ -196,7 +195,7 @@ class TensorRT(Backend):
             }
 
     def time_many(self, count: int) -> float:
-        """See ``edgekit.bench.timed.Pipelined``: two queries in flight. ValueError before the first ``run``."""
+        """See ``edgekit.bench.timed.Timed``: two queries in flight. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             wanted = self._ran()
             self._slots[1].shape = self._slots[0].shape
@@ -211,7 +210,7 @@ class TensorRT(Backend):
             return 1000 * (time.perf_counter() - begin)
 
     def profile(self, count: int) -> Sequence[tuple[str, float]]:
-        """See ``edgekit.bench.timed.Profiled``. ValueError before the first ``run``."""
+        """See ``edgekit.bench.timed.Timed``. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             slot, _ = self._slot(0), self._ran()
             graphs = any(s.graph is not None for s in self._slots)
@@ -230,7 +229,7 @@ class TensorRT(Backend):
                     self._capture()
 
     def _renew_context(self) -> None:
-        """Another context in place of the one there is: before TensorRT 10 a second one has no profile of its own."""
+        """Replace the context: before TensorRT 10 a second context beside it would have no optimization profile."""
         for slot in self._slots:
             slot.drop_graph()  # it launches what belongs to the context
         self._plan.context = None

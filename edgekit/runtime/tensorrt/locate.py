@@ -18,12 +18,11 @@ def engine_folder(bundle: Bundle) -> Path:
     return bundle.source.with_name(f"{bundle.source.stem}-{ENGINES}")
 
 
-def engine_name(
-    student: str, precision: str, lane: str, model_sha256: str, tensorrt: str, sm: str, dla: int | None
-) -> str:
+def engine_name(student: str, side: Sidecar) -> str:
     """A plan's file name, which says what it is: ``repseg-int8-weak-1a2b3c4d-trt10.3.0-sm87.plan``."""
-    device = f"sm{sm.replace('.', '')}" + ("" if dla is None else f"-dla{dla}")
-    return f"{student}-{precision}-{lane}-{model_sha256[:8]}-trt{tensorrt}-{device}{SUFFIX}"
+    device = f"sm{side.installed.sm.replace('.', '')}" + ("" if side.dla_core is None else f"-dla{side.dla_core}")
+    built = f"{side.precision}-{side.lane}-{side.model_sha256[:8]}"
+    return f"{student}-{built}-trt{side.installed.tensorrt}-{device}{SUFFIX}"
 
 
 def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tuple[Path, Sidecar]:

@@ -1,4 +1,4 @@
-"""What TensorRT says, kept instead of printed, so that an error can quote it."""
+"""TensorRT's log messages, kept instead of printed, so that an error can quote them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ERRORS = ("INTERNAL_ERROR", "ERROR")
 
 @lru_cache(maxsize=1)
 def tensorrt_logger(trt: Any) -> Any:
-    """The process's logger. TensorRT keeps the first it is given for good, so there is one.
+    """The process's logger. TensorRT keeps using the first logger it is given, so there is only one.
 
     ``lines``: the last (severity name, text) of severity WARNING and worse.
     """
@@ -29,11 +29,11 @@ def tensorrt_logger(trt: Any) -> Any:
     return Log()
 
 
-def take_errors(logger: Any, most: int = 3) -> str:
-    """The last errors in one line, and forget them; empty where there are none."""
+def take_errors(logger: Any) -> str:
+    """The last three errors in one line, "" where there are none; the log is emptied."""
     errors = [text for severity, text in logger.lines if severity in ERRORS]
     logger.lines.clear()
-    return "; ".join(dict.fromkeys(errors[-most:]))
+    return "; ".join(dict.fromkeys(errors[-3:]))
 
 
 def warnings(logger: Any) -> list[str]:

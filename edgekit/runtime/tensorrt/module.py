@@ -8,7 +8,7 @@ from typing import Any
 
 from edgekit.errors import EdgekitError
 
-SYSTEM_PACKAGES = "/usr/lib/python3*/dist-packages/tensorrt"  # where JetPack's and Debian's packages put it
+SYSTEM_PACKAGES = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
 
 
 def import_tensorrt() -> Any:
@@ -35,10 +35,10 @@ def import_tensorrt() -> Any:
     return trt
 
 
-def system_tensorrt() -> list[Path]:
-    """Folders of a TensorRT module in the system's Python, this interpreter's version first."""
+def system_tensorrt(root: Path = Path("/")) -> list[Path]:
+    """Folders of a TensorRT module in the system's Python under ``root``, this interpreter's version first."""
     own = f"/python3.{sys.version_info.minor}/"
-    found = sorted(Path("/").glob(SYSTEM_PACKAGES.lstrip("/")))
+    found = sorted(place.parent for folder in SYSTEM_PACKAGES for place in root.glob(f"{folder}/tensorrt/__init__.py"))
     return sorted(found, key=lambda path: own not in f"{path}/")
 
 

@@ -1,4 +1,4 @@
-"""A plan file brought to life: checked, deserialised, with its inputs and outputs named."""
+"""Loading a plan file: checked, deserialised, with its inputs and outputs named."""
 
 from __future__ import annotations
 
@@ -52,16 +52,12 @@ class LoadedPlan:
         self.runtime = None
 
 
-def installed_here(trt: Any, device: Device) -> Installed:
-    """What a plan built here is bound to."""
-    return Installed(trt.__version__, device.gpu.name, device.gpu.sm, platform.machine())
-
-
 def load_plan(
     trt: Any, device: Device, plan: Path, sidecar: Sidecar, source: Path, model_sha256: str | None
 ) -> LoadedPlan:
-    """EdgekitError with the reason where the plan does not belong here, or TensorRT will not have it."""
-    content = check_sidecar(sidecar, plan, installed_here(trt, device), source, model_sha256)
+    """EdgekitError with the reason where the plan was built for something else, or TensorRT refuses it."""
+    installed = Installed(trt.__version__, device.gpu.name, device.gpu.sm, platform.machine())
+    content = check_sidecar(sidecar, plan, installed, source, model_sha256)
     return deserialise(trt, device, content, str(plan), sidecar.dla_core, sidecar.rebuild(source))
 
 

@@ -32,13 +32,15 @@ class Installed:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """plan, plan_bytes  SHA-256 and size of the plan file
+    """The sidecar's fields.
+
+    plan, plan_bytes  SHA-256 and size of the plan file
     bundle, model, model_sha256  the bundle's name, the artifact's file in it and its hash
     lane, precision  of the artifact that was built
     installed   what the plan is bound to
     cuda, driver, board, jetpack, l4t, power_mode, free_memory  of the machine while it was built, for the record
     dla_core, gpu_fallback  None, False for an engine that runs on the GPU alone
-    flags       what else the builder was told
+    flags       further settings of the builder
     command     builds it again, ``{bundle}`` standing for where the bundle lies
     seconds     the build took
     layers      name, type, device (GPU or DLA) and precision of every layer, as the engine's inspector says
@@ -117,7 +119,7 @@ def read_sidecar(plan: Path) -> Sidecar:
 
 
 def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Path, model_sha256: str | None) -> bytes:
-    """The plan's content, once it is sure that it belongs here.
+    """The plan's content, once it is known to fit this machine and bundle.
 
     source, model_sha256: where the bundle lies, and the hash of its artifact.
     EdgekitError, with both values and the command that builds it again, for the first thing that differs.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.cuda.device import Device, Graph, Memory, Pinned, Stream
+from edgekit.runtime.cuda.device import CudaGraph, CudaStream, Device, DeviceMemory, PinnedArray
 from edgekit.runtime.tensorrt.plan import LoadedPlan, Port
 
 
@@ -30,18 +30,18 @@ class Slot:
         }
         self.shape = shape
         self.uploaded, self.computed, self.downloaded = device.event(), device.event(), device.event()
-        self.graph: Graph | None = None
+        self.graph: CudaGraph | None = None
 
     def fill(self, feed: np.ndarray) -> None:
         """Take over the input. Waits for nothing: the query before must be done."""
         self._in.view(feed.shape)[...] = feed
         self.shape = feed.shape
 
-    def upload(self, stream: Stream) -> None:
+    def upload(self, stream: CudaStream) -> None:
         self._device.upload(self._in.memory, self._in.view(self.shape), stream)
         self.uploaded.record(stream)
 
-    def compute(self, stream: Stream) -> None:
+    def compute(self, stream: CudaStream) -> None:
         """Queue the network. EdgekitError where TensorRT refuses."""
         if self.graph is not None:
             self.graph.launch(stream)
@@ -59,7 +59,7 @@ class Slot:
             context.set_tensor_address(name, buffer.memory.address)
             buffer.shape = tuple(context.get_tensor_shape(name))
 
-    def enqueue(self, stream: Stream) -> None:
+    def enqueue(self, stream: CudaStream) -> None:
         with self._device.current():
             if not self._plan.context.execute_async_v3(stream.handle):
                 raise EdgekitError(
@@ -67,7 +67,7 @@ class Slot:
                     fix="see its messages above; close other programs that use the GPU, then try again",
                 )
 
-    def download(self, wanted: Sequence[str], stream: Stream) -> None:
+    def download(self, wanted: Sequence[str], stream: CudaStream) -> None:
         """Queue the copies of the outputs that were asked for, and of no other."""
         for name in wanted:
             buffer = self._out[name]
@@ -90,8 +90,8 @@ class _Buffer:
     def __init__(self, device: Device, port: Port, shape: tuple[int, ...]):
         count = int(np.prod(shape))
         self.shape = shape
-        self.host: Pinned = device.pinned((count,), port.dtype)
-        self.memory: Memory = device.allocate(max(1, self.host.array.nbytes))
+        self.host: PinnedArray = device.pinned((count,), port.dtype)
+        self.memory: DeviceMemory = device.allocate(max(1, self.host.array.nbytes))
 
     def view(self, shape: tuple[int, ...]) -> np.ndarray:
         return self.host.array[: int(np.prod(shape))].reshape(shape)

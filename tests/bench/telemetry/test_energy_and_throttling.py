@@ -53,8 +53,7 @@ def clocks(values: list[float], load: float | None = 99.0) -> list[Reading]:
 
 def test_a_lasting_fall_is_throttling():
     (drop,) = find_drops(clocks([1300] * 20 + [900] * 5 + [850] * 5), 0.0, 10.0)
-    assert (drop.unit, drop.before, drop.after) == ("GPU", 1300, 900) and drop.at == pytest.approx(2.0)
-    assert str(drop) == "the GPU's clock fell from 1300 to 900 MHz 2.0 s into the run"
+    assert drop == "the GPU's clock fell from 1300 to 900 MHz 2.0 s into the run"
 
 
 @pytest.mark.parametrize(
@@ -85,4 +84,4 @@ def test_only_between_the_two_times():
 def test_cores_throttle_too():
     readings = [Reading(0.1 * i, cpu_load=(3, 99), cpu_mhz=(729, 2000 if i < 5 else 1500)) for i in range(10)]
     (drop,) = find_drops(readings, 0.0, 1.0)
-    assert (drop.unit, drop.before, drop.after) == ("CPU", 2000, 1500)
+    assert drop.startswith("the CPU's clock fell from 2000 to 1500 MHz")

@@ -11,7 +11,7 @@ import pytest
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.state import read_state
 from edgekit.bench.telemetry.summary import marks, summarise_telemetry
-from edgekit.bench.telemetry.system import Ran, Stream, System
+from edgekit.bench.telemetry.system import LineStream, Ran, System
 
 LINE = "RAM 2662/7620MB CPU [21%@1510,off] GR3D_FREQ 98%@[{gpu}] gpu@46.5C VDD_IN 4000mW/4000mW VDD_SOC 1400mW/1400mW"
 CLOCKS = "cpu0: Online=1 MinFreq=729600 MaxFreq={most} CurrentFreq=729600\nGPU MinFreq=1 MaxFreq=1 CurrentFreq=1\n"
@@ -23,7 +23,7 @@ class Board(System):
     def __init__(self, root, tegrastats: str | None = None, mode: str = "NV Power Mode: 25W\n1\n", most: int = 729600):
         super().__init__(root)
         self.tegrastats, self.mode, self.most = tegrastats, mode, most
-        self.streams: list[Stream] = []
+        self.streams: list[LineStream] = []
 
     def has(self, program):
         return program != "tegrastats" or self.tegrastats is not None
@@ -34,7 +34,7 @@ class Board(System):
 
     def stream(self, *argv):
         assert argv[:2] == ("tegrastats", "--interval")
-        self.streams.append(Stream([sys.executable, "-c", self.tegrastats]))
+        self.streams.append(LineStream([sys.executable, "-c", self.tegrastats]))
         return self.streams[-1]
 
 
@@ -94,7 +94,7 @@ def test_a_line_without_its_end_is_no_reading(tmp_path):
     ("program", "trouble"),
     [
         (printing("tegrastats: permission denied", then=""), "ended by itself: tegrastats: permission denied"),
-        (printing(then=""), "ended by itself: it said nothing"),
+        (printing(then=""), "ended by itself: it printed nothing"),
     ],
 )
 def test_a_program_that_fails_is_told_of(tmp_path, program, trouble):
@@ -168,9 +168,9 @@ def test_where_nothing_is_known_that_is_said(tmp_path):
             return False
 
     before = read_state(Plain(tmp_path))
-    assert (before.mode, before.locked, before.source) == (None, None, None)
+    assert (before["power_mode"], before["clocks_locked"], before["clocks_from"]) == (None, None, None)
     with Sampler(Plain(tmp_path)) as sampler:
         pass
     found = summarise_telemetry(sampler, before, before, [(0.0, 1.0)], 1)
     assert found["energy_mj_per_frame"] is None and found["throttled"] is None
-    assert marks(found) == ["it is not known whether the clocks were locked: this machine does not tell"]
+    assert marks(found) == ["it is not known whether the clocks were locked"]

@@ -63,12 +63,6 @@ def test_a_chip_that_multiplies_itself(tree):
     assert read_sysfs(0.0, root).power == 23500.0
 
 
-def test_a_nano(tree):
-    device = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
-    root = tree({f"{device}/rail_name_0": "POM_5V_IN\n", f"{device}/in_power0_input": "2063\n"})
-    assert read_sysfs(0.0, root).power == 2063.0
-
-
 def test_nothing_but_memory_is_nothing(tree):
     assert read_sysfs(0.0, tree({"proc/meminfo": ORIN["proc/meminfo"]})) is None
 

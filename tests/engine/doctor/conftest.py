@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.boards import board, jetpack
 from edgekit.boards.clocks import Clock, Clocks
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.machine import Machine
 from edgekit.boards.memory import Memory
 from edgekit.boards.power import PowerMode
@@ -22,10 +22,10 @@ def healthy() -> Surroundings:
     return Surroundings(
         machine=Machine(
             model="NVIDIA Jetson Orin NX Engineering Reference Developer Kit",
-            board=board("orin-nx-16gb"),
+            board=find_board("orin-nx-16gb"),
             l4t="36.4.3",
             jetpack_version="6.2",
-            jetpack=jetpack("6.2"),
+            jetpack=find_jetpack("6.2"),
             power=PowerMode("MAXN", 0),
             clocks=clocks,
             fan="pwm 255 of 255",

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgekit.boards import board, jetpack
 from edgekit.boards.clocks import Clock, Clocks
+from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.memory import Memory
 from edgekit.boards.power import PowerMode
 from edgekit.boards.table import table
@@ -77,7 +77,7 @@ def test_a_tensorrt_for_another_python(healthy):
 
 
 def test_jetpack_5_is_served_by_its_scripts(healthy):
-    found = on(healthy, jetpack=jetpack("5.1"), jetpack_version="5.1.2", l4t="35.4.1")
+    found = on(healthy, jetpack=find_jetpack("5.1"), jetpack_version="5.1.2", l4t="35.4.1")
     python = check(found, "Python")
     assert python.state == "problem" and "build.sh" in python.fix and "examples/infer_trt.py" in python.fix
 
@@ -109,7 +109,7 @@ def test_a_tensorrt_that_breaks(healthy, said):
 def test_a_cuda_newer_than_the_driver(healthy):
     newer = {**healthy.tensorrt, "libraries": ["libcudart.so.13.0.48", "libnvinfer.so.10"]}
     found = check(replace(healthy, tensorrt=newer), "CUDA")
-    assert found.state == "problem" and "CUDA 13's runtime, newer than the driver serves" in found.meaning
+    assert found.state == "problem" and "the runtime of CUDA 13, newer than the driver supports" in found.meaning
     assert check(replace(healthy, toolkit="13.0"), "CUDA").state == "warning"
     older = {**healthy.tensorrt, "libraries": ["libcudart.so.11.0"]}
     assert check(replace(healthy, tensorrt=older), "CUDA").state == "ok"
@@ -140,7 +140,7 @@ def test_pycuda(healthy):
     # with no TensorRT either, it is not what stands in the way
     assert check(replace(healthy, pycuda=missing, tensorrt=missing), "pycuda").state == "note"
     newer = {"version": "2025.1", "cuda": "13.0"}
-    assert "newer CUDA than the driver serves (12.6)" in check(replace(healthy, pycuda=newer), "pycuda").meaning
+    assert "newer CUDA than the driver supports (12.6)" in check(replace(healthy, pycuda=newer), "pycuda").meaning
     broken = {"error": "ImportError: libcurand.so.11: cannot open shared object file: No such file", "missing": False}
     assert "libcurand of version 11" in check(replace(healthy, pycuda=broken), "pycuda").meaning
 
@@ -185,14 +185,14 @@ def test_power_modes(healthy):
 
 def test_swap_matters_on_small_boards(healthy):
     none = Memory(8 * GIB, 5 * GIB, 0, 0)
-    small = on(healthy, board=board("orin-nano-8gb"), memory=none)
+    small = on(healthy, board=find_board("orin-nano-8gb"), memory=none)
     assert check(small, "swap").state == "warning" and "mkswap" in check(small, "swap").fix
     assert check(on(healthy, memory=none), "swap").state == "ok"
 
 
 def test_jetpacks_that_surprise(healthy):
     assert check(on(healthy, jetpack=None, jetpack_version=None, l4t="44.1"), "JetPack").state == "warning"
-    found = check(on(healthy, jetpack=jetpack("7.0")), "JetPack")
+    found = check(on(healthy, jetpack=find_jetpack("7.0")), "JetPack")
     assert found.state == "warning" and "not known to run on this board" in found.meaning
     updated = {**healthy.tensorrt, "version": "10.7.0"}
     assert check(replace(healthy, tensorrt=updated), "TensorRT").state == "warning"

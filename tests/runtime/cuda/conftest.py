@@ -19,9 +19,9 @@ def cuda(fake_gpu):
 
 @pytest.fixture
 def device(cuda):
-    from edgekit.runtime.cuda.pycuda_device import PycudaDevice
+    from edgekit.runtime.cuda.device import Device
 
-    with PycudaDevice() as opened:
+    with Device() as opened:
         yield opened
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
+from edgekit.runtime.cuda.device import Device
 
 
 def test_what_was_copied_in_comes_out(device):
@@ -89,7 +89,7 @@ def test_every_thread_may_use_and_free_it(device):
 
 
 def test_closing_in_another_thread_frees_all(cuda):
-    device = PycudaDevice()
+    device = Device()
     device.allocate(8), device.pinned((3,), np.uint8), device.stream(), device.event()
     thread = threading.Thread(target=device.close)
     thread.start()
@@ -111,14 +111,14 @@ def test_freeing_twice_frees_once(device, cuda):
 
 
 def test_an_error_inside_frees_all(cuda):
-    with pytest.raises(ZeroDivisionError), PycudaDevice() as device:
+    with pytest.raises(ZeroDivisionError), Device() as device:
         device.allocate(8)
         raise ZeroDivisionError
     assert set(cuda.live().values()) == {0}
 
 
 def test_what_cannot_be_freed_does_not_keep_the_rest(cuda, monkeypatch):
-    device = PycudaDevice()
+    device = Device()
     first, broken, last = device.allocate(8), device.allocate(8), device.allocate(8)
 
     def fail() -> None:
@@ -137,8 +137,8 @@ def test_an_exit_without_close_frees_all(cuda):
 import atexit
 import pycuda.driver as cuda
 atexit.register(lambda: print(sorted(cuda.live().values())))  # runs after what is registered later
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
-device = PycudaDevice()
+from edgekit.runtime.cuda.device import Device
+device = Device()
 memory, pinned = device.allocate(8), device.pinned((3,), "uint8")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -149,8 +149,8 @@ def test_use_after_fork_is_refused(cuda):
     code = """
 import os
 from edgekit.errors import EdgekitError
-from edgekit.runtime.cuda.pycuda_device import PycudaDevice
-device = PycudaDevice()
+from edgekit.runtime.cuda.device import Device
+device = Device()
 memory = device.allocate(8)
 child = os.fork()
 if child == 0:
@@ -172,7 +172,7 @@ device.close()
 
 def test_too_little_memory_says_how_much(cuda, monkeypatch):
     monkeypatch.setenv("FAKE_GPU_MEMORY", str(10 << 20))
-    with PycudaDevice() as device:
+    with Device() as device:
         device.allocate(4 << 20)
         with pytest.raises(EdgekitError, match=r"out of GPU memory: 8\.0 MiB asked for, 6\.0 MiB free"):
             device.allocate(8 << 20)
@@ -200,13 +200,8 @@ def test_a_copy_must_fit_and_be_contiguous(device):
 def test_a_gpu_that_cannot_be_had(cuda, monkeypatch, variable, value, said):
     monkeypatch.setenv(variable, value)
     with pytest.raises(EdgekitError, match=said) as raised:
-        PycudaDevice()
+        Device()
     assert raised.value.fix
-
-
-def test_an_index_too_high(cuda):
-    with pytest.raises(EdgekitError, match="there is no GPU 1: CUDA sees 1"):
-        PycudaDevice(1)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +216,7 @@ def test_a_pycuda_that_does_not_import(tmp_path, raised, said):
     (tmp_path / "pycuda").mkdir()
     (tmp_path / "pycuda/__init__.py").write_text("")
     (tmp_path / "pycuda/driver.py").write_text(f"raise {raised}")
-    code = "from edgekit.runtime.cuda.pycuda_device import PycudaDevice\nPycudaDevice()"
+    code = "from edgekit.runtime.cuda.device import Device\nDevice()"
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert "EdgekitError" in done.stderr and said in done.stderr

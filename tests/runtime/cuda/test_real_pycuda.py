@@ -80,7 +80,7 @@ def test_no_device_is_an_error_message_with_the_real_one(tmp_path):
     """The real pycuda's exceptions are the ones that the device code catches."""
     python = python_with_pycuda()
     stub_libcuda(tmp_path, python)
-    code = "from edgekit.runtime.cuda.pycuda_device import PycudaDevice\nPycudaDevice()"
+    code = "from edgekit.runtime.cuda.device import Device\nDevice()"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment.update(PYTHONPATH=str(ROOT), LD_PRELOAD=str(tmp_path / "libcuda.so.1"))
     done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=False)

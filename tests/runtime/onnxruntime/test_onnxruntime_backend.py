@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from edgekit.bundle.bundle import Bundle, open_bundle
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Options
-from edgekit.runtime.load import open_backend, runnable
+from edgekit.runtime.load import open_backend, runnable_precisions
 from edgekit.runtime.onnxruntime.backend import usable_cores
 
 
@@ -83,12 +83,12 @@ def test_what_tensorrts_builder_would_do_is_not_pretended(tiny_bundle):
     manifest = replace(opened.manifest, artifacts=(*opened.manifest.artifacts, *more))
     bundle = Bundle(manifest, opened.folder, opened.source)
     for precision in ("int8", "fp16"):
-        with pytest.raises(EdgekitError, match="TensorRT's doing"):
+        with pytest.raises(EdgekitError, match=f"TensorRT makes {precision} itself"):
             open_backend(bundle, "onnxruntime", lane="cache", precision=precision)
-    assert runnable(bundle, lane="cache") == ["fp32"]
-    assert runnable(bundle) == ["fp32", "int8"]
+    assert runnable_precisions(bundle, lane="cache") == ["fp32"]
+    assert runnable_precisions(bundle) == ["fp32", "int8"]
     with pytest.raises(EdgekitError, match="nothing in the lane 'weak'"):
-        runnable(bundle, lane="weak")
+        runnable_precisions(bundle, lane="weak")
 
 
 def test_by_default_all_cores_of_the_process_are_used(tiny_bundle):

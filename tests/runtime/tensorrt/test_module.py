@@ -19,7 +19,7 @@ def said(path, monkeypatch, before: str = "") -> str:
 
 
 def test_missing(tmp_path, monkeypatch):
-    text = said(tmp_path, monkeypatch, f"module.SYSTEM_PACKAGES = {str(tmp_path / 'none*')!r}")
+    text = said(tmp_path, monkeypatch, "module.SYSTEM_PACKAGES = ()")
     assert "TensorRT's Python module is not installed" in text and "python3-libnvinfer" in text
 
 
@@ -31,9 +31,11 @@ def test_missing(tmp_path, monkeypatch):
     ],
 )
 def test_hidden_by_a_virtual_environment(tmp_path, monkeypatch, prefix, text):
-    (tmp_path / "python3.10/dist-packages/tensorrt").mkdir(parents=True)
-    pattern = str(tmp_path / "python3*/dist-packages/tensorrt")
-    found = said(tmp_path, monkeypatch, f"import sys\n{prefix}\nmodule.SYSTEM_PACKAGES = {pattern!r}")
+    package = tmp_path / "python3.10/dist-packages/tensorrt"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    folders = (str(tmp_path / "python3*/dist-packages").lstrip("/"),)
+    found = said(tmp_path, monkeypatch, f"import sys\n{prefix}\nmodule.SYSTEM_PACKAGES = {folders!r}")
     assert text in found and "--system-site-packages" in found
 
 
