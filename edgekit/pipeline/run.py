@@ -12,10 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy
-import PIL
-import pydantic
 import torch
 
 from edgekit import __version__
@@ -272,6 +268,11 @@ def markdown_tables(tasks: Sequence[Task], results: dict[str, TaskScores]) -> st
 
 def environment() -> dict[str, Any]:
     """What a result may depend on beside the recipe."""
+    import cv2  # after torch: where the extra is missing it is torch that is reported
+    import numpy
+    import PIL
+    import pydantic
+
     return {
         "edgekit": __version__,
         "python": platform.python_version(),

@@ -56,8 +56,8 @@ def test_help_imports_no_command_and_no_heavy_package():
         "print(sorted(m for m in sys.modules if m.startswith('edgekit.')"
         " or m in ('rich', 'numpy', 'pydantic', 'yaml', 'torch', 'PIL')), file=sys.stderr)"
     )
-    loaded = ["edgekit.cli", "edgekit.cli.main", "edgekit.cli.output", "edgekit.cli.printing", "edgekit.errors"]
-    assert run_python(code).stderr.strip() == str(loaded)
+    cli = ["edgekit.cli", "edgekit.cli.main", "edgekit.cli.output", "edgekit.cli.printing", "edgekit.errors"]
+    assert run_python(code).stderr.strip() == str([*cli, "edgekit.frames", "edgekit.frames.terminal"])
 
 
 def test_help_is_fast():

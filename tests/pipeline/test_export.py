@@ -401,8 +401,8 @@ def test_calibration_frames_are_a_number_or_a_folder(run, base, tmp_path):
     assert calibrate_with(subject, str(base / "photographs" / "val" / "images")) == 2
     assert [shot.name for shot in subject.calibration] == ["f8.png", "f9.png"]
     for asked, what in (
-        ("0", "0 frames are none"),
-        ("-5", "-5 frames are none"),
+        ("0", "0 frames are too few"),
+        ("-5", "-5 frames are too few"),
         (str(tmp_path), "no photographs"),
         ("nowhere", "neither a number nor a folder"),
     ):

@@ -175,7 +175,7 @@ def test_code_needs_leave_from_the_command_line(base, tmp_path, monkeypatch):
 
 
 REFUSED = {
-    "nobody teaches": (["teacher.members=[]"], "nobody teaches"),
+    "nobody teaches": (["teacher.members=[]"], "there is no teacher"),
     "a task nobody says": (
         ["teacher.members=[]", f"teacher.external=[{COLOURS}]", "tasks.depth={}"],
         "no 'depth'",

@@ -88,7 +88,7 @@ def test_unknown_keys_are_refused_everywhere(changes):
         ({"teacher": {"modalities": ["rgb", "hsv"], "masking": {"keep": ["edges"]}}}, "masking.keep names edges"),
         ({"teacher": {"modalities": ["rgb", "rgb"]}}, "each modality once"),
         ({"teacher": {"modalities": []}}, "at least 1"),
-        ({"teacher": {"members": []}}, "nobody teaches"),
+        ({"teacher": {"members": []}}, "there is no teacher"),
         ({"tasks": {}}, "at least 1"),
         ({"name": "a/b"}, "pattern"),
         ({"name": "../x"}, "pattern"),
