@@ -2,7 +2,7 @@
 
 A recipe, a bundle, a student, a run's folder or a picture may come from anyone. What is beyond these limits is refused
 with one sentence before it is read, built or run. SECURITY.md has the same table in words; ``EDGEKIT_MOST_PIXELS`` and
-``EDGEKIT_MOST_BYTES`` raise the two that large photographs and large graphs may reach.
+``EDGEKIT_MOST_BYTES`` in the environment raise those that large photographs, maps and graphs may reach.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ RECIPE_VALUES, RECIPE_LEVELS = 50_000, 32
 """Values of a recipe with its aliases followed, and levels of nesting."""
 SUITE_CELLS = 10_000
 """Combinations of students, precisions, sizes, threads and power modes."""
-PATTERN_CHARACTERS = 500
-"""Of a regular expression in a recipe."""
+PATTERN_CHARACTERS, PATTERN_SECONDS = 500, 2.0
+"""Of a regular expression in a recipe, and of computing to look for it in one name."""
 
 JSON_BYTES, JSON_LEVELS = 32 * MB, 64
 """Of a manifest, a run's description, a marker, a sidecar or a measurement, and levels of nesting."""
@@ -42,9 +42,9 @@ MOST_BYTES = _raised("EDGEKIT_MOST_BYTES", 2 * GB)
 """Of any other file that is read whole: a picture, a graph, a checkpoint, a calibration cache."""
 MOST_PIXELS = _raised("EDGEKIT_MOST_PIXELS", 100_000_000)
 """Of a picture: decoding one takes up to 13 bytes a pixel, and there is one decoder a core."""
-ARRAY_BYTES = 1 * GB
-"""Of one array in an ``.npz``, unpacked, and of all those of a golden file together."""
-ARRAY_HEADER = 64 * KB
+ARRAY_BYTES = _raised("EDGEKIT_MOST_BYTES", 512 * MB)
+"""Of the arrays of an ``.npz``, unpacked: a map of a frame, a bundle's golden frames and answers."""
+ARRAY_HEADER = 10_000
 """Of the header of such an array."""
 
 ARCHIVE_BYTES, ARCHIVE_MEMBERS = 4 * GB, 1000

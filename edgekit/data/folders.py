@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
+import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,23 +17,39 @@ import cv2
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from edgekit import limits
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
+from edgekit.frames.names import component
 from edgekit.tasks import Task, kind_of
 
 Side = Annotated[int, Field(ge=1, le=16384)]
 
 
 def _compiles(pattern: str) -> str:
+    if len(pattern) > limits.PATTERN_CHARACTERS:
+        most = limits.PATTERN_CHARACTERS
+        raise ValueError(f"a regular expression of {len(pattern)} characters, and at most {most} are read")
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     return pattern
 
 
 Pattern = Annotated[str, AfterValidator(_compiles)]
 """A regular expression."""
+
+
+def _names_a_file(name: str) -> str:
+    try:
+        return component(name)
+    except EdgekitError as error:
+        raise ValueError(error.what) from None
+
+
+FileName = Annotated[str, AfterValidator(_names_a_file)]
+"""A name that becomes a file's or folder's: of a split, of a task."""
 
 
 def root_folder(root: Path, base: Path) -> Path:
@@ -45,9 +64,36 @@ def root_folder(root: Path, base: Path) -> Path:
     return folder
 
 
+@contextmanager
+def _interrupted_after(seconds: float) -> Iterator[None]:
+    """EdgekitError where the block computes longer than this; not in a thread other than the main one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise EdgekitError(
+            f"the expression takes more than {seconds:g} s to look for in one name",
+            where="data.scene_regex",
+            fix="write one without a repetition inside another, e.g. '^[a-z]+'",
+        )
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 def scene_of(pattern: str, name: str) -> str | None:
-    """The scene in a frame's name: the first group of ``pattern``, or its whole match; None without a match."""
-    match = re.search(pattern, name)
+    """The scene in a frame's name: the first group of ``pattern``, or its whole match; None without a match.
+
+    EdgekitError where looking for it takes longer than limits.PATTERN_SECONDS: ``(a+)+`` may take years.
+    """
+    with _interrupted_after(limits.PATTERN_SECONDS):
+        match = re.search(pattern, name)
     return match and ((match.group(1) if match.re.groups else match.group()) or "")
 
 
@@ -90,5 +136,11 @@ def natural(name: str) -> tuple[list[int | str], str]:
 
 
 def nfc(name: str) -> str:
-    """A name in Unicode's form NFC: the ü of one system is u and two dots on another."""
+    """A name in Unicode's form NFC: the ü of one system is u and two dots on another.
+
+    EdgekitError for a file's name that is no UTF-8.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        shown = os.fsencode(name).decode(errors="backslashreplace")
+        raise EdgekitError("a file's name is not UTF-8 text", where=shown, fix="rename it, e.g. with convmv")
     return unicodedata.normalize("NFC", name)

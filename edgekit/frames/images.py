@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from edgekit import limits
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
+from edgekit.frames.outside import open_regular
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-MOST_PIXELS = 16384 * 16384
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+"""As Pillow names them, and no others, whatever a file's name says: some would be handed to other programs."""
 
 # Pillow warns of large pictures, refuses larger ones, and takes a long comment for damage. `_opened` has its own limit.
 Image.MAX_IMAGE_PIXELS = None
@@ -29,7 +32,7 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
     """A photograph as (H, W, 3) uint8, turned as its EXIF orientation says; an alpha channel is dropped.
 
     Of 16 bits a channel the upper eight are kept; floats of 0-1 are multiplied by 255. EdgekitError, naming the file,
-    when it is missing, truncated or no image, holds other numbers, or has more than MOST_PIXELS pixels.
+    when it is missing, truncated or no image, holds other numbers, or has more than limits.MOST_PIXELS pixels.
     """
     return read_photo(path)[0]
 
@@ -119,19 +122,22 @@ def _upright(array: np.ndarray, image: Image.Image, orientation: int) -> np.ndar
 def _opened(path: str | os.PathLike) -> Image.Image:
     """An image of which the header is read."""
     try:
-        image = Image.open(path)
+        open_regular(path, what="the image", fix="check that it is a file, and that it may be read").close()
+        image = Image.open(path, formats=FORMATS)
+        height, width = _stored_size(image)
     except FileNotFoundError:
         raise EdgekitError("the image does not exist", where=str(path), fix="check the path") from None
+    except EdgekitError:
+        raise
     except Exception as error:
         raise _unreadable(path, error) from error
-    height, width = _stored_size(image)
-    if height * width > MOST_PIXELS:
+    if height * width > limits.MOST_PIXELS:
         image.close()
         raise EdgekitError(
             f"the image has {height * width / 1e6:.0f} million pixels ({width}x{height}), "
-            f"and at most {MOST_PIXELS / 1e6:.0f} million are read",
+            f"and at most {limits.MOST_PIXELS / 1e6:.0f} million are read",
             where=str(path),
-            fix="cut it into tiles, or make it smaller",
+            fix=f"cut it into tiles, make it smaller, or set EDGEKIT_MOST_PIXELS={height * width}, where memory allows",
         )
     return image
 

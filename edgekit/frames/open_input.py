@@ -10,9 +10,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.camera import STREAMS, Camera
 from edgekit.frames.images import PHOTO_SUFFIXES
 from edgekit.frames.source import FrameSource, Photographs
-from edgekit.frames.video import VIDEO_SUFFIXES, Video
-
-_START = 4096  # bytes of a file; those of a video hold zeros
+from edgekit.frames.video import VIDEO_SUFFIXES, CannotOpen, Video
 
 
 def open_input(text: str) -> FrameSource:
@@ -48,18 +46,11 @@ def _exists(path: Path) -> bool:
 
 def _video(path: Path) -> Video:
     """A file that may be a video. EdgekitError that says so where its name is not one's either."""
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return Video(path)
     try:
-        with open(path, "rb") as file:
-            start = file.read(_START)
-        if b"\0" in start:  # no text, of which FFmpeg would make a film of a terminal
-            return Video(path)
-    except OSError as error:
-        fix = "make it readable, or copy it again"
-        raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=fix) from error
-    except EdgekitError:
-        pass  # said below, where its name is no video's either
+        return Video(path)
+    except CannotOpen:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise
     raise EdgekitError(
         f"'{path.name}' is neither a photograph nor a video that can be opened",
         where=str(path),

@@ -14,15 +14,35 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
 from edgekit.frames.opencv import import_cv2, open_capture
+from edgekit.frames.outside import open_regular
 from edgekit.frames.source import CapturedFrame, FrameSource
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+_CONTAINERS = {
+    0: (b"\x1aE\xdf\xa3", b"RIFF", b"FLV\x01", b"OggS", b"YUV4MPEG2", b"DKIF", b"GIF8", b"0&\xb2u", b"\x06\x0e+4",
+        b"G@", b"\0\0\x01", b"\0\0\0\x01"),
+    4: (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"),
+}  # fmt: skip
+"""Place → how files that are films begin there. Of others FFmpeg makes films too: of a terminal's text, of a list of
+other files or addresses, which it then opens."""
+_ANY_SIZE = 1 << 62
 _LOOKED_AT = 50  # frames at a film's beginning, to know how far apart they are
+
+
+def _is_film(path: Path) -> bool:
+    """By how the file begins."""
+    with open_regular(path, what="the film", most=_ANY_SIZE, fix="make it readable, or copy it again") as file:
+        start = file.read(16)
+    return any(start.startswith(known, place) for place, begins in _CONTAINERS.items() for known in begins)
 
 
 class EndsEarly(EdgekitError):
     """A video ends before the time it states. The frames before the end were good."""
+
+
+class CannotOpen(EdgekitError):
+    """A file is no film, or none that OpenCV can open."""
 
 
 class Video(FrameSource):
@@ -31,15 +51,16 @@ class Video(FrameSource):
     Many containers state a length and a highest frame rate, and OpenCV's count is their product; a film of irregular
     frames has fewer. So a film also counts as whole where the time of its last frame reaches the stated length.
 
-    EdgekitError where it cannot be opened; EndsEarly from the iteration where it ends long before its stated end.
+    CannotOpen where it is no film, EdgekitError where it is no file; EndsEarly from the iteration where it ends long
+    before its stated end.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self.files = [path]
-        self._capture = open_capture(str(path))
+        self._capture = open_capture(str(path.absolute())) if _is_film(path) else None
         if self._capture is None:
-            raise EdgekitError(
+            raise CannotOpen(
                 "the video cannot be opened",
                 where=str(path),
                 fix="it may be truncated, damaged, or of a codec that OpenCV has not; try `ffmpeg -i FILE fixed.mp4`",
@@ -54,7 +75,7 @@ class Video(FrameSource):
     def rate(self) -> float | None:
         """Frames per second: as stated, or as measured over the first frames where that differs."""
         cv2, times = import_cv2(), []
-        capture = open_capture(str(self._path))
+        capture = open_capture(str(self._path.absolute()))
         while capture is not None and len(times) < _LOOKED_AT and capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
         steps = np.diff(times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -13,13 +14,14 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
+from edgekit import limits
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.frames.outside import read_text, shown_path
 from edgekit.recipe.problems import Problem
 
 KeyPath = tuple[str | int, ...]
 
-MOST_BYTES, MOST_VALUES, MOST_LEVELS = 1 << 18, 50_000, 32
-"""Of a recipe: bytes of the file, values with all aliases followed, levels of nesting."""
+_MEND = "correct the text there; `edgekit recipe show uav` prints a whole recipe"
 
 _PREFIX = "tag:yaml.org,2002:"
 _NUMBERS = ("null", "bool", "int", "float")
@@ -104,29 +106,16 @@ def read_document(path: Path) -> Document:
     if path.is_dir():
         raise EdgekitError("the recipe is a directory, not a YAML file", where=str(path), fix=_nearby(path / "x.yaml"))
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            what = f"the file is larger than {MOST_BYTES >> 10} KiB, which no recipe is"
-            raise EdgekitError(what, where=str(path), fix="give a YAML recipe")
-        text = content.decode("utf-8-sig")
+        text = read_text(path, what="the recipe", most=limits.RECIPE_BYTES, fix="give a YAML recipe")
     except FileNotFoundError:
-        raise EdgekitError("there is no such recipe file", where=str(path), fix=_nearby(path)) from None
-    except UnicodeDecodeError as error:
-        raise EdgekitError(
-            f"the recipe is not UTF-8 text (byte 0x{error.object[error.start]:02x} at offset {error.start})",
-            where=str(path),
-            fix="give a YAML recipe",
-        ) from None
-    except OSError as error:
-        raise EdgekitError(f"the recipe cannot be read: {error.strerror}", where=str(path)) from None
+        raise EdgekitError("there is no such recipe file", where=shown_path(path), fix=_nearby(path)) from None
     document = parse(text, str(path))
     if document.value is None:
         raise EdgekitError("the recipe is empty", where=str(path), fix="write its keys, or `extends: other.yaml`")
     if not isinstance(document.value, dict):
         kind = "a list" if isinstance(document.value, list) else "one single value"
         raise EdgekitError(
-            f"the top level of a recipe is a mapping (key: value), but here it is {kind}", where=str(path)
+            f"the top level of a recipe is a mapping (key: value), but here it is {kind}", where=str(path), fix=_MEND
         )
     return document
 
@@ -142,15 +131,17 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"not YAML text: the control character #x{error.character:02x}"
-        raise EdgekitError(what, where=f"{source}, line {line}" if lines else source) from None
+        raise EdgekitError(what, where=f"{source}, line {line}" if lines else source, fix=_MEND) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         spot = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if lines and mark else source
+        if builder.path:
+            spot = f"{spot}: {dotted(builder.path)[:200]}"
         what = "; ".join(part for part in (error.context, error.problem) if part)
-        raise EdgekitError(f"not valid YAML: {what}", where=spot) from None
+        raise EdgekitError(f"not valid YAML: {what[:500]}", where=spot, fix=_MEND) from None
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise EdgekitError(f"not valid YAML: {reason}", where=source) from None
+        raise EdgekitError(f"not valid YAML: {reason[:500]}", where=source, fix=_MEND) from None
 
 
 class _Builder:
@@ -159,14 +150,16 @@ class _Builder:
     def __init__(self, document: Document, lines: bool):
         self.yaml = YAML(typ="safe", pure=True)
         self.document, self.lines = document, lines
-        self.left = MOST_VALUES
+        self.left = limits.RECIPE_VALUES
+        self.path: KeyPath = ()
 
     def build(self, node: Node, path: KeyPath) -> Any:
+        self.path = path
         self.left -= 1
         if self.left < 0:
-            raise _refuse(node, f"with its aliases followed, the recipe has more than {MOST_VALUES:,} values")
-        if len(path) > MOST_LEVELS:
-            raise _refuse(node, f"more than {MOST_LEVELS} levels of nesting (or an anchor that contains itself)")
+            raise _refuse(node, f"with its aliases followed, the recipe has more than {limits.RECIPE_VALUES:,} values")
+        if len(path) > limits.RECIPE_LEVELS:
+            raise _refuse(node, f"more than {limits.RECIPE_LEVELS} levels of nesting, or an anchor that holds itself")
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if isinstance(node, MappingNode) and node.tag == f"{_PREFIX}map":
@@ -189,6 +182,7 @@ class _Builder:
         for key_node, child in node.value:
             if key_node.tag == f"{_PREFIX}merge":
                 continue
+            self.path = path
             key, origin = self._key(key_node), self._origin(key_node)
             if key in written:
                 where = f"{origin}: {dotted((*path, key))}"
@@ -209,6 +203,8 @@ class _Builder:
         try:
             value = self.yaml.constructor.construct_object(node) if kind in _NUMBERS else node.value
             str(value).encode()  # neither half a character nor a number of thousands of digits
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{node.value[:40]} is no finite number")
         except ValueError as error:
             raise _refuse(node, str(error)) from None
         return value

@@ -28,7 +28,7 @@ def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
     if not problems:
         return
     if len(problems) == 1:
-        raise EdgekitError(problems[0].what, where=problems[0].where, fix=problems[0].fix)
+        raise EdgekitError(problems[0].what, where=problems[0].where, fix=problems[0].fix or "correct it there")
     lines = [f"the recipe has {len(problems)} problems"]
     for number, problem in enumerate(problems[:_MOST_SHOWN], 1):
         lines.append(f"{number}. {problem.what}")
@@ -37,7 +37,7 @@ def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
             lines.append(f"     fix:   {problem.fix}")
     if len(problems) > _MOST_SHOWN:
         lines.append(f"… and {len(problems) - _MOST_SHOWN} more")
-    raise EdgekitError("\n".join(lines), where=recipe)
+    raise EdgekitError("\n".join(lines), where=recipe, fix="correct each where it stands")
 
 
 def quoted(value: Any) -> str:

@@ -166,9 +166,9 @@ def test_float_labels_are_indices_where_they_are_whole(tmp_path):
 
 
 def test_a_large_picture_is_read_and_too_large_a_one_told(tmp_path, rgb, monkeypatch):
-    Image.new("L", (14000, 14000)).save(tmp_path / "large.bmp")  # 196 million pixels
-    assert read_label(tmp_path / "large.bmp").shape == (14000, 14000)
-    monkeypatch.setattr(images, "MOST_PIXELS", 599)
+    Image.new("L", (9900, 10000)).save(tmp_path / "large.bmp")  # 99 million pixels
+    assert read_label(tmp_path / "large.bmp").shape == (10000, 9900)
+    monkeypatch.setattr(images.limits, "MOST_PIXELS", 599)
     write_png(tmp_path / "p.png", rgb)
     for read in (read_rgb, read_label, stored_size):
         with pytest.raises(EdgekitError, match="30x20") as caught:
@@ -234,8 +234,17 @@ def test_a_missing_image_and_a_text_file(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(EdgekitError, match="cannot be read"):
         read_rgb(tmp_path / "text.png")
-    with pytest.raises(EdgekitError, match="cannot be read"):
-        read_rgb(tmp_path)  # a folder
+    with pytest.raises(EdgekitError, match="is a folder"):
+        read_rgb(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["EPS", "GIF", "ICO", "PCX", "PPM", "SGI", "TGA"])
+def test_only_the_formats_that_are_named_are_opened(tmp_path, rgb, form):
+    """Whatever the name says: Pillow hands some to other programs, as PostScript to Ghostscript."""
+    Image.fromarray(rgb).save(tmp_path / "p.png", form)
+    for read in (read_rgb, read_label, stored_size):
+        with pytest.raises(EdgekitError, match="cannot be read"):
+            read(tmp_path / "p.png")
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2)), np.zeros(4, np.uint8)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_what_is_no_film(tmp_path):
         (tmp_path / "x.mp4").write_bytes(content)
         with pytest.raises(EdgekitError, match="cannot be opened"):
             open_input(str(tmp_path / "x.mp4"))
+
+
+@pytest.mark.parametrize("how", ["ffconcat version 1.0\nfile '{}'\n", "#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"])
+@pytest.mark.parametrize("name", ["list.mp4", "list.mkv", "list.txt", "list"])
+def test_a_list_of_films_opens_none(film, tmp_path, how, name):
+    (tmp_path / name).write_text(how.format(film) + "\0" * 50)
+    with pytest.raises(EdgekitError):
+        open_input(str(tmp_path / name))
+
+
+def test_a_films_name_is_no_protocol(film, tmp_path, monkeypatch):
+    """FFmpeg would take `concat:` for one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(film, "concat:a.mp4")
+    assert open_input("concat:a.mp4").count == 20
 
 
 def test_what_is_neither_photograph_nor_film(tmp_path):

@@ -196,7 +196,7 @@ def test_a_bad_value_says_what_is_allowed(write, text, where, what, fix):
     error = refusal(path)
     assert error.where == f"{path}, line 1: {where}"
     assert what in error.what
-    assert error.fix is None if fix is None else fix in error.fix
+    assert (fix or "correct it there") in error.fix
 
 
 def test_a_message_of_the_schema_itself_comes_through(write):
@@ -253,27 +253,30 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "spot"),
+    ("text", "spot", "key"),
     [
-        ("title: a\nstudent: {width: 3\n", "line 3, column 1"),
-        ("title: a\n\tstudent: 3\n", "line 2, column 1"),
-        ("title: !python/name:os.system x\n", "line 1, column 8"),
-        ("title: a\n---\ntitle: b\n", "line 2, column 1"),
-        ("student: &a {note: *a}\n", "line 1, column 10"),
-        ("title: a\ntrue: 3\n", "line 2, column 1"),
-        ("title: a\nseed: 0x" + "f" * 5000, "line 2, column 7"),
-        ("title: a\nseed: " + "9" * 5000, "line 2, column 7"),
-        ('title: "\\ud800"', "line 1, column 8"),
-        ("title: !!str 3\n", "line 1, column 8"),
-        ("student: {width: !!int '3'}\n", "line 1, column 18"),
-        ("student: !!set {a, b}\n", "line 1, column 10"),
-        ("student: !!omap [a: 1]\n", "line 1, column 10"),
-        ("by_task: {<<: [1]}\n", "line 1, column 16"),
+        ("title: a\nstudent: {width: 3\n", "line 3, column 1", ""),
+        ("title: a\n\tstudent: 3\n", "line 2, column 1", ""),
+        ("title: !python/name:os.system x\n", "line 1, column 8", ": title"),
+        ("title: a\n---\ntitle: b\n", "line 2, column 1", ""),
+        ("student: &a {note: *a}\n", "line 1, column 10", None),
+        ("title: a\ntrue: 3\n", "line 2, column 1", ""),
+        ("title: a\nseed: 0x" + "f" * 5000, "line 2, column 7", ": seed"),
+        ("title: a\nseed: " + "9" * 5000, "line 2, column 7", ": seed"),
+        ('title: "\\ud800"', "line 1, column 8", ": title"),
+        ("title: !!str 3\n", "line 1, column 8", ": title"),
+        ("student: {width: !!int '3'}\n", "line 1, column 18", ": student.width"),
+        ("student: !!set {a, b}\n", "line 1, column 10", ": student"),
+        ("student: !!omap [a: 1]\n", "line 1, column 10", ": student"),
+        ("by_task: {<<: [1]}\n", "line 1, column 16", ": by_task"),
     ],
 )
-def test_invalid_yaml_names_line_and_column(write, text, spot):
-    path = write(text)
-    assert refusal(path).where == f"{path}, {spot}"
+def test_invalid_yaml_names_line_column_and_key(write, text, spot, key):
+    path, where = write(text), refusal(write(text)).where
+    if key is None:  # an anchor that holds itself: as deep as is looked
+        key = ": student" + ".note" * (where.count(".note"))
+        assert len(where) < 300 and where.count(".note") > 20
+    assert where == f"{path}, {spot}{key}"
 
 
 def test_a_boolean_key_asks_for_quotes(write):
@@ -313,7 +316,7 @@ def test_many_unknown_keys_are_told_in_time(write):
     error = refusal(write("titel: x\n" + "".join(f"key_number_{i}: {i}\n" for i in range(10_000))))
     assert "the recipe has 10001 problems" in error.what and "did you mean 'title'?" in error.what
     assert "more" in error.what and error.what.count("\n") < 200
-    assert "larger than 256 KiB" in refusal(write("a: 3\n" * 200_000)).what
+    assert "at most 262,144 are read" in refusal(write("a: 3\n" * 200_000)).what
     assert time.process_time() - began < 20
 
 

@@ -54,9 +54,12 @@ class Outcome:
 
 class Child:
     """A running case. ``make`` gets the case's folder ``box`` and a folder ``outside`` of it with a file to stay away
-    from, and says what to do; both run in the child, ``make`` without limits."""
+    from, and says what to do; both run in the child, ``make`` without limits. ``within``: a folder whose other files
+    it may touch too."""
 
-    def __init__(self, folder: Path, make: Callable[[Path, Path], Act], seconds: float = SECONDS):
+    def __init__(
+        self, folder: Path, make: Callable[[Path, Path], Act], seconds: float = SECONDS, within: Path | None = None
+    ):
         self.folder, self.box, outside = folder, folder / "box", folder / "outside"
         for place in (self.box, self.box / "home", self.box / "tmp", outside):
             place.mkdir(parents=True)
@@ -65,7 +68,7 @@ class Child:
         self._began, self._seconds, self._waited = time.monotonic(), seconds, 0.0
         self.pid = os.fork()
         if self.pid == 0:
-            _child(self.folder, self.box, outside, make, self._notified)
+            _child(self.folder, self.box, outside, make, self._notified, within)
 
     def poll(self) -> Outcome | None:
         """The outcome once it has ended; it is ended where its time is over."""
@@ -88,9 +91,11 @@ class Child:
         return Outcome(code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss >> 10, out, err, outside)
 
 
-def run(folder: Path, make: Callable[[Path, Path], Act], seconds: float = SECONDS) -> Outcome:
+def run(
+    folder: Path, make: Callable[[Path, Path], Act], seconds: float = SECONDS, within: Path | None = None
+) -> Outcome:
     """One case from beginning to end."""
-    child = Child(folder, make, seconds)
+    child = Child(folder, make, seconds, within)
     while (outcome := child.poll()) is None:
         time.sleep(0.003)
     return outcome
@@ -143,7 +148,9 @@ def _waited(pid: int) -> float:
         return 0.0
 
 
-def _child(folder: Path, box: Path, outside: Path, make: Callable[[Path, Path], Act], notified: int | None) -> None:
+def _child(
+    folder: Path, box: Path, outside: Path, make: Callable[[Path, Path], Act], notified: int | None, within: Path | None
+) -> None:
     code = TOOL_FAULT
     try:
         os.setsid()
@@ -160,7 +167,7 @@ def _child(folder: Path, box: Path, outside: Path, make: Callable[[Path, Path], 
         tempfile.tempdir = None
         os.chdir(box)
         _limit()
-        sys.addaudithook(_hook(box, open(folder / "touched", "w")))
+        sys.addaudithook(_hook((box, within), outside, open(folder / "touched", "w")))
         code = 70
         code = act()
     except BaseException:
@@ -178,11 +185,12 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _hook(box: Path, log) -> Callable[[str, tuple], None]:
+def _hook(inside: Sequence[Path | None], outside: Path, log) -> Callable[[str, tuple], None]:
     """Writes a line for every file outside that is opened, changed or removed, and every program that is started."""
     paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path, str(_REPOSITORY)}
     readable = tuple(os.path.realpath(path) + "/" for path in paths if path) + tuple(f"{p}/" for p in _READABLE)
-    inside = os.path.realpath(box)
+    own = tuple(os.path.realpath(path) + "/" for path in inside if path)
+    other = os.path.realpath(outside) + "/"
     busy = [False]
 
     def tell(line: str) -> None:
@@ -204,7 +212,8 @@ def _hook(box: Path, log) -> Callable[[str, tuple], None]:
                 if not isinstance(path, (str, bytes, os.PathLike)):
                     continue
                 real = os.path.realpath(os.fsdecode(path))
-                if real == inside or real.startswith(inside + "/") or real == os.devnull:
+                own_file = f"{real}/".startswith(own) and not f"{real}/".startswith(other)
+                if own_file or real == os.devnull:
                     continue
                 flags = arguments[2] if event == "open" and len(arguments) > 2 else os.O_WRONLY
                 writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgekit.data.folders import Pattern, Side
+from edgekit.data.folders import FileName, Pattern, Side
 from edgekit.data.map_config import MapConfig
 
 
@@ -29,10 +29,10 @@ class DronescapesConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     root: Path
-    splits: dict[str, list[str]] | None = Field(None, min_length=1)
+    splits: dict[FileName, list[str]] | None = Field(None, min_length=1)
     unlabelled: list[str] = ["semisupervised_set", "semisupervised_set_annotated_only"]
     labels: list[str] | None = None
-    tasks: dict[str, MapConfig] = {}
+    tasks: dict[FileName, MapConfig] = {}
     scene_regex: Pattern = "^[^_]+"
     size: tuple[Side, Side] | None = None
     film: bool | None = None

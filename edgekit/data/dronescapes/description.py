@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import write_text
+from edgekit.frames.names import component
+from edgekit.frames.outside import read_json
 from edgekit.tasks import Task, kind_of
 
 NAME = "edgekit.json"
@@ -40,12 +42,12 @@ def read_description(root: Path) -> Description | None:
     """The description of a root, None where there is none. EdgekitError where it is not one that edgekit wrote."""
     path = root / NAME
     try:
-        written = json.loads(path.read_bytes())
+        written = read_json(path, what="the description of the data")
         if written.pop("format") != FORMAT:
             raise ValueError(f"this edgekit knows the format {FORMAT}")
         description = _DESCRIPTION.validate_python(written)
-        for task in description.tasks.values():
-            kind_of(task)
+        for name, task in description.tasks.items():
+            kind_of(task).check(replace(task, name=component(name, what="the task")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EdgekitError) as error:

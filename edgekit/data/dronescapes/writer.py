@@ -21,6 +21,7 @@ from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError, WriteError
 from edgekit.frames.files import is_whole_zip
 from edgekit.frames.locks import LOCK, locked
+from edgekit.frames.names import component
 from edgekit.tasks import kind_of
 
 _SETS = {"train": "train_set", "val": "validation_set", "test": "test_set"}
@@ -146,8 +147,7 @@ def _folders(frames: FrameSet, names: Sequence[str], rename: Mapping[str, str]) 
             raise EdgekitError(f"the data has no '{name}'", where="--task", fix=f"use one of {', '.join(frames.tasks)}")
     folders = {name: rename.get(name, name) for name in dict.fromkeys(names)}
     for name, folder in folders.items():
-        if not folder or folder.startswith(".") or "/" in folder or "\\" in folder:
-            raise EdgekitError(f"'{folder}' is no name for a folder", where="--rename")
+        component(folder, what="the folder", where="--rename")
         if list(folders.values()).count(folder) > 1:
             raise EdgekitError(f"two tasks would share the folder '{folder}', one is '{name}'", where="--rename")
     return folders

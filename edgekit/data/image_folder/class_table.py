@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.data.class_names import MOST_CLASSES
 from edgekit.data.folders import nfc
 from edgekit.errors import EdgekitError, did_you_mean
+from edgekit.frames.outside import read_text
 from edgekit.tasks.legend import Colour
 from edgekit.tasks.task import IGNORE
 
@@ -29,11 +30,12 @@ def read_class_dict(path: Path) -> dict[str, Colour]:
     twice, a missing or an empty file.
     """
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
+        text = read_text(path, what="the class table", fix=_EXAMPLE)
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
     except FileNotFoundError:
         fix = "add the file, name another with class_dict, or give class_names for labels that hold indices"
         raise EdgekitError("the class table does not exist", where=str(path), fix=fix) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise EdgekitError(f"the class table cannot be read: {error}", where=str(path), fix=_EXAMPLE) from None
     columns = _HEADER
     classes: dict[str, Colour] = {}
@@ -46,10 +48,10 @@ def read_class_dict(path: Path) -> dict[str, Colour]:
             continue
         where = f"{path}, line {line}"
         if len(cells) != len(_HEADER):
-            raise EdgekitError(f"{len(cells)} values instead of 4: {', '.join(cells)}", where=where, fix=_EXAMPLE)
+            raise EdgekitError(f"{len(cells)} values instead of 4: {', '.join(cells)[:200]}", where=where, fix=_EXAMPLE)
         named = dict(zip(columns, cells, strict=True))
         levels = [named[channel] for channel in "rgb"]
-        if not all(level.isascii() and level.isdigit() and int(level) <= 255 for level in levels):
+        if not all(level.isascii() and level.isdigit() and len(level) < 9 and int(level) <= 255 for level in levels):
             what = f"the colour of '{named['name']}' is {', '.join(levels)}, but must be three numbers from 0 to 255"
             raise EdgekitError(what, where=where, fix=_EXAMPLE)
         if not named["name"] or named["name"] in classes:

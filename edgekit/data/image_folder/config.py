@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekit.data.class_names import ClassNames, FewClasses
-from edgekit.data.folders import Pattern, Side
+from edgekit.data.folders import FileName, Pattern, Side
 from edgekit.data.map_config import ColourLevel
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +45,7 @@ class ImageFolderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     root: Path
-    splits: dict[str, Path] | None = Field(None, min_length=1)
+    splits: dict[FileName, Path] | None = Field(None, min_length=1)
     class_dict: Path | None = None
     class_names: ClassNames | None = Field(None, min_length=1)
     classes: Annotated[dict[str, list[str]], FewClasses] | None = Field(None, min_length=1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from edgekit.data.folders import natural, nfc
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.frames.images import PHOTO_SUFFIXES
+from edgekit.frames.outside import read_text
 
 _SPLIT_FOLDERS = ("train", "val", "test")
 
@@ -100,11 +101,10 @@ def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
     Raises EdgekitError naming file and line for a name that is no frame or is listed twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, what="the list of frames", fix="write the frames' names, one in a line").splitlines()
     except FileNotFoundError:
-        raise EdgekitError("the list of frames does not exist", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgekitError(f"the list of frames cannot be read: {error}", where=str(path)) from None
+        fix = "write the frames' names into it, one in a line, or name another file"
+        raise EdgekitError("the list of frames does not exist", where=str(path), fix=fix) from None
     names: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         entry = line.strip()
