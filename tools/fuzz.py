@@ -102,10 +102,12 @@ def _many(root: Path, asked: argparse.Namespace, what: list[str]) -> int:
             shutil.rmtree(child.folder, ignore_errors=True)
         time.sleep(0.002)
     print(
-        f"{asked.cases} cases of {', '.join(what)} with seed {asked.seed} in {time.monotonic() - began:.0f} s, {cpu:.0f} of computing"
+        f"{asked.cases} cases of {', '.join(what)} with seed {asked.seed} in {time.monotonic() - began:.0f} s, "
+        f"{cpu:.0f} of computing"
     )
     print(
-        f"exit codes {dict(codes)}; slowest {slowest[0]:.1f} s (case {slowest[1]}), largest {largest[0]} MB ({largest[1]})"
+        f"exit codes {dict(codes)}; slowest {slowest[0]:.1f} s (case {slowest[1]}), "
+        f"largest {largest[0]} MB ({largest[1]})"
     )
     print(f"refusals {refusals['all']}, of which say where {refusals['where']}, what to do {refusals['fix']}")
     print(f"{sum(map(len, faults.values()))} cases fail, of {len(faults)} sorts")

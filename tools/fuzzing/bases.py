@@ -155,7 +155,7 @@ def _run(root: Path) -> None:
 
 def _measurements(root: Path) -> None:
     from edgekit.bench.measurement import measure_predictor
-    from edgekit.bench.stopwatch import Plan
+    from edgekit.bench.stopwatch import BenchPlan
     from edgekit.bundle.bundle import open_bundle
     from edgekit.runtime.load import load
 
@@ -163,7 +163,7 @@ def _measurements(root: Path) -> None:
     opened = open_bundle(folder)
     with load(opened, threads=1, precision="fp32") as predictor:
         frames = opened.golden(["frames"])["frames"]
-        document = measure_predictor(predictor, frames, Plan(0.0, 0.01, 31))
+        document = measure_predictor(predictor, frames, BenchPlan(0.0, 0.01, 31))
     document |= {"trtexec": None, "unrun": None}
     (root / "measurement.json").write_text(json.dumps(document, indent=1))
     row = {"schema": 1, "key": "0" * 16, "label": "tiny", "cell": {}, "suite": "fuzzed", "created": "", "seconds": 1.0}
@@ -181,10 +181,28 @@ def _sidecar(root: Path) -> None:
     plan = root / "x.plan"
     plan.write_bytes(b"a plan")
     about = Sidecar(
-        plan=sha256(plan), plan_bytes=6, bundle="tiny", model="weak.onnx", model_sha256="0" * 64, lane="weak",
-        precision="fp32", installed=Installed("10.3.0", "Orin", "8.7", "aarch64"), cuda="12.6", driver="540", board=None,
-        jetpack="6.2", l4t=None, power_mode="MAXN", free_memory=10**9, dla_core=None, gpu_fallback=False, flags={},
-        command="edgekit build {bundle}", created="2025-01-01T00:00:00Z", edgekit="0.1.0", seconds=1.5,
+        plan=sha256(plan),
+        plan_bytes=6,
+        bundle="tiny",
+        model="weak.onnx",
+        model_sha256="0" * 64,
+        lane="weak",
+        precision="fp32",
+        installed=Installed("10.3.0", "Orin", "8.7", "aarch64"),
+        cuda="12.6",
+        driver="540",
+        board=None,
+        jetpack="6.2",
+        l4t=None,
+        power_mode="MAXN",
+        free_memory=10**9,
+        dla_core=None,
+        gpu_fallback=False,
+        flags={},
+        command="edgekit build {bundle}",
+        created="2025-01-01T00:00:00Z",
+        edgekit="0.1.0",
+        seconds=1.5,
         layers=({"name": "conv", "type": "Conv", "device": "GPU", "precision": "fp32"},),
-    )  # fmt: skip
+    )
     sidecar_path(plan).write_text(about.to_json())

@@ -96,18 +96,20 @@ def manifest(rng: random.Random, bases: Path, box: Path, outside: Path) -> Act:
             (box / "bundle" / rng.choice(NAMES)).write_text("stray")
     photograph = shutil.copy(bases / "photographs" / "train" / "images" / "f0.png", box)
     return command(
-        *rng.choice([
-            ["bundle", "inspect", box / "bundle"],
-            ["bundle", "inspect", box / "bundle", "--json"],
-            ["bundle", "verify", box / "bundle"],
-            ["verify", box / "bundle", *_ON],
-            ["verify", box / "bundle", *_ON],
-            ["run", box / "bundle", "--input", photograph, "--output", box / "out", *_ON],
-            ["run", box / "bundle", "--input", photograph, "--output", box / "out", *_ON],
-            ["lint", box / "bundle", "--board", "orin-nano-8gb"],
-            ["estimate", box / "bundle", "--board", "xavier-nx-8gb", "--jetpack", "5.1.2"],
-        ])
-    )  # fmt: skip
+        *rng.choice(
+            [
+                ["bundle", "inspect", box / "bundle"],
+                ["bundle", "inspect", box / "bundle", "--json"],
+                ["bundle", "verify", box / "bundle"],
+                ["verify", box / "bundle", *_ON],
+                ["verify", box / "bundle", *_ON],
+                ["run", box / "bundle", "--input", photograph, "--output", box / "out", *_ON],
+                ["run", box / "bundle", "--input", photograph, "--output", box / "out", *_ON],
+                ["lint", box / "bundle", "--board", "orin-nano-8gb"],
+                ["estimate", box / "bundle", "--board", "xavier-nx-8gb", "--jetpack", "5.1.2"],
+            ]
+        )
+    )
 
 
 def onnx(rng: random.Random, bases: Path, box: Path, outside: Path) -> Act:
@@ -122,8 +124,10 @@ def onnx(rng: random.Random, bases: Path, box: Path, outside: Path) -> Act:
     (box / "bundle" / file).write_bytes(content)
     rehash(box / "bundle")
     artifact = {
-        "fp32.onnx": ["--precision", "fp32"], "int8.onnx": ["--precision", "int8"], "body.onnx": ["--lane", "cache"],
-    }[file]  # fmt: skip
+        "fp32.onnx": ["--precision", "fp32"],
+        "int8.onnx": ["--precision", "int8"],
+        "body.onnx": ["--lane", "cache"],
+    }[file]
     photograph = shutil.copy(bases / "photographs" / "train" / "images" / "f0.png", box)
     if rng.random() < 0.3:
         return command("run", box / "bundle", "--input", photograph, "--output", box / "out", *artifact, *_ON)

@@ -215,10 +215,22 @@ def mutate_student(rng: random.Random, content: bytes, outside: Path) -> bytes:
     else:
         name = rng.choice(list(file["state"]))
         tensor = file["state"][name]
-        value = rng.choice([
-            torch.zeros(1).expand(10**11), tensor * float("nan"), tensor.half(), tensor.int(), tensor[None], None, "x",
-            torch.zeros(3), tensor.double(), tensor.to(torch.complex64), torch.zeros(2, 2).to_sparse(), tensor * 1e38,
-        ])  # fmt: skip
+        value = rng.choice(
+            [
+                torch.zeros(1).expand(10**11),
+                tensor * float("nan"),
+                tensor.half(),
+                tensor.int(),
+                tensor[None],
+                None,
+                "x",
+                torch.zeros(3),
+                tensor.double(),
+                tensor.to(torch.complex64),
+                torch.zeros(2, 2).to_sparse(),
+                tensor * 1e38,
+            ]
+        )
         if rng.random() < 0.2:
             del file["state"][name]
         else:
@@ -253,9 +265,15 @@ def film(rng: random.Random, outside: Path) -> bytes:
     """What is no film, under a film's name."""
     canary = outside / "canary.txt"
     texts = [
-        f"ffconcat version 1.0\nfile '{canary}'\n", f"#EXTM3U\n#EXTINF:1,\nfile://{canary}\n", "GIF89a" + "\0" * 50,
-        f"<?xml version='1.0'?><MPD><BaseURL>file://{canary}</BaseURL></MPD>", "RIFF\xff\xff\xff\xffAVI LIST",
-        "\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + "\0" * 100, "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "x" * 100, "",
-    ]  # fmt: skip
+        f"ffconcat version 1.0\nfile '{canary}'\n",
+        f"#EXTM3U\n#EXTINF:1,\nfile://{canary}\n",
+        "GIF89a" + "\0" * 50,
+        f"<?xml version='1.0'?><MPD><BaseURL>file://{canary}</BaseURL></MPD>",
+        "RIFF\xff\xff\xff\xffAVI LIST",
+        "\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + "\0" * 100,
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n",
+        "x" * 100,
+        "",
+    ]
     content = rng.choice(texts).encode("latin-1")
     return mutate_bytes(rng, content) if rng.random() < 0.4 else content

@@ -143,7 +143,7 @@ def call(function: Callable[[], object]) -> Act:
 def _waited(pid: int) -> float:
     """Seconds that a process was ready and other processes had the cores: a busy machine makes nothing hang."""
     try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
 
@@ -159,7 +159,7 @@ def _child(
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout, sys.stderr = (open(n, "w", encoding="utf-8", closefd=False, buffering=1) for n in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, "utf-8", closefd=False) for n in (1, 2))
         act = make(box, outside)
         os.environ.update(HOME=str(box / "home"), TMPDIR=str(box / "tmp"), EDGEKIT_CACHE=str(box / "cache"))
         import tempfile
@@ -167,7 +167,13 @@ def _child(
         tempfile.tempdir = None
         os.chdir(box)
         _limit()
-        sys.addaudithook(_hook((box, within), outside, open(folder / "touched", "w")))
+        sys.addaudithook(
+            _hook(
+                (box, within),
+                outside,
+                os.fdopen(os.open(folder / "touched", os.O_WRONLY | os.O_CREAT), "w", 1, "utf-8"),
+            )
+        )
         code = 70
         code = act()
     except BaseException:
@@ -179,7 +185,7 @@ def _child(
 
 
 def _limit() -> None:
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    taken = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 30, 8 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -230,10 +236,21 @@ def _hook(inside: Sequence[Path | None], outside: Path, log) -> Callable[[str, t
 
 
 _EVENTS = {
-    "open": 1, "os.mkdir": 1, "os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.link": 2, "os.symlink": 2,
-    "os.truncate": 1, "os.chmod": 1, "shutil.rmtree": 1,
-    "subprocess.Popen": 0, "os.exec": 0, "os.posix_spawn": 0, "os.system": 0,
-}  # fmt: skip
+    "open": 1,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.link": 2,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.chmod": 1,
+    "shutil.rmtree": 1,
+    "subprocess.Popen": 0,
+    "os.exec": 0,
+    "os.posix_spawn": 0,
+    "os.system": 0,
+}
 """Event of Python's audit hooks → how many of its arguments are paths."""
 
 

@@ -72,7 +72,7 @@ def test_a_missing_or_empty_class_dict_is_refused(csv, tmp_path):
     assert "empty" in refusal(read_class_dict, csv("name,r,g,b\n")).what
     path = tmp_path / "binary.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    assert "cannot be read" in refusal(read_class_dict, path).what
+    assert "not UTF-8 text" in refusal(read_class_dict, path).what
 
 
 def test_classes_merge_in_the_order_of_the_recipe():

@@ -222,7 +222,7 @@ def test_a_wrong_name_in_a_list_names_file_and_line(tmp_path, text, line, what, 
 
 def test_a_missing_list_is_refused(tmp_path):
     assert "does not exist" in refusal(read_names, tmp_path / "no.txt", {}).what
-    assert "cannot be read" in refusal(read_names, tmp_path, {}).what
+    assert "is a folder" in refusal(read_names, tmp_path, {}).what
 
 
 def test_natural_order_puts_9_before_10():
