@@ -4,9 +4,9 @@
 
 The settings are those of recipes/semantic_drone.yaml, but teachers begin from nothing and see six modalities, so that
 thirty maskings exist, and --steps gives all students another budget: fewer of them save hours.
-A fold holds out every fourth frame of `train` and scores on the labelled ones among them; `val` is never read. One
-seed; the student is repseg. Variants share teachers and targets wherever they can: one teacher serves all numbers of
-maskings.
+A fold holds a fourth of `train` out, whole scenes or runs of neighbours, and scores on the labelled frames among them;
+`val` is never read. One seed; the student is repseg. Variants share teachers and targets wherever they can: one
+teacher serves all numbers of maskings.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     nohup python benchmarks/what_teaches.py > what_teaches.log 2>&1 &    # hours; the same command goes on after a kill
     python benchmarks/what_teaches.py --recipes camvid --folds 0 --steps 2000    # a part of it
 
-The settings are those of the shipped recipes but for --steps of the students. A fold holds out every fourth frame of
-`train` and scores on the labelled ones among them; `val` is never read. Differences are paired by fold and seed.
+The settings are those of the shipped recipes but for --steps of the students. A fold holds a fourth of `train` out,
+whole scenes or runs of neighbours, and scores on the labelled frames among them; `val` is never read. Differences are
+paired by fold and seed.
 """
 
 from __future__ import annotations

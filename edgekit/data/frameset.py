@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
+from edgekit.data.fold import folds_of
 from edgekit.data.modalities import COMPUTED, with_computed
 from edgekit.data.source import FrameInfo, Source
 from edgekit.errors import EdgekitError
@@ -18,8 +19,8 @@ class FrameSet:
     """Reads any task of any frame; ``tasks`` says which there are.
 
     ``excluded`` names of frames to leave out, ``cache_bytes`` how much of what was read stays in memory, and
-    ``fold`` (index, count): every count-th labelled and every count-th unlabelled frame of ``train``, from index on,
-    leaves ``train``; the labelled ones among them become ``val``. So settings are chosen without the real ``val``.
+    ``fold`` (index, count): that one of ``count`` folds of ``train`` leaves it, and the labelled frames among them
+    become ``val``; see ``folds_of``. So settings are chosen without the real ``val``.
     """
 
     def __init__(
@@ -84,14 +85,9 @@ class FrameSet:
 
     def _folded(self, *, held_out: bool) -> list[FrameInfo]:
         index, count = self._fold
-        everything = self.source.frames("train")
-        chosen = {
-            f.name
-            for labelled in (True, False)
-            for i, f in enumerate([f for f in everything if f.labelled == labelled])
-            if (i % count == index) == held_out and (labelled or not held_out)
-        }
-        return [f for f in everything if f.name in chosen]
+        frames = self.source.frames("train")
+        fold = folds_of(frames, count)
+        return [f for f in frames if (fold[f.name] == index) == held_out and (f.labelled or not held_out)]
 
     def _read_stored(self, frame: FrameInfo, names: list[str]) -> dict[str, np.ndarray]:
         found, missing = {}, []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.data.fold import folds_of
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.paired import paired
 from edgekit.evaluate.score import decimals, main_task
@@ -51,12 +52,9 @@ def trial_of(bench: Workbench) -> Trial | None:
 
 
 def held_back(labelled: Sequence[FrameInfo]) -> list[FrameInfo]:
-    """Every FOLDS-th of the labelled frames; every FOLDS-th scene where there are at least that many scenes."""
-    scenes = sorted({f.scene for f in labelled})
-    if len(scenes) >= FOLDS:
-        chosen = set(scenes[FOLDS // 2 :: FOLDS])
-        return [f for f in labelled if f.scene in chosen]
-    return list(labelled[FOLDS // 2 :: FOLDS])
+    """One fold of the labelled frames."""
+    fold = folds_of(labelled, FOLDS)
+    return [f for f in labelled if fold[f.name] == FOLDS // 2]
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
