@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
+from edgekit.data.formats.cityscapes import Cityscapes, CityscapesConfig
+from edgekit.data.formats.coco import Coco, CocoConfig
+from edgekit.data.formats.cvat import Cvat, CvatConfig
+from edgekit.data.formats.depth_folder import DepthFolder, DepthFolderConfig
+from edgekit.data.formats.labelme import Labelme, LabelmeConfig
+from edgekit.data.formats.yolo import Yolo, YoloConfig
 from edgekit.data.image_folder import ImageFolder, ImageFolderConfig
 from edgekit.data.scenes import Scenes, ScenesConfig
 from edgekit.data.source import Source
@@ -32,6 +38,12 @@ SOURCES: Parts[SourceEntry] = Parts(
         "scenes": SourceEntry(ScenesConfig, Scenes),
         "image_folder": SourceEntry(ImageFolderConfig, ImageFolder),
         "dronescapes": SourceEntry(DronescapesConfig, Dronescapes),
+        "coco": SourceEntry(CocoConfig, Coco),
+        "yolo": SourceEntry(YoloConfig, Yolo),
+        "labelme": SourceEntry(LabelmeConfig, Labelme),
+        "cvat": SourceEntry(CvatConfig, Cvat),
+        "cityscapes": SourceEntry(CityscapesConfig, Cityscapes),
+        "depth_folder": SourceEntry(DepthFolderConfig, DepthFolder),
     },
     base=SourceEntry,
 )

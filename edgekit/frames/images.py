@@ -74,6 +74,18 @@ def read_label(path: str | os.PathLike, *, palette_colours: bool = False) -> np.
     return _upright(label, image, orientation)
 
 
+def read_values(path: str | os.PathLike) -> np.ndarray:
+    """An image of one channel as it is stored: (H, W) of whole numbers, uint8 or wider; turned as its EXIF says.
+
+    EdgekitError, naming the file, when it is missing, truncated, no image or has more channels or other numbers.
+    """
+    image, orientation = _decoded(path)
+    if image.mode != "L" and not image.mode.startswith("I"):
+        what = f"the image holds {image.mode}, where one channel of whole numbers is needed"
+        raise EdgekitError(what, where=str(path), fix="save it with 16 bits and one channel")
+    return _upright(np.array(image), image, orientation)
+
+
 def stored_size(path: str | os.PathLike) -> tuple[tuple[int, int], int]:
     """((height, width) as the pixels lie in the file, EXIF orientation 1-8); most formats tell without decoding."""
     with _opened(path) as image:

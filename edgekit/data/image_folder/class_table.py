@@ -71,6 +71,8 @@ class ClassTable:
 
     Raises EdgekitError for an unknown or repeated old name, for old names that are neither merged nor ignored, and for
     one colour that would have to be two classes.
+
+    ``index``: old name -> the new class's index, or 255.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class ClassTable:
         if merge is None:
             merge = {name: [name] for name in old if name not in ignore}
         merge = {nfc(new): [nfc(name) for name in names] for new, names in merge.items()}
-        target = _targets(list(old), merge, ignore, source)
+        self.index = target = _targets(list(old), merge, ignore, source)
         if not 1 <= len(merge) <= MOST_CLASSES:
             what = f"{len(merge)} classes from {len(old)}, but there must be 1 to {MOST_CLASSES}, with 255 for ignore"
             fix = "merge more of them under data.classes, or leave rare ones out with data.ignore"

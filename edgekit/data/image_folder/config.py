@@ -15,6 +15,28 @@ from edgekit.data.map_config import ColourLevel
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class SplitFiles(BaseModel):
+    """Where the files of a split lie, below ``root``.
+
+    images, labels  a folder, read with its sub-folders, or a pattern of files such as ``train/*/Images/*.png``, where
+                    what the stars stand for is the frame's name (``**`` is any folders, and no part of the name)
+    list            a text file with the names of the frames that belong to the split, one per line (default: all)
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: str = Field(min_length=1)
+    labels: str | None = Field(None, min_length=1)
+    list: Path | None = None
+
+    @field_validator("images", "labels")
+    @classmethod
+    def _lies_below_the_root(cls, pattern: str | None) -> str | None:
+        if pattern and (pattern.startswith(("/", "~")) or ".." in Path(pattern).parts):
+            raise ValueError(f"'{pattern}' must be a path below root")
+        return pattern and Path(pattern).as_posix()
+
+
 class ImageFolderConfig(BaseModel):
     """Images with label images of the same name: ``images/<name>.jpg`` and ``labels/<name>.png``, in sub-folders too.
 
@@ -23,10 +45,10 @@ class ImageFolderConfig(BaseModel):
     root         the folder; relative to the recipe's own folder, ``~`` is the home folder. Every other path here is
                  looked up in ``root`` first and then in the recipe's folder
     splits       none: ``root`` has folders ``train``, ``val``, ``test`` (those that exist), each with ``images`` and
-                 ``labels``. Given: ``root`` itself has ``images`` and ``labels``, and each split is a text file with
-                 one frame name per line
-    class_dict   the CSV file ``name, r, g, b`` of the classes (default: ``class_dict.csv``): labels hold its colours,
-                 or with one channel its row numbers (its greys, if all its colours are grey)
+                 ``labels``. Given: each split says where its files lie; or it is a text file with one frame name per
+                 line, and ``root`` itself has ``images`` and ``labels``
+    class_dict   the CSV file ``name, r, g, b`` of the classes (default: ``class_dict.csv``), or here name -> colour:
+                 labels hold these colours, or with one channel the row numbers (the greys, if all colours are grey)
     class_names  instead of ``class_dict``: the names of the values 0, 1, … of labels of one channel
     classes      the classes to learn, in index order, each with the old names merged into it (default: as they are)
     ignore       old names whose pixels count as not labelled
@@ -45,8 +67,8 @@ class ImageFolderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     root: Path
-    splits: dict[FileName, Path] | None = Field(None, min_length=1)
-    class_dict: Path | None = None
+    splits: dict[FileName, SplitFiles | Path] | None = Field(None, min_length=1)
+    class_dict: Path | dict[str, tuple[ColourLevel, ColourLevel, ColourLevel]] | None = None
     class_names: ClassNames | None = Field(None, min_length=1)
     classes: Annotated[dict[str, list[str]], FewClasses] | None = Field(None, min_length=1)
     ignore: list[str] = []
@@ -71,3 +93,10 @@ class ImageFolderConfig(BaseModel):
         if self.class_dict is not None and self.class_names is not None:
             raise ValueError("give class_dict (colours or row numbers) or class_names (values), not both")
         return self
+
+
+class FormatConfig(ImageFolderConfig):
+    """The same but for the tables of classes, for sources whose files name their classes."""
+
+    class_dict: None = None
+    class_names: None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -12,11 +13,12 @@ from math import floor
 from pathlib import Path
 
 from edgekit.data.folders import natural, nfc
+from edgekit.data.image_folder.config import SplitFiles
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.frames.images import PHOTO_SUFFIXES
 from edgekit.frames.outside import read_text
 
-_SPLIT_FOLDERS = ("train", "val", "test")
+SPLIT_FOLDERS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -31,53 +33,100 @@ FilesByName = dict[str, Files]
 """Frame name -> files, in natural order. A name is the image's path below ``images`` without its ending, as NFC."""
 
 
-def list_folder_splits(root: Path, notes: list[str]) -> dict[str, FilesByName]:
-    """The frames of the splits of a root with folders ``train``, ``val``, ``test`` (those that exist).
+def default_splits(root: Path, images: str, labels: str, notes: list[str]) -> dict[str, SplitFiles]:
+    """Where the splits train, val and test lie that exist; ``{}`` in ``images`` and ``labels`` is a split's name.
 
-    What was left out, or paired by a part of its name, is added to ``notes``.
+    ``notes`` gets folders that look like a split under another name.
     """
-    found = {split: pair_files(root / split, notes) for split in _SPLIT_FOLDERS if (root / split / "images").is_dir()}
+    fixed = _without_stars(images)
+    found = {
+        split: SplitFiles(
+            images=images.format(split),
+            labels=labels.format(split) if (root / _without_stars(labels).format(split)).is_dir() else None,
+        )
+        for split in SPLIT_FOLDERS
+        if (root / fixed.format(split)).is_dir()
+    }
     if not found:
         raise EdgekitError(
-            "none of the folders train/images, val/images, test/images is there",
+            f"none of the folders {', '.join(fixed.format(split) for split in SPLIT_FOLDERS)} is there",
             where=str(root),
-            fix="make them, or name frames per split with data.splits: {train: train.txt, val: val.txt}",
+            fix="make them, or say where the files lie with data.splits: {train: {images: FOLDER, labels: FOLDER}}",
         )
-    others = sorted(path.parent.name for path in root.glob("*/images") if path.parent.name not in found)
+    place = len(root.parts) + fixed.split("/").index("{}")
+    others = sorted({path.parts[place] for path in root.glob(fixed.format("*"))} - set(found))
     notes += [
-        f"the folder {name} is no split and is not read: splits are {', '.join(_SPLIT_FOLDERS)}" for name in others
+        f"the folder {name} is no split and is not read: splits are {', '.join(SPLIT_FOLDERS)}" for name in others
     ]
     return found
 
 
-def list_file_splits(root: Path, lists: Mapping[str, Path], notes: list[str]) -> dict[str, FilesByName]:
-    """The same for a root with ``images`` and ``labels`` and a text file of frame names per split."""
-    if not (root / "images").is_dir():
-        raise EdgekitError("there is no folder images", where=str(root), fix="with data.splits the root is flat")
-    files = pair_files(root, notes)
-    splits: dict[str, FilesByName] = {}
-    owner: dict[str, str] = {}
-    for split, path in lists.items():
-        names = sorted(read_names(path, files), key=natural)
+def list_splits(
+    splits: Mapping[str, SplitFiles],
+    pair: Callable[[str, str | None], FilesByName],
+    find: Callable[[Path], Path],
+    notes: list[str],
+) -> dict[str, FilesByName]:
+    """The frames of each split.
+
+    pair(images, labels)  the frames of a place
+    find(path)            where a list of names lies
+
+    EdgekitError for a list that does not fit the files, and for a frame in two splits.
+    """
+    places: dict[tuple[str, str | None], FilesByName] = {}
+    owner: dict[Path, str] = {}
+    found: dict[str, FilesByName] = {}
+    for split, about in splits.items():
+        place = about.images, about.labels
+        files = places[place] if place in places else places.setdefault(place, pair(*place))
+        names = list(files) if about.list is None else sorted(read_names(find(about.list), files), key=natural)
         for name in names:
-            if name in owner:
-                raise EdgekitError(f"the frame '{name}' is in the splits {owner[name]} and {split}", where=str(path))
-            owner[name] = split
-        splits[split] = {name: files[name] for name in names}
-    left = [name for name in files if name not in owner]
+            other = owner.setdefault(files[name].image, split)
+            if other != split:
+                where = f"data.splits.{split}"
+                raise EdgekitError(f"the frame '{name}' is in the splits {other} and {split}", where=where)
+        found[split] = {name: files[name] for name in names}
+    everything = {files.image: name for frames in places.values() for name, files in frames.items()}
+    left = [name for image, name in everything.items() if image not in owner]
     if left:
-        notes.append(f"{len(left)} of {len(files)} images are in no split, the first is {left[0]}")
-    return splits
+        notes.append(f"{len(left)} of {len(everything)} images are in no split, the first is {left[0]}")
+    return found
 
 
-def pair_files(folder: Path, notes: list[str]) -> FilesByName:
-    """The frames of ``folder/images``, with the labels of the same names in ``folder/labels``; sub-folders too.
+def find_files(
+    root: Path, pattern: str, notes: list[str], endings: tuple[str, ...] = PHOTO_SUFFIXES, beside: tuple[str, ...] = ()
+) -> dict[str, Path]:
+    """Name -> file, for the files below a folder, or those that a pattern fits; see `SplitFiles`.
+
+    ``endings`` are taken, those in ``beside`` passed over, and others noted. EdgekitError where no file fits, or two
+    have one name.
+    """
+    if "*" not in pattern:
+        if not (root / pattern).is_dir():
+            raise EdgekitError(f"there is no folder {pattern}", where=str(root), fix="correct data.splits")
+        return _by_name(root / pattern, notes, endings, beside)
+    expression = "".join(
+        "(?:.*/)?" if part == "**" else re.escape(part).replace(r"\*", "([^/]*?)") + "/" for part in pattern.split("/")
+    ).removesuffix("/")
+    files: dict[str, Path] = {}
+    for path in sorted(root.glob(pattern)):
+        told = path if Path(pattern).suffix else path.with_suffix("")
+        match = re.fullmatch(expression, told.relative_to(root).as_posix())
+        if match and path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file():
+            _add(files, nfc("/".join(match.groups())), path, root)
+    if not files:
+        fix = f"correct data.splits; files end in {', '.join(endings)}"
+        raise EdgekitError(f"no file fits '{pattern}'", where=str(root), fix=fix)
+    return files
+
+
+def pair_files(images: Mapping[str, Path], labels: Mapping[str, Path], where: str, notes: list[str]) -> FilesByName:
+    """The frames of these images, with the labels of the same names; ``where`` is named in notes.
 
     A suffix or prefix that all labels have beyond the image's name (x.jpg, x_mask.png) is ignored.
-    EdgekitError where two files claim one frame, or no label belongs to an image.
+    EdgekitError where no label belongs to an image.
     """
-    images = _by_name(folder / "images", notes)
-    labels = _by_name(folder / "labels", notes) if (folder / "labels").is_dir() else {}
     if labels and images and not labels.keys() & images.keys():
         first = next(iter(labels.values()))
         labels = _renamed(labels, images)
@@ -85,13 +134,13 @@ def pair_files(folder: Path, notes: list[str]) -> FilesByName:
             raise EdgekitError(
                 "no label has the name of an image",
                 where=str(first),
-                fix=f"name each label like its image, e.g. {Path('labels', min(images, key=natural) + first.suffix)}",
+                fix=f"name each label like its image, e.g. {min(images, key=natural)}{first.suffix}",
             )
         name = next(name for name, path in labels.items() if path == first)
-        notes.append(f"{folder.name}: labels pair by a part of their names, {first.name} with {images[name].name}")
+        notes.append(f"{where}: labels pair by a part of their names, {first.name} with {images[name].name}")
     alone = [path.name for name, path in labels.items() if name not in images]
     if alone:
-        notes.append(f"{folder.name}: {len(alone)} of {len(labels)} labels belong to no image, the first is {alone[0]}")
+        notes.append(f"{where}: {len(alone)} of {len(labels)} labels belong to no image, the first is {alone[0]}")
     return {name: Files(images[name], labels.get(name)) for name in sorted(images, key=natural)}
 
 
@@ -110,7 +159,7 @@ def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        name = _frame_of(entry, known)
+        name = frame_of(entry, known)
         where = f"{path}, line {number}"
         if name is None:
             fix = did_you_mean(entry, known) or "write names of files in images, without the suffix"
@@ -130,8 +179,8 @@ def evenly_labelled(count: int, fraction: float) -> list[bool]:
     return [floor(i * exact) != floor((i - 1) * exact) for i in range(count)]
 
 
-def _frame_of(entry: str, known: Mapping[str, Files]) -> str | None:
-    """The frame that a line of a list names: by its path in images, also with folders before it."""
+def frame_of(entry: str, known: Collection[str]) -> str | None:
+    """The frame that an entry names: by its path in images, also with folders before it."""
     parts = nfc(entry).replace("\\", "/").split("/")
     for name in ("/".join(parts[i:]) for i in range(len(parts))):
         stem = name.rpartition(".")[0] if name.lower().endswith(PHOTO_SUFFIXES) else name
@@ -140,30 +189,36 @@ def _frame_of(entry: str, known: Mapping[str, Files]) -> str | None:
     return None
 
 
-def _by_name(folder: Path, notes: list[str]) -> dict[str, Path]:
-    """Name -> file of all images below a folder; other files are added to ``notes``."""
+def _by_name(folder: Path, notes: list[str], endings: tuple[str, ...], beside: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Name -> file of all files below a folder with one of the endings; what else lies there is noted."""
     files: dict[str, Path] = {}
     others: Counter[str] = Counter()
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
-            if path.suffix.lower() not in PHOTO_SUFFIXES:
-                others[path.suffix.lower() or path.name] += 1
-                continue
-            name = nfc(path.relative_to(folder).with_suffix("").as_posix())
-            if name in files:
-                both = " and ".join(str(file.relative_to(folder)) for file in (files[name], path))
-                raise EdgekitError(
-                    f"two files for the frame '{name}': {both}", where=str(folder), fix="keep one of them"
-                )
-            files[name] = path
+            ending = path.suffix.lower()
+            if ending in endings:
+                _add(files, nfc(path.relative_to(folder).with_suffix("").as_posix()), path, folder)
+            elif ending not in beside:
+                others[ending or path.name] += 1
     if others:
-        counts = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
-        note = f"{folder.parent.name}/{folder.name}: files that are not read: {counts}"
+        told = ", ".join(f"{count} {ending}" for ending, count in others.most_common(5))
+        note = f"{folder.parent.name}/{folder.name}: files that are not read: {told}"
         if not files:
-            raise EdgekitError(note, where=str(folder), fix=f"convert them to one of {', '.join(PHOTO_SUFFIXES)}")
+            raise EdgekitError(note, where=str(folder), fix=f"convert them to one of {', '.join(endings)}")
         notes.append(note)
     return files
+
+
+def _add(files: dict[str, Path], name: str, path: Path, folder: Path) -> None:
+    if name in files:
+        both = " and ".join(str(file.relative_to(folder)) for file in (files[name], path))
+        raise EdgekitError(f"two files for the frame '{name}': {both}", where=str(folder), fix="keep one of them")
+    files[name] = path
+
+
+def _without_stars(pattern: str) -> str:
+    return "/".join(takewhile(lambda part: "*" not in part, pattern.split("/")))
 
 
 def _renamed(labels: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, Path] | None:

@@ -9,20 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.data.folders import hash_files, required_scene, resized, root_folder
-from edgekit.data.image_folder.class_table import ClassTable, read_class_dict
-from edgekit.data.image_folder.config import ImageFolderConfig
+from edgekit.data.image_folder.class_table import ClassTable, LabelClasses, read_class_dict
+from edgekit.data.image_folder.config import ImageFolderConfig, SplitFiles
 from edgekit.data.image_folder.listing import (
     Files,
     FilesByName,
+    default_splits,
     evenly_labelled,
-    list_file_splits,
-    list_folder_splits,
+    find_files,
+    list_splits,
+    pair_files,
     read_names,
 )
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
-from edgekit.frames.images import read_label, read_photo, stored_size, turn
+from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_label, read_photo, stored_size, turn
 from edgekit.tasks import Task
 
 _READING = 2  # raised when other maps come of the same files
@@ -32,10 +34,15 @@ LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the o
 class ImageFolder:
     """Frames of an `ImageFolderConfig`: ``rgb`` (H, W, 3) uint8 and ``semantic`` (H, W) uint8, 255 = ignore.
 
-    ``base`` is the folder the recipe lies in; ``cache`` is unused, since reading the files is fast enough.
+    ``base`` is the folder the recipe lies in; ``cache`` is unused, since reading the files is fast enough. Sources of
+    labels in other formats (`edgekit.data.formats`) are this one with `_describe`, `_pair` or `_label` of their own.
 
     Raises EdgekitError for a root, list, class table or scene expression that does not fit the files.
     """
+
+    label = "semantic"
+    label_endings: tuple[str, ...] = PHOTO_SUFFIXES
+    layout = ("{}/images", "{}/labels")  # where the images and labels of a split lie if the recipe does not say it
 
     def __init__(self, config: ImageFolderConfig, base: Path, cache: Path | None = None):
         self._root = root_folder(config.root, base)
@@ -43,15 +50,15 @@ class ImageFolder:
         self._size = config.size
         self._labels_upright = config.labels_upright
         self.sequential = config.film
-        self._table = self._class_table(config)
+        self.notes: list[str] = []
+        self._described_by: list[Path] = []  # files beside a frame's own that its label depends on
+        self.tasks = {
+            "rgb": Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
+            self.label: self._describe(config),
+        }
         self._files: dict[str, Files] = {}
         self._orientations: dict[str, int] = {}  # by EXIF, of the frames that were read
-        self.notes: list[str] = []
         self._frames = self._infos(config, self._list(config))
-        self.tasks: dict[str, Task] = {
-            "rgb": Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
-            "semantic": Task("semantic", "semantic", classes=self._table.classes, colours=self._table.colours),
-        }
 
     def splits(self) -> tuple[str, ...]:
         return tuple(self._frames)
@@ -61,7 +68,7 @@ class ImageFolder:
         return list(self._frames[split])
 
     def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The native maps ``rgb`` and ``semantic``, whichever is asked for; no ``semantic`` of an unlabelled frame.
+        """The native maps ``rgb`` and ``label``, whichever is asked for; no label of an unlabelled frame.
 
         Raises EdgekitError naming the file: missing, damaged, a label outside the classes, a label that may or may not
         be turned as its photograph is, or (when both are asked for) image and label of different size.
@@ -71,18 +78,15 @@ class ImageFolder:
         maps: dict[str, np.ndarray] = {}
         if "rgb" in names:
             maps["rgb"], self._orientations[frame.name] = read_photo(files.image)
-        if "semantic" in names and frame.labelled:
+        if self.label in names and frame.labelled:
             if files.label is None:
                 raise EdgekitError(
-                    "the frame counts as labelled but has no label image",
+                    "the frame counts as labelled but has no label",
                     where=str(files.image),
-                    fix=f"add {files.image.stem}.png to the labels, or leave the frame out of data.labelled "
-                    "(present: only frames with a label image count as labelled)",
+                    fix="add it to the labels, or leave the frame out of data.labelled "
+                    "(present: only frames with a label count as labelled)",
                 )
-            label = read_label(files.label, palette_colours=self._table.has_colours)
-            if self._orientations.get(frame.name) != 1:  # most formats have it in the header, PNG at the end
-                label = self._turned(label, frame.name)
-            maps["semantic"] = self._table.decode(label, str(files.label))
+            maps[self.label] = self._label(frame.name, files)
         sizes = {name: array.shape[:2] for name, array in maps.items()}
         if len(set(sizes.values())) > 1:
             shown = " and ".join(f"{'image' if n == 'rgb' else 'label'} {w}x{h}" for n, (h, w) in sizes.items())
@@ -97,20 +101,30 @@ class ImageFolder:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
         paths = ((name, path) for name, files in sorted(self._files.items()) for path in (files.image, files.label))
         return hash_files(
-            (_READING, self._label_classes, self._frames, self._labels_upright),
-            ((f"{name}\0{path.name}", path) for name, path in paths if path is not None),
+            (_READING, self._meaning, self._frames, self._labels_upright),
+            [
+                *((path.name, path) for path in self._described_by),
+                *((f"{name}\0{path.name}", path) for name, path in paths if path is not None),
+            ],
         )
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
         """None: photographs come without exact flow."""
         return None
 
-    def _turned(self, label: np.ndarray, name: str) -> np.ndarray:
+    def _label(self, name: str, files: Files) -> np.ndarray:
+        """The label of a frame as it is trained on, at the size of its photograph. EdgekitError naming the file."""
+        label = read_label(files.label, palette_colours=self._table.has_colours)
+        return self._table.decode(self._upright(label, name, files), str(files.label))
+
+    def _upright(self, label: np.ndarray, name: str, files: Files) -> np.ndarray:
         """The label as the photograph is turned by its EXIF orientation, be it drawn before or after that turn."""
-        files = self._files[name]
+        if self._orientations.get(name) == 1:  # most formats have it in the header, PNG at the end
+            return label
         stored, orientation = stored_size(files.image)
         self._orientations[name] = orientation
-        if orientation == 1 or stored_size(files.label)[1] != 1:  # a label with an orientation of its own is upright
+        # a label with an orientation of its own is upright
+        if orientation == 1 or (is_photograph(files.label) and stored_size(files.label)[1] != 1):
             return label
         upright, size = stored[::-1] if orientation >= 5 else stored, label.shape[:2]
         if upright == stored and self._labels_upright is None:
@@ -123,20 +137,37 @@ class ImageFolder:
         drawn_upright = size != stored if self._labels_upright is None else self._labels_upright
         return label if drawn_upright else turn(label, orientation)
 
-    def _class_table(self, config: ImageFolderConfig) -> ClassTable:
+    def _describe(self, config: ImageFolderConfig) -> Task:
+        """The label's task. Sets what labels mean, ``_table`` and ``_meaning``, and ``_described_by``."""
         if config.class_names is not None:
-            classes, source = dict.fromkeys(config.class_names), "data.class_names"
-        else:
-            path = self._find(config.class_dict or Path("class_dict.csv"))
-            classes, source = read_class_dict(path), str(path)
-        self._label_classes = classes
-        return ClassTable(classes, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
+            return self._classes(config, dict.fromkeys(config.class_names), "data.class_names")
+        if isinstance(config.class_dict, dict):
+            return self._classes(config, config.class_dict, "data.class_dict")
+        path = self._find(config.class_dict or Path("class_dict.csv"))
+        return self._classes(config, read_class_dict(path), str(path))
+
+    def _classes(self, config: ImageFolderConfig, old: LabelClasses, source: str) -> Task:
+        self._meaning = old
+        self._table = ClassTable(old, merge=config.classes, ignore=config.ignore, colours=config.colours, source=source)
+        return Task(self.label, "semantic", classes=self._table.classes, colours=self._table.colours)
 
     def _list(self, config: ImageFolderConfig) -> dict[str, FilesByName]:
         if config.splits is None:
-            return list_folder_splits(self._root, self.notes)
-        lists = {split: self._find(path) for split, path in config.splits.items()}
-        return list_file_splits(self._root, lists, self.notes)
+            splits = default_splits(self._root, *self.layout, self.notes)
+        else:
+            flat = SplitFiles(images="images", labels="labels" if (self._root / "labels").is_dir() else None)
+            splits = {
+                split: told if isinstance(told, SplitFiles) else flat.model_copy(update={"list": told})
+                for split, told in config.splits.items()
+            }
+        return list_splits(splits, self._pair, self._find, self.notes)
+
+    def _pair(self, images: str, labels: str | None) -> FilesByName:
+        """The frames of a place, see `SplitFiles`."""
+        beside = self.label_endings
+        found = find_files(self._root, images, self.notes, beside=beside)
+        drawn = find_files(self._root, labels, self.notes, beside, PHOTO_SUFFIXES) if labels else {}
+        return pair_files(found, drawn, images.partition("/")[0], self.notes)
 
     def _infos(self, config: ImageFolderConfig, listed: dict[str, FilesByName]) -> dict[str, list[FrameInfo]]:
         stems = [stem for files in listed.values() for stem in files]

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from pydantic import ValidationError
 
 from edgekit.data.check import check_source
-from edgekit.data.image_folder.config import ImageFolderConfig
+from edgekit.data.image_folder.config import ImageFolderConfig, SplitFiles
 from edgekit.data.image_folder.source import ImageFolder
 from edgekit.data.map_config import MapConfig
 from edgekit.errors import EdgekitError
@@ -182,6 +182,25 @@ def test_lists_split_a_flat_root(root):
     assert (source.read(source.frames("val")[0], ["semantic"])["semantic"] == label_of(7)).all()
 
 
+def test_a_recipe_says_where_the_files_of_a_split_lie(root, open_folder):
+    (root / "some.txt").write_text("t1\nt3\n")
+    splits = {
+        "train": SplitFiles(images="train/images", labels="train/labels/*.png", list=Path("some.txt")),
+        "val": SplitFiles(images="*/images/v*.png", labels="*/labels/v*.png"),
+    }
+    source = open_folder(splits=splits)
+    names = {split: [f.name for f in source.frames(split)] for split in source.splits()}
+    assert names == {"train": ["t1", "t3"], "val": ["val/0", "val/1"]}
+    assert {f.scene for f in source.frames("val")} == {"val/val"}
+    for frame, seed in [(source.frames("train")[1], 3), (source.frames("val")[1], 101)]:
+        assert (source.read(frame, ["semantic"])["semantic"] == label_of(seed)).all()
+    assert "6 of 10 images are in no split, the first is t0" in source.notes
+    without = open_folder(splits={"train": splits["train"], "val": SplitFiles(images="val/images")})
+    assert [f.labelled for split in without.splits() for f in without.frames(split)] == [True, True, False, False]
+    twice = {"train": SplitFiles(images="train/images"), "val": SplitFiles(images="train/images/t*.png")}
+    assert "'0' is in the splits train and val" in refusal(open_folder, splits=twice).what
+
+
 def test_frame_names_stay_unique_when_splits_repeat_them(open_folder, root):
     write_frame(root / "val", "t0", 42)
     source = open_folder(scene_regex="^.")
@@ -221,6 +240,17 @@ def test_index_labels_of_named_classes(open_folder, root):
     assert (read == np.array([255, 0, 1])[label_of(2)]).all()
 
 
+def test_a_recipe_may_hold_the_table_of_colours(open_folder, root):
+    table = {"nothing": (0, 0, 0), "roof": (200, 0, 0), "grass": (0, 200, 0)}
+    written, held = open_folder(ignore=["nothing"]), open_folder(class_dict=table, ignore=["nothing"])
+    assert held.tasks == written.tasks and held.fingerprint() == written.fingerprint()
+    for source in (written, held):
+        read = source.read(source.frames("train")[2], ["semantic"])["semantic"]
+        assert (read == np.array([255, 0, 1])[label_of(2)]).all()
+    with pytest.raises(ValidationError):
+        ImageFolderConfig.model_validate({"root": "x", "class_dict": {"roof": [256, 0, 0]}})
+
+
 def test_a_palette_label_means_its_colours(open_folder, root):
     image = Image.fromarray(2 - label_of(1), mode="P")  # a palette in another order than the class table
     image.putpalette(COLOURS[::-1].tobytes())
@@ -239,7 +269,7 @@ def test_files_that_do_not_fit_are_named(open_folder, root):
     for i, (where, what) in enumerate(
         [
             ("labels/t0.png", "image 8x6 and label 8x4"),
-            ("images/t1.png", "no label image"),
+            ("images/t1.png", "has no label"),
             ("labels/t2.png", "(77, 77, 77) is no class: 48 pixels"),
             ("images/t3.png", "cannot be read"),
         ]

@@ -1,0 +1,1 @@
+"""Labels in other formats than label images: each file is a source, with what its recipe may say."""
