@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe.load import dump, load_model
+from edgekit.recipe.load import dump, load_recipe
 from edgekit.recipe.schema import Recipe
 
 SPLITS = {"train": {"images": "a", "labels": "b"}, "val": {"images": "a/*.png", "labels": None, "list": "v.txt"}}
@@ -25,14 +25,14 @@ def load(tmp_path, source: str, **keys) -> Recipe:
     task = "depth" if source == "depth_folder" else "semantic"
     data = {"source": source, "root": "x", "licence": "CC0"} | keys
     (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "data": data, "tasks": {task: {}}}))
-    return load_model(Recipe, tmp_path / "r.yaml")
+    return load_recipe(Recipe, tmp_path / "r.yaml")
 
 
 @pytest.mark.parametrize("source", FORMATS)
 def test_a_recipe_is_read_back_as_it_was(tmp_path, source):
     recipe = load(tmp_path, source, **FORMATS[source])
     (tmp_path / "again.yaml").write_text(dump(recipe))
-    assert load_model(Recipe, tmp_path / "again.yaml") == recipe
+    assert load_recipe(Recipe, tmp_path / "again.yaml") == recipe
     for key, value in FORMATS[source].items():
         if key in ("labelled", "scene_regex", "scale", "film"):
             assert getattr(recipe.data, key) == value

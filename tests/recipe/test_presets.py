@@ -11,7 +11,7 @@ from PIL import Image
 from edgekit.cli.main import main
 from edgekit.data.check import check_source
 from edgekit.data.registry import SOURCES
-from edgekit.recipe.load import load_model
+from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.recipe.shipped import copy, folder
 
@@ -63,7 +63,7 @@ def preset(request, tmp_path: Path) -> tuple[Path, Path, int, dict]:
 
 def test_a_preset_reads_its_layout(preset):
     recipe, root, classes, layout = preset
-    model = load_model(Recipe, recipe, [f"data.root={root}", "data.size=[12, 16]"])
+    model = load_recipe(Recipe, recipe, [f"data.root={root}", "data.size=[12, 16]"])
     source = SOURCES["image_folder"].build(model.data, recipe.parent, None)
     assert set(source.splits()) == set(layout) and model.evaluate.split in source.splits()
     assert len(source.tasks["semantic"].classes) == len(source.tasks["semantic"].colours) == classes
@@ -80,13 +80,13 @@ def test_a_preset_reads_its_layout(preset):
 
 def test_a_preset_says_whose_the_data_is_and_what_was_not_tried(preset):
     recipe = preset[0]
-    model = load_model(Recipe, recipe)
+    model = load_recipe(Recipe, recipe)
     assert len(model.data.licence) > 10 and "http" in model.data.attribution
     head = recipe.read_text().partition("extends:")[0]
     assert "not tuned" in head and "not yet tried on the true files" in " ".join(head.replace("#", "").split())
     assert not model.ensemble.vertical_flips or recipe.stem == "floodnet"
     assert model.distill.train.augment.vertical_flip == model.teacher.train.augment.vertical_flip
-    tuned = load_model(Recipe, folder() / "semantic_drone.yaml")
+    tuned = load_recipe(Recipe, folder() / "semantic_drone.yaml")
     assert (model.student, model.distill.train.steps) == (tuned.student, tuned.distill.train.steps)
 
 
@@ -101,7 +101,7 @@ def test_recipe_check_shows_the_classes_and_the_licence(preset, capsys):
 @pytest.mark.parametrize("name", [*sorted(LAYOUTS), "semantic_drone", "camvid", "uav"])
 def test_the_page_of_data_sets_has_every_recipe_of_public_data(name):
     page = (folder().parent / "docs" / "datasets.md").read_text(encoding="utf-8")
-    model = load_model(Recipe, folder() / f"{name}.yaml")
+    model = load_recipe(Recipe, folder() / f"{name}.yaml")
     row = next(line for line in page.splitlines() if f"`{name}`" in line)
     assert name == "uav" or "http" in row
     assert model.data.licence

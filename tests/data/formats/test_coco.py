@@ -251,8 +251,14 @@ def test_a_bad_object_makes_its_frame_bad_alone(root, write, open_source, label_
             json.dumps(document(["a"], []) | {"images": [{"id": 1, "file_name": "a", "height": 10**9, "width": 5}]}),
             "height",
         ),
-        (json.dumps(document(["a"], [{"image_id": 10, "file_name": "../a.png", "segments_info": []}])), "cannot name a file"),
-        (json.dumps(document(["a"], [{"image_id": 10, "file_name": "/a.png", "segments_info": []}])), "cannot name a file"),
+        (
+            json.dumps(document(["a"], [{"image_id": 10, "file_name": "../a.png", "segments_info": []}])),
+            "cannot name a file",
+        ),
+        (
+            json.dumps(document(["a"], [{"image_id": 10, "file_name": "/a.png", "segments_info": []}])),
+            "cannot name a file",
+        ),
         ('{"images": [{"id": "' + "\\ud800" + '"', "not as their format"),
     ],
 )
