@@ -74,7 +74,7 @@ class Coco(ManyInOne):
 
     small_above = True
 
-    def _parse(self, path: Path) -> tuple[list[str], dict[str, Drawing]]:
+    def _parse(self, path: Path) -> tuple[list[str], list[tuple[str, Drawing]]]:
         file = parse(_File, path)
         names = {category.id: category.name for category in file.categories}
         panoptic = any(annotation.segments_info is not None for annotation in file.annotations)
@@ -91,7 +91,7 @@ class Coco(ManyInOne):
                 segments = annotation.segments_info
                 drawing.file = path.with_suffix("") / components(annotation.file_name, where=where)
                 drawing.shapes += [(_known(names, s.category_id, "category", where), s.id) for s in segments]
-        return list(names.values()), {image.file_name: drawings[image.id] for image in file.images}
+        return list(names.values()), [(image.file_name, drawings[image.id]) for image in file.images]
 
     def _shapes(self, told: list[np.ndarray] | _Runs, height: int, width: int) -> Iterable[Shape]:
         if isinstance(told, _Runs):

@@ -28,24 +28,20 @@ class CvatConfig(ManyInOneConfig):
 class Cvat(ManyInOne):
     """Frames of a `CvatConfig`: ``rgb`` and ``semantic``, as `ImageFolder`'s."""
 
-    def _parse(self, path: Path) -> tuple[list[str], dict[str, Drawing]]:
+    def _parse(self, path: Path) -> tuple[list[str], list[tuple[str, Drawing]]]:
         text = read_labels(path)
-        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities can be made to grow without bound
-            raise EdgekitError(
-                "the labels define entities of their own, which CVAT does not", where=str(path), fix=_FIX
-            )
         try:
+            if b"<!DOCTYPE" in text:  # what it may define can be made to grow without bound
+                raise ValueError("it defines entities, which CVAT does not")
             root = ElementTree.fromstring(text)
         except (ElementTree.ParseError, LookupError, ValueError) as error:
             raise EdgekitError(f"the labels are no XML: {error}", where=str(path), fix=_FIX) from error
         if root.tag != "annotations" or root.find("track") is not None:
             raise EdgekitError("the labels are not those of images", where=str(path), fix=_FIX)
         names = [element.findtext("name") or "" for meta in root.findall("meta") for element in meta.iter("label")]
-        drawings: dict[str, Drawing] = {}
+        drawings = []
         for image in root.findall("image"):
             name = image.get("name", "")
-            if name in drawings:
-                raise EdgekitError(f"the image '{name}' stands twice", where=str(path), fix="export subsets one by one")
             try:
                 shapes = [shape for shape in image if shape.tag in _SHAPES]
                 size = _side(image.attrib, "height"), _side(image.attrib, "width")
@@ -53,7 +49,7 @@ class Cvat(ManyInOne):
             except ValueError as error:
                 raise EdgekitError(str(error), where=f"{path}: {name}", fix=_FIX) from error
             told = [(shape.get("label", ""), (shape.tag, shape.attrib)) for shape in shapes]
-            drawings[name] = Drawing(*size, path if shapes else None, told)
+            drawings.append((name, Drawing(*size, path if shapes else None, told)))
         return names, drawings
 
     def _shapes(self, told: tuple[str, dict[str, str]], height: int, width: int) -> Iterable[Shape] | None:

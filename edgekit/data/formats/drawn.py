@@ -102,8 +102,8 @@ class ManyInOne(Drawn):
     """A source whose labels lie in one file for many images."""
 
     @abstractmethod
-    def _parse(self, path: Path) -> tuple[list[str], dict[str, Drawing]]:
-        """The names of classes and, by the image's file name, what is drawn. EdgekitError for what is no such file."""
+    def _parse(self, path: Path) -> tuple[list[str], list[tuple[str, Drawing]]]:
+        """The names of classes, and images by their file names. EdgekitError for what is no such file."""
 
     @abstractmethod
     def _shapes(self, told: Any, height: int, width: int) -> Iterable[Shape] | None:
@@ -125,7 +125,7 @@ class ManyInOne(Drawn):
             return pair_files(found, {}, images, self.notes)
         frames: dict[str, Files] = {}
         absent = []
-        for entry, drawing in self._documents[labels].items():
+        for entry, drawing in self._documents[labels]:
             name = frame_of(entry, found)
             if name is None:
                 absent.append(entry)

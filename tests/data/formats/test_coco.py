@@ -171,9 +171,10 @@ def test_images_are_found_by_their_path_below_the_folder(root, write, open_sourc
         "train.json: 1 images it names are not there, the first is gone.png",
         "train.json: 1 images are not in it, the first is t2",
     ]
-    write(told, ["train/a/t0.png", "a/t0.png"])
-    with pytest.raises(EdgekitError, match=r"two labels are for the image t0\.png"):
-        open_source("coco", splits=SPLITS)
+    for twice in (["train/a/t0.png", "a/t0.png"], ["t1.png", "t2.png", "t1.png"]):
+        write(told, twice)
+        with pytest.raises(EdgekitError, match=r"two labels are for the image t[01]\.png"):
+            open_source("coco", splits=SPLITS)
 
 
 def test_splits_may_share_a_folder(root, write, open_source):

@@ -118,7 +118,7 @@ BILLION = '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><annotations>&c;</
         (f"<annotations>{image('a.png', height=0)}</annotations>", "1 to 16384"),
         (f"<annotations>{image('a.png', width='nan')}</annotations>", "width of 'nan'"),
         (f"<annotations>{image('a.png', width='x')}</annotations>", "no number"),
-        (f"<annotations>{image('a.png', box('car', 0, 0, 1, 1)) * 2}</annotations>", "'a.png' stands twice"),
+        (f"<annotations>{image('t1.png') * 2}</annotations>", "two labels are for the image t1.png"),
         (f"<annotations>{image('a.png', polygon('car', '', 'top'))}</annotations>", "could not convert"),
     ],
 )
