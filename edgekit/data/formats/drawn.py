@@ -135,12 +135,13 @@ class ManyInOne(Drawn):
                 raise EdgekitError(what, where=str(self._root / labels), fix="keep one of them")
             frames[name] = Files(found[name], drawing.file)
             self._drawings[found[name]] = drawing
-        for left, what in (
-            (absent, "images it names are not there"),
-            ([*found.keys() - frames], "images are not in it"),
+        named = len(self._documents[labels])
+        for left, of, what in (
+            (absent, named, "images that it names are not there"),
+            ([*found.keys() - frames], len(found), "images are not in it"),
         ):
             if left:
-                self.notes.append(f"{labels}: {len(left)} {what}, the first is {min(left, key=natural)}")
+                self.notes.append(f"{labels}: {len(left)} of {of} {what}, the first is {min(left, key=natural)}")
         return {name: frames[name] for name in sorted(frames, key=natural)}
 
     def _label(self, name: str, files: Files) -> np.ndarray:

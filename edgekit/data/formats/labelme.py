@@ -73,7 +73,7 @@ def _parts(shape: _Shape, height: int, width: int) -> Iterable[Shape] | None:
     kind, points = shape.shape_type or "polygon", shape.points
     if kind in ("rectangle", "circle", "mask") and len(points) != 2:
         raise ValueError(f"a {kind} needs two points, and one has {len(points)}")
-    if kind == "polygon":
+    if kind in ("polygon", "oriented_rectangle"):
         return [polygon(points, height, width)]
     if kind == "rectangle":
         return [box(*points[0], *points[1], height, width)]

@@ -168,8 +168,8 @@ def test_images_are_found_by_their_path_below_the_folder(root, write, open_sourc
     assert [(f.name, f.labelled) for f in source.frames("train")] == [("a/t0", True), ("t1", True)]
     assert (label_of(source, "a/t0") == 2).all()
     assert check_source(source).notes == [
-        "train.json: 1 images it names are not there, the first is gone.png",
-        "train.json: 1 images are not in it, the first is t2",
+        "train.json: 1 of 3 images that it names are not there, the first is gone.png",
+        "train.json: 1 of 3 images are not in it, the first is t2",
     ]
     for twice in (["train/a/t0.png", "a/t0.png"], ["t1.png", "t2.png", "t1.png"]):
         write(told, twice)

@@ -45,6 +45,7 @@ def test_every_shape_with_an_area_later_ones_on_top(write, open_source, label_of
         [
             shape("car", "rectangle", [[6, 5], [2, 1]]),
             shape("roof", "polygon", [[0, 0], [12, 0], [12, 3], [0, 3]]),
+            shape("roof", "oriented_rectangle", [[10, 4], [12, 4], [12, 5], [10, 5]]),
             shape("car", "circle", [[9, 6], [9, 8]]),
             shape("roof", "mask", [[0, 6], [3, 8]], mask=png(mask)),
         ],
@@ -52,6 +53,7 @@ def test_every_shape_with_an_area_later_ones_on_top(write, open_source, label_of
     expected = np.zeros((9, 12), int)
     expected[1:5, 2:6] = 2
     expected[:3] = 1
+    expected[4, 10:12] = 1
     for y in range(9):
         for x in range(12):
             if (x + 0.5 - 9) ** 2 + (y + 0.5 - 6) ** 2 <= 4:
