@@ -9,12 +9,13 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field
 
+from edgekit import limits
 from edgekit.data.folders import Side, nfc
 from edgekit.data.formats.drawn import Coordinate, Drawing, ManyInOne, ManyInOneConfig, parse
 from edgekit.data.formats.shapes import Shape, polygon, runs
 from edgekit.data.image_folder.listing import Files
 from edgekit.errors import EdgekitError
-from edgekit.frames.images import MOST_PIXELS, read_label
+from edgekit.frames.images import read_label
 from edgekit.frames.names import components
 from edgekit.tasks.task import IGNORE
 
@@ -45,7 +46,7 @@ class _Category(BaseModel):
 
 class _Runs(BaseModel):
     size: tuple[Side, Side]
-    counts: str | list[Annotated[int, Field(ge=0, le=MOST_PIXELS)]]
+    counts: str | list[Annotated[int, Field(ge=0, le=limits.MOST_PIXELS)]]
 
 
 class _Segment(BaseModel):

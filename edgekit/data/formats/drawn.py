@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from edgekit.data.folders import natural, nfc
+from edgekit.data.folders import FileName, natural, nfc
 from edgekit.data.formats.shapes import Shape, paint
 from edgekit.data.image_folder.config import FormatConfig, SplitFiles
 from edgekit.data.image_folder.listing import Files, FilesByName, find_files, frame_of, pair_files
@@ -95,7 +95,7 @@ class ManyInOneConfig(FormatConfig):
             names, by their path below the folder; folders before that are passed over
     """
 
-    splits: dict[str, SplitFiles] = Field(min_length=1)
+    splits: dict[FileName, SplitFiles] = Field(min_length=1)
 
 
 class ManyInOne(Drawn):

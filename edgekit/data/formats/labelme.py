@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from edgekit import limits
 from edgekit.data.class_names import ClassNames
 from edgekit.data.folders import Side
 from edgekit.data.formats.drawn import Coordinate, Drawn, parse
@@ -90,7 +91,7 @@ def _mask(text: str) -> np.ndarray:
     """(h, w) bool of a PNG in base64."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as image:
-            if max(image.size) > 16384:
+            if image.width * image.height > limits.MOST_PIXELS:
                 raise ValueError(f"it has {image.size[0]}x{image.size[1]} pixels")
             return np.array(image.convert("L")) > 0
     except (binascii.Error, OSError, SyntaxError, ValueError) as error:
