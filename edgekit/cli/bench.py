@@ -59,10 +59,10 @@ def measure(as_json: bool, **options) -> None:
     from edgekit.bench.command import measure_bundle
     from edgekit.bench.document import write_measurement
     from edgekit.bench.show import measurement_tables
-    from edgekit.cli.progress import bars
+    from edgekit.cli.progress import progress_bars
 
     output = options.pop("output")
-    with bars() as progress:
+    with progress_bars() as progress:
         document = measure_bundle(**options, progress=progress)
     if output:
         write_measurement(document, output)

@@ -10,7 +10,7 @@ from edgekit.frames.terminal import console
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str, float], None]]:
+def progress_bars() -> Iterator[Callable[[str, float], None]]:
     """A function (what is being done, 0 to 1) that draws one bar per name."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -89,11 +89,11 @@ def _cell(row: dict[str, Any], output: str, loudest: list[str]) -> Any:
     """Signal to noise, and the layer's share of all layers' noise; bold for the few that make half of it."""
     from rich.text import Text
 
-    from edgekit.quantize.sensitivity import percent
+    from edgekit.quantize.sensitivity import share_text
 
     if row["decibels"][output] is None:
         return "float" if set(row["decibels"].values()) == {None} else "–"
-    text = f"{_decibels(row['decibels'][output])} {percent(row['share'][output]):>4}"
+    text = f"{_decibels(row['decibels'][output])} {share_text(row['share'][output]):>4}"
     return Text(text, "bold") if row["layer"] in loudest else text
 
 

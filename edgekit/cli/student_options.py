@@ -9,7 +9,7 @@ import click
 from edgekit.cli.options import PATH, together
 
 
-class Size(click.ParamType):
+class SizeType(click.ParamType):
     """``544x960``: height and width in pixels."""
 
     name = "size"
@@ -21,7 +21,7 @@ class Size(click.ParamType):
 
 
 def size_option(about: str, **more: Any):
-    return click.option("--size", type=Size(), metavar="HxW", help=about, **more)
+    return click.option("--size", type=SizeType(), metavar="HxW", help=about, **more)
 
 
 student_options = together(

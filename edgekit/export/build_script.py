@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgekit.bundle.manifest import Artifact
+from edgekit.bundle.manifest import Profile, Tensor
+from edgekit.export.lanes import Row
 
 SCRIPT, TABLE = "build.sh", "ranges.txt"
 
@@ -99,45 +100,24 @@ fi
 """
 
 
-def build_script(artifacts: Sequence[Artifact]) -> str:
-    """The script for the artifacts that TensorRT reads. ValueError where there is none."""
-    rows = [a for a in artifacts if a.tensorrt]
-    if not rows:
-        raise ValueError("no artifact is for TensorRT")
-    calibrated = any(_is_calibrated(a) for a in rows)
-    lines = [_line(a) for a in rows]
-    names = " ".join(f"{a.lane}/{a.precision}" for a in rows)
-    head = _HEAD.replace("{names}", names) + (_CACHE if calibrated else "")
-    return head + "\n" + "\n".join(lines) + "\n" + _TAIL
+def build_script(rows: Sequence[Row], profiles: Mapping[str, str] | None = None) -> str:
+    """The script for the rows that TensorRT builds. ValueError where there is none.
+
+    ``profiles``: key of a row → trtexec's options for the dimensions that its file leaves open.
+    """
+    built = [row for row in rows if row.tensorrt]
+    if not built:
+        raise ValueError("no row is for TensorRT")
+    head = _HEAD.replace("{names}", " ".join(row.key for row in built))
+    if any("$CACHE" in row.trtexec for row in built):
+        head += _CACHE
+    lines = [f"{row.build_line} {(profiles or {}).get(row.key, '')}".rstrip() for row in built]
+    return "\n".join([head, *lines, _TAIL])
 
 
-def _line(artifact: Artifact) -> str:
-    oldest, newest = artifact.tensorrt
-    name = f"{artifact.lane}/{artifact.precision}"
-    words = ["build", name, _number(oldest, 0), _number(newest, 99) if newest else "99999", artifact.file]
-    words += _precision_options(artifact)
-    if artifact.profile:
-        shapes = {"min": artifact.profile.min, "opt": artifact.profile.opt, "max": artifact.profile.max}
-        words += [f"--{k}Shapes={artifact.input.name}:{'x'.join(map(str, shape))}" for k, shape in shapes.items()]
-    line = " ".join(words)
-    if artifact.lane == "cache" and artifact.precision != "fp32":
-        line += ' ${DLA:+--useDLACore="$DLA" --allowGPUFallback}'
-    return line
-
-
-def _precision_options(artifact: Artifact) -> list[str]:
-    if artifact.lane == "strong":
-        return ["$STRONG"]  # unquoted: it may be nothing
-    options: Mapping[str, list[str]] = {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}
-    calibrated = ['--calib="$CACHE"'] if _is_calibrated(artifact) else []
-    return options[artifact.precision] + calibrated
-
-
-def _is_calibrated(artifact: Artifact) -> bool:
-    return artifact.lane == "cache" and artifact.precision == "int8"
-
-
-def _number(version: str, missing: int) -> str:
-    """8.5 → 805; a bound without a minor version covers all of them: 10 as newest → 1099."""
-    major, _, minor = version.partition(".")
-    return str(int(major) * 100 + (int(minor) if minor else missing))
+def profile_options(tensor: Tensor, profile: Profile | None) -> str:
+    """trtexec's options for the input of a file that leaves dimensions open; "" where it leaves none."""
+    if profile is None:
+        return ""
+    shapes = {"min": profile.min, "opt": profile.opt, "max": profile.max}
+    return " ".join(f"--{k}Shapes={tensor.name}:{'x'.join(map(str, shape))}" for k, shape in shapes.items())

@@ -27,9 +27,9 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
         "## What it predicts",
         "\n".join(_task_line(task, manifest) for task in manifest.tasks),
         *(f"![{name}]({name})" for name in pictures),
-        "## How frames come to it",
+        "## Pre-processing",
         _preprocessing_text(manifest),
-        "## How well",
+        "## Accuracy",
         _metrics_text(manifest),
         "## Files",
         _table(
@@ -37,7 +37,7 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
             [(a.file, a.lane, a.precision, str(a.opset), _versions(a)) for a in manifest.artifacts],
         ),
         _quantization_text(manifest),
-        "## Does every file say the same?",
+        "## Agreement of the files",
         _parity_text(manifest),
         "## Limits",
         _limits_text(manifest),
@@ -65,11 +65,11 @@ def _preprocessing_text(manifest: Manifest) -> str:
     )
     text = (
         f"uint8 rgb, {fit}. Normalisation is inside the graphs that take `frames`: "
-        f"(rgb − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes it done."
+        f"(rgb − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes them normalised."
     )
     if pre.depth_scale != 1 and any(task.unit for task in manifest.tasks):
-        text += f" Metric depth is multiplied by {pre.depth_scale:.4g}, for frames come at a reduced scale."
-    return text + " `edgekit.load(bundle)` does all of this and brings results back to the frame's own size."
+        text += f" Metric depth is multiplied by {pre.depth_scale:.4g}, because frames are seen at a reduced scale."
+    return text + " `edgekit.load(bundle)` does all of this and returns results at the frame's own size."
 
 
 def _metrics_text(manifest: Manifest) -> str:
@@ -124,8 +124,8 @@ def _parity_text(manifest: Manifest) -> str:
 
 def _limits_text(manifest: Manifest) -> str:
     lines = [
-        "- It knows what its training data show: other heights, seasons, cameras and weather were not tested here.",
-        "- A confidence is what the network believes, not a guarantee: no part of this is certified for flight.",
+        "- It was trained on its training data alone: other heights, seasons, cameras and weather were not tested.",
+        "- A confidence is the network's own estimate, not a guarantee: nothing here is certified for flight.",
     ]
     if any(a.tensorrt for a in manifest.artifacts):
         lines.append(

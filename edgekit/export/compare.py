@@ -1,4 +1,4 @@
-"""How far two answers are apart, per task, in the terms of the gates."""
+"""The difference between two sets of logits, per task, as the gates measure it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ EXACT_AGREEMENT = 0.9999
 HALF_ERROR = 2e-2
 HALF_AGREEMENT = 0.99
 COARSE_ERROR = 0.1
-"""Of integers: a tenth of the largest value is no rounding any more."""
+"""For integers: a tenth of the largest value is more than rounding."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ParityLimits:
     """``error``: most of max|difference| / max|logit|; ``agreement``: least share of equal decisions. None: no gate."""
 
     error: float | None = None
     agreement: float | None = None
 
 
-EXACT = Limits(EXACT_ERROR, EXACT_AGREEMENT)
-HALF = Limits(HALF_ERROR, HALF_AGREEMENT)
-OPEN = Limits()
+EXACT = ParityLimits(EXACT_ERROR, EXACT_AGREEMENT)
+HALF = ParityLimits(HALF_ERROR, HALF_AGREEMENT)
+OPEN = ParityLimits()
 
 
 class Comparison:
@@ -48,7 +48,7 @@ class Comparison:
         for task in self._tasks:
             a, b = (maps[task.name].astype(np.float64) for maps in (found, reference))
             self._most[task.name] = max(self._most[task.name], float(np.abs(b).max()))
-            # A value that is not finite is no small difference, and NaN would lose every comparison.
+            # NaN counts as an infinite difference: max() would ignore it.
             apart = np.abs(a - b)
             self._difference[task.name] = max(
                 self._difference[task.name], float(np.nan_to_num(apart, nan=np.inf).max())
@@ -58,7 +58,7 @@ class Comparison:
                 self._same[task.name] += int(same.sum())
                 self._pixels[task.name] += same.size
 
-    def rows(self, step: str, limits: Limits) -> list[dict[str, Any]]:
+    def rows(self, step: str, limits: ParityLimits) -> list[dict[str, Any]]:
         """Rows of the parity table: {step, task, metric, value, limit, holds}."""
         out = []
         for task in self._tasks:

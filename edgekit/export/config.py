@@ -1,4 +1,4 @@
-"""What a recipe may say of the export."""
+"""The export section of a recipe, but for quantization."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ExportConfig(BaseModel):
         description="(height, width) of the network's input; none: the frames' size × student.input_scale, up to 16",
     )
     fit: Literal["letterbox", "stretch"] = Field(
-        "letterbox", description="how frames of another size come into it: one factor and padding, or two factors"
+        "letterbox", description="how frames of another size are fitted into it: one factor and padding, or two factors"
     )
     outputs: dict[str, list[str]] = Field(
         {}, description="forms by task; a task not named gives its native map: classes, mask, depth or normals"

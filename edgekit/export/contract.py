@@ -1,4 +1,4 @@
-"""What the Predictor must do to a frame, from what the student was trained with."""
+"""The pre-processing that the Predictor must apply, from what the student was trained with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def network_size(frame: Size, input_scale: float) -> Size:
 
 
 def contract(student: Student, size: Size, fit: Literal["letterbox", "stretch"], frame: Size) -> Preprocessing:
-    """How frames come to the network; ``frame`` is the size (H, W) of those that it was trained for.
+    """The pre-processing of frames; ``frame`` is the size (H, W) of those that it was trained for.
 
     A frame that is shrunk looks farther away, in training as here: metric depth is multiplied by the factor, as
     ``Student.predict`` does for its ``input_scale``. Where ``size`` is that of ``network_size``, frames are shrunk by

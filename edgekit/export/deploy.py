@@ -15,7 +15,7 @@ from edgekit.graphs.draft import Draft
 from edgekit.graphs.read import dtype_of, opset, tensor_shape
 from edgekit.tasks import Task
 
-LOGITS: tuple[str, ...] = ("logits",)
+LOGITS_ONLY: tuple[str, ...] = ("logits",)
 BATCH, HEIGHT, WIDTH = "batch", "height", "width"
 
 
@@ -50,7 +50,7 @@ def deploy(
     return _finished(draft.model, outputs, metadata)
 
 
-def plain(
+def deploy_body(
     body: onnx.ModelProto,
     tasks: Sequence[Task],
     stride: int,
@@ -60,7 +60,7 @@ def plain(
 ) -> Deployed:
     """The body by itself: ``input`` (N, 3, H, W) standardised in, raw logits out."""
     draft = Draft(opened(body, stride, open_dimensions))
-    outputs = give_outputs(draft, tasks, {task.name: LOGITS for task in tasks}, stride, Style())
+    outputs = give_outputs(draft, tasks, {task.name: LOGITS_ONLY for task in tasks}, stride, Style())
     return _finished(draft.model, outputs, metadata)
 
 

@@ -1,4 +1,4 @@
-"""Where two graphs that should say the same part ways."""
+"""The first tensor in which two graphs that should agree differ."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import onnx
 from edgekit.bundle.manifest import Artifact, Preprocessing, Profile
 from edgekit.export.body import SIZE_MULTIPLE
 from edgekit.export.config import OpenDimensions
-from edgekit.export.deploy import LOGITS, Deployed, deploy, plain
+from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy, deploy_body
 from edgekit.export.lanes import Row
 from edgekit.export.metadata import metadata
 from edgekit.export.outputs import Style
@@ -21,7 +21,7 @@ Bodies = Mapping[str, onnx.ModelProto]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExportPlan:
     """All that the files of one export have in common.
 
     forms            by task, what the files that take frames give
@@ -39,12 +39,12 @@ class Plan:
     provenance: Mapping[str, str]
 
 
-def deployed(row: Row, body: onnx.ModelProto, plan: Plan) -> Deployed:
+def deployed(row: Row, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:
     """The row's finished graph; the cache lane's is the plain body."""
-    forms = {task.name: LOGITS for task in plan.tasks} if row.lane == "cache" else plan.forms
+    forms = {task.name: LOGITS_ONLY for task in plan.tasks} if row.lane == "cache" else plan.forms
     about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
     if row.lane == "cache":
-        return plain(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
+        return deploy_body(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
     return deploy(
         body,
         plan.tasks,
@@ -57,7 +57,7 @@ def deployed(row: Row, body: onnx.ModelProto, plan: Plan) -> Deployed:
     )
 
 
-def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: Plan) -> tuple[Artifact, ...]:
+def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: ExportPlan) -> tuple[Artifact, ...]:
     """The manifest's description of every row."""
     return tuple(
         Artifact(
@@ -74,7 +74,7 @@ def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: Plan)
     )
 
 
-def _profile(shape: tuple[int | str, ...], plan: Plan) -> Profile:
+def _profile(shape: tuple[int | str, ...], plan: ExportPlan) -> Profile:
     """Bounds of every open dimension; a fixed one is the same in all three."""
     channels_first = shape[1] == 3
     bounds = []

@@ -1,4 +1,4 @@
-"""Frames that travel with the bundle, what the fp32 graph says of them, and how far each file may be from that."""
+"""The bundle's golden frames, the fp32 graph's outputs for them, and the tolerance of every file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgekit.bundle.manifest import OutputTensor
 from edgekit.tasks import Task, kind_of
 
 GOLDEN = "golden.npz"
-MOST_BYTES = 64 << 20
+GOLDEN_BUDGET = 64 << 20
 MARGIN = 3.0
 """A file may be this many times as far from the reference as it was on this machine, and a floor more: another runtime
 rounds elsewhere, and fuses other operators."""
@@ -22,7 +22,7 @@ Answers = dict[str, np.ndarray]
 
 
 def synthetic_frames(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """(count, H, W, 3) uint8 of soft coloured shapes: for those who may not ship photographs."""
+    """(count, H, W, 3) uint8 of soft coloured shapes: for bundles that must not hold photographs."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     frames = np.empty((count, *size, 3), np.uint8)
@@ -39,7 +39,7 @@ def synthetic_frames(count: int, size: tuple[int, int], seed: int = 0) -> np.nda
 
 def affordable(count: int, bytes_per_frame: int) -> int:
     """How many frames the golden file has room for: ``count``, or fewer of large answers, at least one."""
-    return max(1, min(count, MOST_BYTES // max(1, bytes_per_frame)))
+    return max(1, min(count, GOLDEN_BUDGET // max(1, bytes_per_frame)))
 
 
 def packed(frames: np.ndarray, answers: Answers) -> bytes:

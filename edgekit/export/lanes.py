@@ -10,9 +10,9 @@ from edgekit.boards.lookup import check_pair, find_board, find_jetpack
 from edgekit.boards.table import within
 from edgekit.bundle.manifest import Lane
 from edgekit.errors import EdgekitError
-from edgekit.export.compare import HALF, OPEN, Limits
+from edgekit.export.compare import HALF, OPEN, ParityLimits
 
-Target = Literal["cpu", "jetson", "onnx"]
+ExportTarget = Literal["cpu", "jetson", "onnx"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
@@ -21,17 +21,23 @@ WEAK, STRONG = 17, 19
 
 _TO_10: tuple[str, str | None] = ("8.5", "10")
 _FROM_10: tuple[str, str | None] = ("10", None)
+_DLA = '${DLA:+--useDLACore="$DLA" --allowGPUFallback}'
 
 
 @dataclass(frozen=True)
 class Row:
-    """A way to run the student, before its file is made. Rows that name the same file share it."""
+    """A way to run the student, before its file is made. Rows that name the same file share it.
+
+    tensorrt  (oldest, newest) version that builds it, None at the end for no limit known; None: not for TensorRT
+    trtexec   its options in build.sh, with that script's variables
+    """
 
     file: str
     lane: Lane
     precision: Precision
     opset: int
     tensorrt: tuple[str, str | None] | None = None
+    trtexec: str = ""
 
     @property
     def key(self) -> str:
@@ -50,29 +56,42 @@ class Row:
         return self.lane == "strong"
 
     @property
-    def gate(self) -> tuple[str, Limits] | None:
+    def gate(self) -> tuple[str, ParityLimits] | None:
         """The step that compares its logits with the fp32 graph's, and its limits; None: its graph is that one."""
         if self.style:
             return f"int8 {self.lane}", OPEN
         return ("fp16", HALF) if self.half else None
+
+    @property
+    def build_line(self) -> str:
+        """Its call of the function ``build`` of build.sh, without what is left open."""
+        oldest, newest = self.tensorrt
+        bounds = _number(oldest, missing=0), _number(newest, missing=99) if newest else "99999"
+        return " ".join(filter(None, ("build", self.key, *bounds, self.file, self.trtexec)))
 
     def of_other_weights(self) -> Row:
         """The cache lane's INT8 with a file of its own: recovery changed weights that fp32 and fp16 must not have."""
         return replace(self, file="logits-int8.onnx")
 
 
-ROWS: tuple[Row, ...] = (
+ARTIFACT_ROWS: tuple[Row, ...] = (
     Row("fp32.onnx", "onnxruntime", "fp32", WEAK),
     Row("int8-onnxruntime.onnx", "onnxruntime", "int8", WEAK),
     Row("fp32.onnx", "weak", "fp32", WEAK, _TO_10),
-    Row("fp32.onnx", "weak", "fp16", WEAK, _TO_10),
-    Row("int8-weak.onnx", "weak", "int8", WEAK, _TO_10),
-    Row("fp16-strong.onnx", "strong", "fp16", STRONG, _FROM_10),
-    Row("int8-strong.onnx", "strong", "int8", STRONG, _FROM_10),
+    Row("fp32.onnx", "weak", "fp16", WEAK, _TO_10, "--fp16"),
+    Row("int8-weak.onnx", "weak", "int8", WEAK, _TO_10, "--int8 --fp16"),
+    Row("fp16-strong.onnx", "strong", "fp16", STRONG, _FROM_10, "$STRONG"),
+    Row("int8-strong.onnx", "strong", "int8", STRONG, _FROM_10, "$STRONG"),
     Row("logits.onnx", "cache", "fp32", WEAK, _TO_10),
-    Row("logits.onnx", "cache", "fp16", WEAK, _TO_10),
-    Row("logits.onnx", "cache", "int8", WEAK, _TO_10),
+    Row("logits.onnx", "cache", "fp16", WEAK, _TO_10, f"--fp16 {_DLA}"),
+    Row("logits.onnx", "cache", "int8", WEAK, _TO_10, f'--int8 --fp16 --calib="$CACHE" {_DLA}'),
 )
+
+
+def _number(version: str, *, missing: int) -> str:
+    """8.5 → 805; a bound without a minor version covers all of them: 10 as newest → 1099."""
+    major, _, minor = version.partition(".")
+    return str(int(major) * 100 + (int(minor) if minor else missing))
 
 
 def row_of(rows: Sequence[Row], key: str) -> Row | None:
@@ -80,7 +99,7 @@ def row_of(rows: Sequence[Row], key: str) -> Row | None:
 
 
 def rows_for(
-    target: Target, precision: Precision | None = None, board: str | None = None, jetpack: str | None = None
+    target: ExportTarget, precision: Precision | None = None, board: str | None = None, jetpack: str | None = None
 ) -> tuple[Row, ...]:
     """The rows of a target down to ``precision`` (default: all there are); fp32 is always among them.
 
@@ -96,7 +115,7 @@ def rows_for(
     versions = _tensorrt_versions(board, jetpack)
     of_target = [
         row
-        for row in ROWS
+        for row in ARTIFACT_ROWS
         if (row.lane == "onnxruntime" or (target == "jetson" and _builds(row, versions)))
         and (target != "onnx" or row.precision == "fp32")
     ]

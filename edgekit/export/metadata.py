@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, so that it makes sense without its manifest."""
+"""The metadata of an ONNX file, which describe it without its manifest."""
 
 from __future__ import annotations
 

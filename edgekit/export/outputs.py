@@ -1,4 +1,4 @@
-"""The last nodes of a deployed graph: logits to what each task's user asked for."""
+"""The last nodes of a deployed graph: from logits to the outputs that were asked for."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class _Maker:
         return self._draft.node(op, inputs, self._name(output), **attributes)
 
     def _name(self, tensor: str) -> str:
-        """Below the task's name, once: what another tensor's name was made of has it already."""
+        """The tensor's name with the task's name in front, but only once."""
         bare = tensor.removeprefix("post.").removeprefix(f"{self._task.name}.")
         bare = bare.replace(logits_name(self._task.name), "logits")
         return f"{self._task.name}.{bare}"

@@ -1,4 +1,4 @@
-"""Does every step of the export still say what the one before it said? Rows of one table, and where it parts."""
+"""Whether every step of the export agrees with the one before it: rows of one table, and the first difference."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edgekit.export.compare import (
     EXACT_AGREEMENT,
     EXACT_ERROR,
     Comparison,
-    Limits,
     Maps,
+    ParityLimits,
     decoded,
     failures,
     row,
 )
-from edgekit.export.deploy import LOGITS, Deployed, deploy
+from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy
 from edgekit.export.divergence import Divergence, between_graphs, from_module
 from edgekit.export.fuse import fused
 from edgekit.graphs.execute import Runner
@@ -79,9 +79,9 @@ class Checker:
         self._judge("onnx fp32", exporting, EXACT, lambda: self._from_module())
 
     def outputs(self, deployed: Deployed, upsampling: str) -> None:
-        """Step ``outputs fp32``: the file's outputs against numpy's reading of the module's logits."""
+        """Step ``outputs fp32``: the file's outputs against what numpy makes of the module's logits."""
         run = Runner(deployed.model, threads=self._threads)
-        wrong = {o.name: [0.0, 0.0] for o in deployed.outputs}  # so far off, and out of how much
+        wrong = {o.name: [0.0, 0.0] for o in deployed.outputs}  # the difference, and what it is a share of
         for frame in self._each():
             found, logits = run(frame), _module_logits(self._student, frame)
             for output in deployed.outputs:
@@ -109,7 +109,7 @@ class Checker:
                 )
             self.parity.rows.append(found)
 
-    def file(self, step: str, body: onnx.ModelProto, limits: Limits) -> None:
+    def file(self, step: str, body: onnx.ModelProto, limits: ParityLimits) -> None:
         """A step of its own: a body of other types, or with Q/DQ, against the fp32 graph."""
         model = self._with_logits(body)
         run, comparison = Runner(model, threads=self._threads), Comparison(self._tasks)
@@ -119,7 +119,7 @@ class Checker:
         self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, self._frames[:1], limit))
 
     def gate(self, rows: Sequence[dict[str, Any]], body: onnx.ModelProto | None = None) -> None:
-        """Take the accuracy gate's rows; where it fails, find where the integers of ``body`` first part from float.
+        """Add the accuracy gate's rows; where it fails, find the first tensor of ``body`` that integers change.
 
         None: the file is float, and its logits are the module's.
         """
@@ -128,11 +128,11 @@ class Checker:
             self.parity.divergences[step] = (
                 between_graphs(self._with_logits(body), self._exact, self._frames[:1], COARSE_ERROR)
                 if body
-                else "the logits are the module's, so it is the size of frames or maps that costs: try "
+                else "the logits equal the module's, so the loss comes from the size of frames or maps: try "
                 "export.upsampling: bilinear or another export.size, or allow more in export.quantize.gate"
             )
 
-    def _judge(self, step: str, comparison: Comparison, limits: Limits, find) -> None:
+    def _judge(self, step: str, comparison: Comparison, limits: ParityLimits, find) -> None:
         rows = comparison.rows(step, limits)
         self.parity.rows += rows
         if failures(rows):
@@ -142,7 +142,7 @@ class Checker:
         return from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
 
     def _with_logits(self, body: onnx.ModelProto) -> onnx.ModelProto:
-        forms = {task.name: LOGITS for task in self._tasks}
+        forms = {task.name: LOGITS_ONLY for task in self._tasks}
         return deploy(body, self._tasks, forms, self._preprocessing, self._stride).model
 
     def _logits(self, run: Runner, frame: np.ndarray) -> Maps:
@@ -183,7 +183,7 @@ def output_limit(task: Task, output: OutputTensor) -> float:
     return 10 * EXACT_ERROR
 
 
-def summary(parity: Parity, tasks: Sequence[str]) -> str:
+def parity_summary(parity: Parity, tasks: Sequence[str]) -> str:
     """One sentence per failed step: what is beyond its limit, and the first tensor that diverges."""
     lines = []
     for step in parity.failed_steps():

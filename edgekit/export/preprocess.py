@@ -16,8 +16,8 @@ FRAMES = "frames"
 def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> None:
     """Put Cast → Transpose → Sub → Mul before the body: ``frames`` (N, H, W, 3) uint8 rgb in, in place.
 
-    A Cast first, for TensorRT feeds uint8 to nothing else. Standardisation is not folded into the first convolution:
-    its zero padding means the mean colour only after it. Computed in float32 whatever the body computes in.
+    A Cast first: TensorRT takes uint8 for no other operator. Standardisation is not folded into the first convolution:
+    its zero padding is the mean colour only after standardisation. Computed in float32 whatever the body computes in.
     """
     (body_input,) = draft.graph.input
     n, _, height, width = tensor_shape(body_input)

@@ -1,4 +1,4 @@
-"""Scoring a bundle's own files on a recipe's data: the numbers of what flies, not of what was trained."""
+"""Scoring a bundle's own files on a recipe's data: what runs on the device, not the network as trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgekit.training.progress import Progress
 
 
 def open_bench(bundle: Bundle, recipe: Path | None, root: Path) -> Workbench:
-    """The data to score on: that of a recipe or run, or of the run in ``root`` that the bundle says it was made of.
+    """The data to score on: that of a recipe or run; without one, of the run in ``root`` that the bundle names.
 
     EdgekitError where that run is not here and no recipe is given.
     """
@@ -30,9 +30,9 @@ def open_bench(bundle: Bundle, recipe: Path | None, root: Path) -> Workbench:
         run = bundle.manifest.provenance.get("run")
         recipe = root / Path(str(run)).name  # a bundle cannot point elsewhere
         if not run or not (recipe / "run.json").is_file():
-            missing = f"the run of which this bundle was made is not here ({recipe})"
+            missing = f"the run that this bundle was made from is not here ({recipe})"
             raise EdgekitError(
-                missing if run else "the bundle names no run of which it was made",
+                missing if run else "the bundle names no run that it was made from",
                 where=str(bundle.source),
                 fix="name a recipe or a run with --recipe, on whose data the bundle is to be scored",
             )
@@ -52,7 +52,7 @@ def evaluate_bundle(
     threads: int | None = None,
     engine: Path | None = None,
 ) -> dict[str, Any]:
-    """TaskScores of one artifact on a split, default the recipe's, with those of the fp32 file beside it.
+    """Scores of one artifact on a split, default the recipe's, with those of the fp32 file beside it.
 
     Every frame goes through the Predictor as on the device, at its own size. Returns what `--json` prints.
     """

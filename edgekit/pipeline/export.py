@@ -1,4 +1,4 @@
-"""From a subject to a bundle: bodies, parity, calibration, files, golden answers, metrics; then all is written."""
+"""From a subject to a bundle: bodies, parity, calibration, files, golden outputs, metrics, and the bundle."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from edgekit.bundle.write import check_place, write_bundle
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
 from edgekit.export.body import bodies, check_size
-from edgekit.export.build_script import SCRIPT, TABLE, build_script
+from edgekit.export.build_script import SCRIPT, TABLE, build_script, profile_options
 from edgekit.export.card import CARD, model_card
 from edgekit.export.contract import contract, forms_of, network_size
-from edgekit.export.files import Plan, artifacts_of, deployed
+from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.fuse import fused
 from edgekit.export.golden import GOLDEN, synthetic_frames
-from edgekit.export.lanes import ROWS, Precision, Row, Target, row_of, rows_for
+from edgekit.export.lanes import ARTIFACT_ROWS, ExportTarget, Precision, Row, row_of, rows_for
 from edgekit.export.outputs import Style
-from edgekit.export.parity import Checker, summary
+from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
@@ -61,7 +61,7 @@ class Request:
     metric_frames   most frames to score each file on; None: all of the split, 0: no metrics
     """
 
-    target: Target
+    target: ExportTarget
     out: Path
     precision: Precision | None = None
     board: str | None = None
@@ -114,7 +114,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     if quantized:
         # The ranges belong to the cache lane's file, in the bundle or not.
         cache = row_of(rows, "cache/int8")
-        plain = files[cache.file] if cache else deployed(row_of(ROWS, "cache/int8"), quantized.plain, plan)
+        plain = files[cache.file] if cache else deployed(row_of(ARTIFACT_ROWS, "cache/int8"), quantized.plain, plan)
         ranges = manifest_ranges(quantized.calibration, plain.model.SerializeToString(), plan.preprocessing)
         manifest = replace(manifest, ranges=ranges, quantization=quantized.facts)
     if request.golden == "synthetic":
@@ -142,7 +142,8 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     pictures = card_pictures(subject, manifest, on_cpu, threads=request.threads)
     contents |= pictures
     if any(a.tensorrt for a in artifacts):
-        contents[SCRIPT] = build_script(artifacts).encode()
+        profiles = {row.key: profile_options(a.input, a.profile) for row, a in zip(rows, artifacts, strict=True)}
+        contents[SCRIPT] = build_script(rows, profiles).encode()
         if manifest.ranges:
             contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
@@ -160,7 +161,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     }
 
 
-def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifest) -> Quantizer:
+def _quantizer(subject: Subject, request: Request, plan: ExportPlan, manifest: Manifest) -> Quantizer:
     config = subject.config.quantize
     if request.calibration:
         config = config.model_copy(update={"frames": request.calibration})
@@ -172,7 +173,7 @@ def _quantizer(subject: Subject, request: Request, plan: Plan, manifest: Manifes
     return Quantizer(config, plan, scorer, subject.log, request.threads)
 
 
-def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: Plan, log: Path | None) -> None:
+def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: ExportPlan, log: Path | None) -> None:
     """The fp32 file's outputs against the module, and every other body's logits against the fp32 graph's."""
     steps = {row.file: row.gate for row in rows if row.gate}
     with Progress("comparing", log) as progress:
@@ -190,13 +191,13 @@ def _facts(subject: Subject, request: Request, checker: Checker) -> dict[str, An
 
 
 def _failed(subject: Subject, request: Request, checker: Checker, began: float) -> dict[str, Any]:
-    """What there is to say of an export whose gate failed: nothing is written."""
+    """The result of an export whose gate failed: nothing is written."""
     tasks = [task.name for task in subject.student.tasks]
-    failed = summary(checker.parity, tasks)
+    failed = parity_summary(checker.parity, tasks)
     return {"bundle": None, **_facts(subject, request, checker), "failed": failed, "seconds": _since(began)}
 
 
-def _plan(subject: Subject, request: Request) -> Plan:
+def _plan(subject: Subject, request: Request) -> ExportPlan:
     student, config = subject.student, subject.config
     frame = subject.frame_size()
     size = request.size or config.size or network_size(frame, student.input_scale)
@@ -207,7 +208,7 @@ def _plan(subject: Subject, request: Request) -> Plan:
         raise EdgekitError(
             f"'{min(unknown)}' cannot be left open", where="--dynamic", fix="use batch, size or batch,size"
         )
-    return Plan(
+    return ExportPlan(
         tasks=student.tasks,
         forms=forms_of(student.tasks, config.outputs),
         preprocessing=preprocessing,
@@ -240,8 +241,8 @@ def _spread(shots: Sequence[LazyFrame], count: int) -> list[LazyFrame]:
     return [shots[i] for i in places]
 
 
-def _draft(subject: Subject, request: Request, plan: Plan) -> Manifest:
-    """The manifest without what is found out on the way."""
+def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
+    """The manifest, without the parts that later steps fill in."""
     student = subject.student
     import torch
 

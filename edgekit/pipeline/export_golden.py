@@ -10,7 +10,7 @@ import onnx
 
 from edgekit.bundle.manifest import Golden
 from edgekit.export.deploy import Deployed
-from edgekit.export.files import Bodies, Plan, deployed
+from edgekit.export.files import Bodies, ExportPlan, deployed
 from edgekit.export.golden import (
     GOLDEN,
     Answers,
@@ -30,7 +30,7 @@ def golden_of(
     files: Mapping[str, Deployed],
     bodies: Bodies,
     frames: np.ndarray,
-    plan: Plan,
+    plan: ExportPlan,
     source: Literal["recipe", "synthetic"],
     threads: int,
 ) -> tuple[Golden, bytes]:
@@ -56,7 +56,7 @@ def golden_of(
 
 
 def _lowered(row: Row, rows: Sequence[Row], bodies: Bodies) -> onnx.ModelProto | None:
-    """What a TensorRT builder is free to make of a weakly typed file; None where it computes what the file says.
+    """The graph that a TensorRT builder may make of a weakly typed file; None where it keeps the file's types.
 
     Float32 may be TF32, whose mantissa is float16's; with flags it is float16, or INT8 by the range table.
     """
@@ -66,13 +66,13 @@ def _lowered(row: Row, rows: Sequence[Row], bodies: Bodies) -> onnx.ModelProto |
 
 
 def _reference(
-    files: Mapping[str, Deployed], names: Iterable[str], frames: np.ndarray, plan: Plan, threads: int
+    files: Mapping[str, Deployed], names: Iterable[str], frames: np.ndarray, plan: ExportPlan, threads: int
 ) -> Answers:
     """Output name → answers of the fp32 files."""
     return {k: v for name in names for k, v in _answers(files[name], frames, plan, threads).items()}
 
 
-def _answers(made: Deployed, frames: np.ndarray, plan: Plan, threads: int) -> Answers:
+def _answers(made: Deployed, frames: np.ndarray, plan: ExportPlan, threads: int) -> Answers:
     """Output name → answers to all frames, which go in one at a time."""
     run = Runner(made.model, threads=threads)
     if made.input.dtype == "uint8":

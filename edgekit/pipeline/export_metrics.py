@@ -1,4 +1,4 @@
-"""What the files of a bundle that is being made score, and what they show."""
+"""Scores of the files of a bundle that is being made, and pictures of their outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgekit.bundle.manifest import Manifest
 from edgekit.export.deploy import Deployed
-from edgekit.export.files import Plan
+from edgekit.export.files import ExportPlan
 from edgekit.export.golden import synthetic_frames
 from edgekit.frames.grid import grid
 from edgekit.pipeline.scorer import Scorer, predictor
@@ -26,7 +26,7 @@ CpuFiles = Mapping[str, Deployed]
 
 
 def metrics(
-    subject: Subject, manifest: Manifest, plan: Plan, files: CpuFiles, most: int | None, *, threads: int
+    subject: Subject, manifest: Manifest, plan: ExportPlan, files: CpuFiles, most: int | None, *, threads: int
 ) -> tuple[dict[str, Any], int]:
     """Scores of the module and of the CPU's files on the recipe's evaluated split, by stage; and on how many frames.
 
@@ -42,7 +42,7 @@ def metrics(
 
 
 def card_pictures(subject: Subject, manifest: Manifest, files: CpuFiles, *, threads: int) -> dict[str, bytes]:
-    """``<task>.png`` per task: a few frames and what each CPU file says of them; none where frames must not ship.
+    """``<task>.png`` per task: a few frames and the output of each CPU file; none where photographs must not ship.
 
     And ``frame.png``, a frame to try the bundle on: of the subject's own size, or a drawn one of the network's.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from edgekit.bundle.manifest import Preprocessing, Ranges, Tensor
 from edgekit.export.body import INPUT, SIZE_MULTIPLE
 from edgekit.export.compare import row as parity_row
 from edgekit.export.deploy import closed, opened
-from edgekit.export.files import Plan
+from edgekit.export.files import ExportPlan
 from edgekit.export.lanes import Row
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
@@ -26,7 +27,7 @@ from edgekit.pipeline.subject import LazyFrame
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
-from edgekit.quantize.gate import Verdict
+from edgekit.quantize.gate import TaskVerdict
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
 from edgekit.runtime.placement import FramePlacement
@@ -56,6 +57,15 @@ class Feed:
             yield prepare(frame[None], placement)[:, :, :rows, :columns].copy()
 
 
+def calibrated(
+    body: onnx.ModelProto, feed: Feed, config: QuantizeConfig, log: Path | None, threads: int | None
+) -> Calibration:
+    """The ranges of ``body``, open in its size, by the recipe's observer; with a progress bar."""
+    with Progress("calibrating", log) as progress:
+        progress.begin(len(feed.shots))
+        return calibrate(body, feed, observer=config.build_observer(), progress=progress.step, threads=threads)
+
+
 @dataclass(frozen=True)
 class Quantized:
     """What quantization made.
@@ -78,14 +88,14 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Quantizer:
-    """``scorer`` judges accuracy at the gate; None where there are no labels to judge with, then nothing is gated.
+    """``scorer`` measures accuracy for the gate; None where there are no labels: then nothing is gated.
 
-    It scores labelled frames of ``train``: what layers stay in float is chosen by it, and must not be chosen on the
-    split that is reported.
+    It scores labelled frames of ``train``, since it decides which layers stay in float, and that must not be decided
+    on the split that is reported.
     """
 
     config: QuantizeConfig
-    plan: Plan
+    plan: ExportPlan
     scorer: Scorer | None
     log: Path | None
     threads: int
@@ -94,7 +104,7 @@ class Quantizer:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
         feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))
-        calibration = self._calibrate(free, feed)
+        calibration = calibrated(free, feed, self.config, self.log, self.threads)
         asked = [row for row in rows if row.style]
         if self.scorer is None:
             keep = frozenset(self.config.keep_float)
@@ -109,9 +119,8 @@ class Quantizer:
             recovery = found[row.style]
             keep = frozenset(recovery.keep_float)
             bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
-        plain = (
-            body  # recovery is that of the last style: TensorRT's, which the cache lane is too, where it was asked for
-        )
+        plain = body
+        # ``recovery`` is that of the last style: TensorRT's where it was asked for, which is the cache lane's too.
         if recovery.calibration is not calibration or _changed(recovery, body):
             plain = recovery.model
             rows = [row.of_other_weights() if row.key == "cache/int8" else row for row in rows]
@@ -120,19 +129,12 @@ class Quantizer:
         parity = {style: gate_rows(f"int8 {style}", _shipped(one)) for style, one in found.items()}
         return Quantized(tuple(rows), bodies, plain, recovery.calibration, facts, parity)
 
-    def _calibrate(self, body: onnx.ModelProto, feed: Feed) -> Calibration:
-        with Progress("calibrating", self.log) as progress:
-            progress.begin(len(feed.shots))
-            return calibrate(
-                body, feed, observer=self.config.build_observer(), progress=progress.step, threads=self.threads
-            )
-
     def _recover(self, style: str, free, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
         """``free`` is ``body`` for any size, as calibration frames have; what is scored has the size shipped."""
-        attempts = _Count()
+        attempts = itertools.count(1)
 
         def evaluate(model: onnx.ModelProto):
-            return self.scorer.body(closed(model, body), f"int8 {style}, attempt {attempts.next()}")
+            return self.scorer.body(closed(model, body), f"int8 {style}, attempt {next(attempts)}")
 
         write = partial(write_style, style=style, reduce_range=self.config.reduce_range)
         report = _Reporter(self.log)
@@ -159,10 +161,10 @@ class Quantizer:
 
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
-    """As the manifest has them, tied to the cache lane's file and the pre-processing by their SHA-256.
+    """The manifest's section, tied to the cache lane's file and the pre-processing by their SHA-256.
 
-    What a ReLU alone reads gets the ReLU's range: TensorRT says of a tensor without one that its layers may stay out
-    of INT8, and what the range cuts off the ReLU would have cut off too, or is above its range anyway.
+    A tensor that only a ReLU reads gets the range of the ReLU's output: without a range TensorRT may leave its layers
+    out of INT8, and values outside that range are lost behind the ReLU anyway.
     """
     contract = json.dumps(dataclasses.asdict(preprocessing), sort_keys=True)
     found = calibration.manifest(
@@ -201,7 +203,7 @@ def _changed(recovery: Recovery, body: onnx.ModelProto) -> bool:
     return before != after
 
 
-def gate_rows(step: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def gate_rows(step: str, verdicts: Sequence[TaskVerdict]) -> list[dict[str, Any]]:
     """The gate's verdicts as rows of the parity table."""
     return [
         parity_row(
@@ -216,21 +218,12 @@ def gate_rows(step: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def _shipped(recovery: Recovery) -> Sequence[Verdict]:
+def _shipped(recovery: Recovery) -> Sequence[TaskVerdict]:
     return next(step for step in reversed(recovery.steps) if step.kept).verdicts
 
 
-class _Count:
-    def __init__(self) -> None:
-        self._count = 0
-
-    def next(self) -> int:
-        self._count += 1
-        return self._count
-
-
 class _Reporter:
-    """One progress bar after the other, by what is done."""
+    """A progress bar for every phase, one after the other."""
 
     def __init__(self, log: Path | None):
         self._log = log

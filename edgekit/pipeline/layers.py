@@ -1,4 +1,4 @@
-"""What each layer of a subject's student loses by INT8, measured on the recipe's own frames."""
+"""The noise that INT8 adds in each layer of a subject's student, measured on the recipe's own frames."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.export.contract import contract, network_size
 from edgekit.export.deploy import opened
-from edgekit.pipeline.int8 import Feed, write_style
+from edgekit.pipeline.int8 import Feed, calibrated, write_style
 from edgekit.pipeline.subject import Subject
-from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.frames import some, spread
 from edgekit.quantize.plot import sensitivity_plot
 from edgekit.quantize.sensitivity import Reference, decibels, loudest, sensitivity
@@ -55,10 +54,7 @@ def layer_noise(
     free = opened(model, student.network.stride, frozenset({"size"}))
     shots = spread(subject.calibration, frames or config.frames)
     feed = Feed(shots, contract(student, size, subject.config.fit, frame))
-    with Progress("calibrating", subject.log) as progress:
-        progress.begin(len(shots))
-        observer = config.build_observer()
-        calibration = calibrate(free, feed, observer=observer, progress=progress.step, threads=threads)
+    calibration = calibrated(free, feed, config, subject.log, threads)
     samples = some(feed, calibration.count, measured)
     write = partial(write_style, style=style, reduce_range=config.reduce_range)
     with Progress("measuring layers", subject.log) as progress:

@@ -13,7 +13,7 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import MANIFEST, Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
-from edgekit.export.deploy import deploy, plain
+from edgekit.export.deploy import deploy, deploy_body
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
 from edgekit.preflight.lint import LintReport, Target, lint, target_of
@@ -105,7 +105,7 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
     stride = FAMILIES[STUDENTS[student.name].family].stride
     graph = body(student, size, opset=min(17, jetpack.opset))
     if dla:
-        return plain(graph, student.tasks, stride).model
+        return deploy_body(graph, student.tasks, stride).model
     mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
     forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
     preprocessing = Preprocessing(size, "letterbox", (0, 0, 0), mean, std)

@@ -13,7 +13,7 @@ from edgekit.data.source import FrameInfo
 from edgekit.evaluate.pictures import spread_out
 from edgekit.evaluate.score import Predict, TaskScores, native_maps, score
 from edgekit.export.deploy import Deployed, deploy
-from edgekit.export.files import Plan
+from edgekit.export.files import ExportPlan
 from edgekit.graphs.execute import Runner
 from edgekit.pipeline.targets import encode_inputs
 from edgekit.pipeline.workbench import Workbench
@@ -59,7 +59,7 @@ class Scorer:
         self,
         bench: Workbench,
         manifest: Manifest,
-        plan: Plan,
+        plan: ExportPlan,
         split: str,
         *,
         most: int | None,
@@ -72,7 +72,7 @@ class Scorer:
             self.infos = spread_out(self.infos, most)
         self._bench, self._plan, self._threads = bench, plan, threads
         self._manifest = dataclasses.replace(manifest, tasks=tuple(bench.tasks), preprocessing=plan.preprocessing)
-        # Without some of its frames a film has no consecutive ones.
+        # Where frames are left out, consecutive ones are no neighbours in time.
         self._sequential = bench.frames.sequential and not labelled and most is None
 
     def module(self, student: Student) -> TaskScores:

@@ -109,7 +109,7 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
 
 
 def folder_shots(folder: Path) -> list[LazyFrame]:
-    """The photographs of a folder, sorted by name. EdgekitError where there is none."""
+    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
     if not folder.is_dir():
         raise EdgekitError("there is no such folder of frames", where=str(folder), fix="name a folder of photographs")
     files = sorted(p for p in folder.iterdir() if is_photograph(p))

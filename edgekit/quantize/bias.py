@@ -1,4 +1,4 @@
-"""Bias correction: what quantization shifts a layer's output by on average, taken back in its bias.
+"""Bias correction: the mean shift of a layer's output by quantization is subtracted from its bias.
 
 Nagel et al., arXiv 1906.04721, with data: b += E[Y − Q(Y)] per channel.
 """
@@ -21,7 +21,7 @@ def correct_bias(
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> ModelProto:
-    """The float graph with biases for which ``write`` (float graph → Q/DQ graph) is right on average.
+    """The float graph with biases with which the graph that ``write`` quantizes has the right mean outputs.
 
     Layer by layer from the input, since a layer shifts all that follow it; ``progress(layers done)``. Only layers with
     a bias of their own that ``write`` gives integer weights. A mean over pixels needs few frames, 16 or so. In float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from edgekit.bundle.manifest import Ranges
 from edgekit.errors import EdgekitError
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.read import Shape, tensor_shape
-from edgekit.quantize.frames import Frames
+from edgekit.quantize.frames import MakeFrames
 from edgekit.quantize.histogram import Histogram, Tally
 from edgekit.quantize.observers import OBSERVERS, Observer
 from edgekit.quantize.parameters import Range
 from edgekit.quantize.topology import Topology, is_passing
+from edgekit.runtime.onnxruntime.backend import usable_cores
 
 MOST_THREADS = 8
 _COARSE = 1 / 16  # a threshold below this part of what bins cover is looked at again, closer
@@ -49,7 +49,7 @@ class Calibration:
 
 def calibrate(
     model: ModelProto,
-    frames: Frames,
+    frames: MakeFrames,
     *,
     observer: str | Observer = "entropy",
     progress: Callable[[int], None] = lambda done: None,
@@ -69,7 +69,7 @@ def calibrate(
     topology = Topology(model)
     groups = topology.groups()
     observed = _observed(topology)
-    threads = threads or min(_cores(), MOST_THREADS)
+    threads = threads or min(usable_cores(), MOST_THREADS)
 
     tallies = {tensor: Tally(counting=observer.counting) for tensor in observed}
     count, digest = _watch(model, frames, tallies, threads, progress)
@@ -90,11 +90,6 @@ def calibrate(
     ranges = _shared(topology, groups, own)
     unranged = tuple(t for t in topology.activations if t not in ranges)
     return Calibration(name, ranges, unranged, count, digest)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name_of(observer: Observer) -> str:
@@ -138,7 +133,7 @@ def _shared(topology: Topology, groups: list[list[str]], own: dict[str, Range]) 
 
 
 def _watch(
-    model: ModelProto, frames: Frames, tallies: dict[str, Tally], threads: int, progress: Callable[[int], None]
+    model: ModelProto, frames: MakeFrames, tallies: dict[str, Tally], threads: int, progress: Callable[[int], None]
 ) -> tuple[int, str]:
     """Run every frame and tally the tensors. Returns the number of frames and their hash.
 

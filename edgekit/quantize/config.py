@@ -1,4 +1,4 @@
-"""What a recipe may say of quantization."""
+"""The section ``export.quantize`` of a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: channels of one range, by moving factors from one layer's weights to the next's.
+"""Cross-layer equalisation: factors move from one layer's weights to the next's until channels have similar ranges.
 
 Nagel et al., "Data-free quantization through weight equalization and bias correction", arXiv 1906.04721: ReLU and all
 that passes channels on by sums with positive factors commute with a positive factor per channel.
@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgekit.graphs.read import attribute
-from edgekit.quantize.topology import LAYERS, Topology, named
+from edgekit.quantize.topology import LAYER_OPERATORS, Topology, named
 
 _SWEEPS = 20
 _SETTLED = 1e-3
@@ -118,7 +118,7 @@ def _spread(topology: Topology, node: NodeProto, waiting: list[str]) -> bool:
 
 def _is_scalable(topology: Topology, node: NodeProto, shared: Counter) -> bool:
     """Whether the layer's weights and bias are its own to scale."""
-    if node.op_type not in LAYERS - {"MatMul", "Gemm"}:
+    if node.op_type not in LAYER_OPERATORS - {"MatMul", "Gemm"}:
         return False
     own = all(name in topology.initializers and shared[name] == 1 for name in node.input[1:] if name)
     return own and (attribute(node, "group", 1) == 1 or _is_depthwise(topology, node))

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 
-Frames = Callable[[], Iterable[np.ndarray]]
+MakeFrames = Callable[[], Iterable[np.ndarray]]
 """Makes the frames anew: arrays (N, 3, H, W) float32 as the network takes them, in a fixed order."""
 
 
@@ -22,9 +22,9 @@ Frame = TypeVar("Frame", bound=HasScene)
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """``count`` of the frames (all where there are fewer), as many from every scene as it has or as its equal share is.
+    """``count`` of the frames (all where there are fewer), an equal share from every scene, or all that it has.
 
-    Evenly spaced inside a scene, in the order given. EdgekitError where there is no frame: data is never made up.
+    Evenly spaced inside a scene, in the order given. EdgekitError where there is none: nothing random replaces them.
     """
     if not frames:
         raise EdgekitError(
@@ -44,7 +44,7 @@ def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
     return [frames[i] for i in sorted(chosen)]
 
 
-def some(frames: Frames, count: int, most: int) -> list[np.ndarray]:
+def some(frames: MakeFrames, count: int, most: int) -> list[np.ndarray]:
     """At most ``most`` of about ``count`` frames, evenly spaced, to be kept in memory. EdgekitError for none."""
     step = max(1, count // most)
     chosen = [frame for index, frame in enumerate(frames()) if index % step == 0][:most]

@@ -8,12 +8,12 @@ from typing import Any
 
 from edgekit.tasks import Task, kind_of
 
-Scores = Mapping[str, Mapping[str, Any]]
+TaskScores = Mapping[str, Mapping[str, Any]]
 """Task → metric → value, as the kinds' meters give them."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TaskVerdict:
     """One task at the gate. ``cost`` and ``allowed`` in ``unit``; a gain is a negative cost.
 
     ``cost`` is None where a score is undefined or missing: what cannot be judged does not pass.
@@ -50,8 +50,8 @@ class Verdict:
 
 
 def judge(
-    tasks: Sequence[Task], reference: Scores, scores: Scores, limits: Mapping[str, float] | None = None
-) -> list[Verdict]:
+    tasks: Sequence[Task], reference: TaskScores, scores: TaskScores, limits: Mapping[str, float] | None = None
+) -> list[TaskVerdict]:
     """A verdict for every task. ``limits``: kind → most that INT8 may cost, the kind's own where none is given."""
     verdicts = []
     for task in tasks:
@@ -59,15 +59,15 @@ def judge(
         before, after = (found.get(task.name, {}).get(primary.name) for found in (reference, scores))
         cost = None if before is None or after is None else primary.cost(before, after)
         allowed = (limits or {}).get(task.kind, primary.limit)
-        verdicts.append(Verdict(task.name, primary.name, before, after, cost, allowed, primary.unit))
+        verdicts.append(TaskVerdict(task.name, primary.name, before, after, cost, allowed, primary.unit))
     return verdicts
 
 
-def holds(verdicts: Sequence[Verdict]) -> bool:
+def holds(verdicts: Sequence[TaskVerdict]) -> bool:
     """Whether every task passes; False where nothing was judged."""
     return bool(verdicts) and all(v.holds for v in verdicts)
 
 
-def violation(verdicts: Sequence[Verdict]) -> float:
+def violation(verdicts: Sequence[TaskVerdict]) -> float:
     """The largest violation of any task; infinite where nothing was judged."""
     return max((v.violation for v in verdicts), default=float("inf"))

@@ -1,4 +1,4 @@
-"""What was seen of one tensor: extremes and a histogram of magnitudes, whose size does not grow with the frames."""
+"""Statistics of one tensor: extremes, and a histogram of magnitudes whose size does not grow with the frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 BINS = 1 << 14  # int32 counts of so many stay in a core's cache
 _PIECE = 1 << 16  # values worked on at once: they stay in the cache
-# Every other value is counted in a second histogram: a ReLU's zeros would else wait for each other's count.
+# Every other value is counted in a second histogram: a ReLU's zeros would otherwise wait for each other.
 _SIDES = np.tile(np.array([0, BINS], np.uint16), _PIECE // 2)
 
 

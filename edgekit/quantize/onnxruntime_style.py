@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 
 from onnx import NodeProto
 
-from edgekit.quantize.placement import Placement, is_layer, makers
-from edgekit.quantize.topology import LAYERS, Topology
+from edgekit.quantize.placement import IntegerPlacement, is_layer, makers
+from edgekit.quantize.topology import LAYER_OPERATORS, Topology
 
 OTHER_KERNELS = frozenset(
     {
@@ -43,10 +43,10 @@ def place(
     ranges: Mapping[str, tuple[float, float]],
     keep_float: Collection[str],
     integer_outputs: Collection[str],
-) -> Placement:
+) -> IntegerPlacement:
     """From the outputs back: a node is integer where its output is wanted as integers, and then wants its inputs so."""
     wanted: set[str] = {name for name in integer_outputs if name in ranges}
-    out = Placement()
+    out = IntegerPlacement()
     for node in reversed(topology.model.graph.node):
         if node.output[0] in topology.constants:
             continue
@@ -84,4 +84,4 @@ def _is_complete(topology: Topology, node: NodeProto, ranges: Mapping[str, tuple
 
 def _is_integer(topology: Topology, tensor: str, keep_float: Collection[str]) -> bool:
     maker = makers(topology, tensor)
-    return maker is not None and maker.name not in keep_float and maker.op_type in LAYERS | OTHER_KERNELS
+    return maker is not None and maker.name not in keep_float and maker.op_type in LAYER_OPERATORS | OTHER_KERNELS

@@ -1,4 +1,4 @@
-"""Where integers go: who reads which tensor quantized, and which layers have integer weights."""
+"""Where a graph is quantized: which inputs of which nodes, and which layers have integer weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from onnx import NodeProto
 
 from edgekit.graphs.read import attribute
-from edgekit.quantize.topology import LAYERS, Topology
+from edgekit.quantize.topology import LAYER_OPERATORS, Topology
 
 Edge = tuple[str, int]
 """(name of a node, index of its input)."""
 
 
 @dataclass
-class Placement:
+class IntegerPlacement:
     """readings: edges that read the tensor's quantized values; layers: nodes with integer weights, in order."""
 
     readings: set[Edge] = field(default_factory=set)
@@ -31,7 +31,7 @@ def weight_axis(node: NodeProto) -> int:
 
 
 def is_layer(topology: Topology, node: NodeProto) -> bool:
-    return node.op_type in LAYERS and node.input[1] in topology.constants
+    return node.op_type in LAYER_OPERATORS and node.input[1] in topology.constants
 
 
 def makers(topology: Topology, tensor: str) -> NodeProto | None:

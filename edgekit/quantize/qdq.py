@@ -26,7 +26,7 @@ from edgekit.quantize.parameters import (
     unsigned,
     with_room_for_bias,
 )
-from edgekit.quantize.placement import Edge, Placement, weight_axis
+from edgekit.quantize.placement import Edge, IntegerPlacement, weight_axis
 from edgekit.quantize.topology import Topology, named
 
 Style = Literal["onnxruntime", "tensorrt"]
@@ -81,7 +81,7 @@ class _Writer:
         self,
         topology: Topology,
         ranges: Mapping[str, Range],
-        placement: Placement,
+        placement: IntegerPlacement,
         *,
         symmetric: bool,
         half: bool = False,

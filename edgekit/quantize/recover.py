@@ -1,10 +1,9 @@
-"""From a calibrated graph to one that passes the accuracy gate, by the mildest of steps that does."""
+"""From a calibrated graph to one that passes the accuracy gate, by as few changes as possible."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from onnx import ModelProto
@@ -15,8 +14,8 @@ from edgekit.quantize.bias import correct_bias
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.equalise import equalise
-from edgekit.quantize.frames import Frames, some
-from edgekit.quantize.gate import Scores, Verdict
+from edgekit.quantize.frames import MakeFrames, some
+from edgekit.quantize.gate import TaskScores, TaskVerdict
 from edgekit.quantize.sensitivity import LayerSensitivity, Write, decibels, sensitivity
 from edgekit.quantize.topology import Topology, named
 from edgekit.tasks import Task
@@ -24,10 +23,10 @@ from edgekit.tasks import Task
 MEASURED = 16
 """Frames, spread over those of the calibration, to correct biases and measure layers with."""
 
-Evaluate = Callable[[ModelProto], Scores]
+Evaluate = Callable[[ModelProto], TaskScores]
 """Scores of a graph (float or Q/DQ, as the body) on labelled frames."""
 
-Report = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """(what is done, done, of) for a progress bar."""
 
 
@@ -36,7 +35,7 @@ class Step:
     """One attempt: what was done, what the gate said of it, and whether what followed builds on it."""
 
     name: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[TaskVerdict, ...]
     kept: bool
     note: str = ""
 
@@ -51,14 +50,12 @@ class Recovery:
 
     model        float graph to write Q/DQ into: the one given, equalised or with corrected biases where that helped.
                  With corrected biases it is for INT8 alone
-    quantized    that graph with Q/DQ, as the gate last judged it
     calibration  ranges of ``model``
     keep_float   layers to leave in float
     steps        what was tried, in order
     """
 
     model: ModelProto
-    quantized: ModelProto
     calibration: Calibration
     keep_float: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -101,15 +98,15 @@ class Recovery:
 
 def recover(
     model: ModelProto,
-    frames: Frames,
+    frames: MakeFrames,
     evaluate: Evaluate,
     write: Write,
     tasks: Sequence[Task],
     *,
     config: QuantizeConfig | None = None,
     calibration: Calibration | None = None,
-    reference: Scores | None = None,
-    report: Report = lambda what, done, of: None,
+    reference: TaskScores | None = None,
+    report: ReportProgress = lambda what, done, of: None,
 ) -> Recovery:
     """Calibrate, and where the gate fails: equalise, correct biases, leave the fewest layers in float.
 
@@ -117,9 +114,8 @@ def recover(
     sensitivity: the shortest list of the most sensitive ones that passes, from which every layer that can go back to
     integers without failing the gate then does.
 
-    ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``tasks``: what is judged.
-    ``calibration``: of ``model``,
-    where it is known already; ``reference``: scores of ``model`` in float, likewise.
+    ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``tasks``: those judged.
+    ``calibration``: of ``model``, where it is known already; ``reference``: scores of ``model`` in float, likewise.
     """
     return _Search(named(model), frames, evaluate, write, tasks, config or QuantizeConfig(), report).run(
         calibration, reference
@@ -130,12 +126,12 @@ class _Search:
     def __init__(
         self,
         model: ModelProto,
-        frames: Frames,
+        frames: MakeFrames,
         evaluate: Evaluate,
         write: Write,
         tasks: Sequence[Task],
         config: QuantizeConfig,
-        report: Report,
+        report: ReportProgress,
     ):
         self.model, self.frames, self.config, self.report = model, frames, config, report
         self.write_layers, self.evaluate, self.tasks = write, evaluate, tasks
@@ -150,7 +146,7 @@ class _Search:
             )
         self.steps: list[Step] = []
 
-    def run(self, calibration: Calibration | None, reference: Scores | None) -> Recovery:
+    def run(self, calibration: Calibration | None, reference: TaskScores | None) -> Recovery:
         self.calibration = calibration or self._calibrate(self.model)
         self.reference = reference if reference is not None else self.evaluate(self.model)
         self.uncorrected = self.model
@@ -179,7 +175,7 @@ class _Search:
             self.model, self.corrects = corrected, True
 
     def _keep_layers(self) -> Recovery:
-        """Binary search for the shortest prefix of the ranking that passes, then give back what is not needed."""
+        """Binary search for the shortest prefix of the ranking that passes; then integers again where they can be."""
         found = sensitivity(
             self.model,
             self.calibration.ranges,
@@ -201,7 +197,7 @@ class _Search:
             return self.always | frozenset(ranking[:count])
 
         if not attempt(prefix(len(ranking))).holds:
-            # Without any integer the gate fails still: the corrected biases or the reference are at fault.
+            # The gate fails even with every layer in float: the corrected biases or the reference are at fault.
             self._record("layers in float", attempt(prefix(len(ranking))), kept=False, note="all layers")
             return self._result(self.always)
         low, high = 0, len(ranking)  # low fails, high passes
@@ -219,9 +215,9 @@ class _Search:
         return self._result(chosen)
 
     def _corrected_or_not(self, keep: frozenset[str]) -> tuple[ModelProto, Step]:
-        """The graph, and its step, with these layers in float: with corrected biases where that was better before.
+        """The graph, and its step, with these layers in float: with corrected biases where they helped before.
 
-        Where it fails with them, without: few integers may shift less than the correction's own error.
+        Where that fails, without them: few integers may shift less than the correction's own error.
         """
         for model in (self._corrected(keep), self.uncorrected) if self.corrects else (self.model,):
             step = self._step(model, self.calibration, keep)
@@ -230,22 +226,23 @@ class _Search:
         return model, step
 
     def _calibrate(self, model: ModelProto) -> Calibration:
-        progress = partial(self._report_frames, "calibrating")
-        return calibrate(model, self.frames, observer=self.config.build_observer(), progress=progress)
-
-    def _report_frames(self, what: str, done: int) -> None:
-        self.report(what, done, max(done, self.config.frames))
+        return calibrate(
+            model,
+            self.frames,
+            observer=self.config.build_observer(),
+            progress=lambda done: self.report("calibrating", done, max(done, self.config.frames)),
+        )
 
     def _corrected(self, keep: frozenset[str]) -> ModelProto:
-        write = partial(self._written, calibration=self.calibration, keep=keep)
-        progress = lambda done: self.report("correcting biases", done, len(self.layers))  # noqa: E731
-        return correct_bias(self.uncorrected, write, self.few, progress=progress)
-
-    def _written(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> ModelProto:
-        return self.write_layers(model, calibration.ranges, keep)
+        return correct_bias(
+            self.uncorrected,
+            lambda model: self.write_layers(model, self.calibration.ranges, keep),
+            self.few,
+            progress=lambda done: self.report("correcting biases", done, len(self.layers)),
+        )
 
     def _step(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
-        scores = self.evaluate(self._written(model, calibration, keep))
+        scores = self.evaluate(self.write_layers(model, calibration.ranges, keep))
         return Step("", tuple(gate.judge(self.tasks, self.reference, scores, self.config.gate)), kept=False)
 
     def _judge(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
@@ -265,8 +262,7 @@ class _Search:
 
     def _result(self, keep: frozenset[str]) -> Recovery:
         ordered = tuple(name for name in self.layers if name in keep)
-        quantized = self._written(self.model, self.calibration, keep)
-        return Recovery(self.model, quantized, self.calibration, ordered, tuple(self.steps))
+        return Recovery(self.model, self.calibration, ordered, tuple(self.steps))
 
 
 def _disturbs(layer: LayerSensitivity, tasks: set[str]) -> float:

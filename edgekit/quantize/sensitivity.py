@@ -1,4 +1,4 @@
-"""How much each layer's quantization alone disturbs the outputs."""
+"""The noise that quantizing each layer alone adds to the outputs."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def sensitivity(
     return found
 
 
-def percent(share: float) -> str:
-    """``"24%"``; a share that rounds to nothing is not said to be none."""
+def share_text(share: float) -> str:
+    """``"24%"``; a share that rounds to zero is not printed as zero."""
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 class Reference:
-    """What a float graph answers to some frames, to hold others against."""
+    """The outputs of a float graph for some frames, to compare other graphs with."""
 
     def __init__(self, model: ModelProto, frames: Sequence[np.ndarray]):
         exact = Runner(model)
@@ -86,7 +86,7 @@ class Reference:
 def loudest(layers: Sequence[LayerSensitivity], output: str) -> list[str]:
     """The fewest layers that together make half of an output's noise, the loudest first.
 
-    Noises are added as if each layer's error knew nothing of the others'.
+    Noises are added as if the layers' errors were independent.
     """
     wanted = 0.5 * sum(one.noise[output] for one in layers)
     found, sum_so_far = [], 0.0

@@ -7,22 +7,24 @@ from collections.abc import Collection, Mapping
 from onnx import NodeProto
 
 from edgekit.graphs.thin import convolution, why_not_int8
-from edgekit.quantize.placement import Placement, is_layer
-from edgekit.quantize.topology import LAYERS, Topology, is_passing
+from edgekit.quantize.placement import IntegerPlacement, is_layer
+from edgekit.quantize.topology import LAYER_OPERATORS, Topology, is_passing
 
 
-def place(topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]) -> Placement:
+def place(
+    topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]
+) -> IntegerPlacement:
     """Inputs of layers are quantized, their outputs are not: TensorRT moves a Q back to what makes the tensor.
 
     Nothing stands between a convolution and its ReLU, and nothing before a Resize. Of a sum that a layer's input
     depends on, only the identity branch is quantized: the other is the convolution that TensorRT fuses the sum into.
     """
-    out = Placement()
+    out = IntegerPlacement()
     carried: set[str] = set()  # tensors that reach an integer layer through sums and what only passes values on
     for node in reversed(topology.model.graph.node):
         if node.name in keep_float or node.output[0] in topology.constants:
             continue
-        if node.op_type in LAYERS:
+        if node.op_type in LAYER_OPERATORS:
             if node.input[0] not in ranges or (is_layer(topology, node) and is_thin(topology, node)):
                 continue
             if is_layer(topology, node):
@@ -63,7 +65,7 @@ def _is_fresh(topology: Topology, tensor: str) -> bool:
         return False
     if is_passing(node) or node.op_type == "BatchNormalization":
         return _is_fresh(topology, node.input[0])
-    return node.op_type in LAYERS
+    return node.op_type in LAYER_OPERATORS
 
 
 def is_thin(topology: Topology, node: NodeProto) -> bool:

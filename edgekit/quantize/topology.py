@@ -1,4 +1,4 @@
-"""An ONNX graph as a quantizer sees it: who makes a tensor, who reads it, what is constant, what must share a scale."""
+"""An ONNX graph for a quantizer: producers and consumers of tensors, constants, and tensors that share a scale."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from onnx.reference import ReferenceEvaluator
 
 from edgekit.graphs.read import attribute
 
-LAYERS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
-"""What has weights and is worth integers."""
+LAYER_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+"""Operators with weights that are quantized."""
 
 PASSING = frozenset(
     {
@@ -34,7 +34,7 @@ PASSING = frozenset(
 """Ops whose output has no value outside the range of their first input: they keep its scale."""
 
 _FUSED_BY = frozenset({"BatchNormalization", "Clip", "Relu"})
-_FUSING = LAYERS | {"Add", "BatchNormalization"}
+_FUSING = LAYER_OPERATORS | {"Add", "BatchNormalization"}
 
 
 class Topology:
@@ -70,7 +70,7 @@ class Topology:
 
     def layers(self) -> list[NodeProto]:
         """Nodes with constant weights, in order. The name of each is unique: see ``named``."""
-        return [n for n in self.model.graph.node if n.op_type in LAYERS and n.input[1] in self.constants]
+        return [n for n in self.model.graph.node if n.op_type in LAYER_OPERATORS and n.input[1] in self.constants]
 
     def value(self, name: str) -> np.ndarray:
         """The value of a constant tensor."""
@@ -93,7 +93,7 @@ class Topology:
         )
 
     def groups(self) -> list[list[str]]:
-        """Float tensors that share one range, constants joined to activations among them: what ops pass on or join.
+        """Float tensors that share one range, constants joined to activations among them: those that an op passes on.
 
         A passing op keeps the scale of what it reads; the inputs and the output of a Concat have one scale, so that
         joining is copying.

@@ -17,7 +17,7 @@ INKS = {"ink": "#1b2430", "soft": "#5b6776", "faint": "#8a95a3", "grid": "#e8ecf
 SERIES = ("#2f6fde", "#e0782f", "#1f9d72", "#b1489f", "#c9a227", "#5a57c7", "#c23b4a", "#3b93ab")
 COLOURS = {**INKS, **{f"c{i}": colour for i, colour in enumerate(SERIES)}}
 _MARKERS = "os^Dv"
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "edgekit",  # the same plot is the same file
     "text.parse_math": False,  # a $ in a name is a $
@@ -60,7 +60,7 @@ class Bar:
     upper: float | None = None
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def scatter(
     points: Sequence[Point], line: Sequence[tuple[float, float]], names: tuple[str, str], series: Sequence[str]
 ) -> Figure:
@@ -97,7 +97,7 @@ def scatter(
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def bars(groups: Mapping[str, Sequence[Bar]], x_name: str, series: Sequence[str], number: str = "{:.2f}") -> Figure:
     """Horizontal bars with their values, from the top down; a panel per group, named where there are several."""
     counts = [len(rows) for rows in groups.values()]
@@ -127,7 +127,7 @@ def bars(groups: Mapping[str, Sequence[Bar]], x_name: str, series: Sequence[str]
 def svg(figure: Figure, about: str) -> Markup:
     """The figure's SVG element, to stand in a page as it is. ``about``: what it shows, in words."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # The browser has letters that matplotlib's own font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -64,8 +64,8 @@ def command(as_json, how):
     if how == "error":
         raise EdgekitError(TEXT)
     if how == "bars":
-        from edgekit.cli.progress import bars
-        with bars() as update:
+        from edgekit.cli.progress import progress_bars
+        with progress_bars() as update:
             update("x", 0.5)
     if how == "many":
         for _ in range(20000):

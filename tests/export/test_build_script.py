@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from edgekit.boards.table import table, within
-from edgekit.bundle.manifest import Artifact, Profile, Ranges, Tensor
+from edgekit.bundle.manifest import Profile, Ranges, Tensor
 from edgekit.engine.calibration_cache import scale_table, write_cache
-from edgekit.export.build_script import build_script
-from edgekit.export.lanes import ROWS
+from edgekit.export.build_script import build_script, profile_options
+from edgekit.export.lanes import ARTIFACT_ROWS
 
 SHELL = shutil.which("dash") or "/bin/sh"
 
@@ -32,12 +32,6 @@ exit {status}
 """
 
 
-def artifacts(*, dynamic: bool = False) -> list[Artifact]:
-    profile = Profile((1, 32, 48, 3), (1, 64, 96, 3), (8, 128, 192, 3)) if dynamic else None
-    frames = Tensor("frames", "uint8", (1, 64, 96, 3))
-    return [Artifact(r.file, r.lane, r.precision, r.opset, frames, (), profile, r.tensorrt) for r in ROWS]
-
-
 RANGES = Ranges("entropy", 8, {"input": (-2.0, 127.0), "a:b": (-254.0, 1.0), "dead": (0.0, 0.0)}, (), "", "", "")
 
 
@@ -45,7 +39,7 @@ RANGES = Ranges("entropy", 8, {"input": (-2.0, 127.0), "a:b": (-254.0, 1.0), "de
 def bundle(tmp_path):
     folder = tmp_path / "a bundle"
     folder.mkdir()
-    (folder / "build.sh").write_text(build_script(artifacts()))
+    (folder / "build.sh").write_text(build_script(ARTIFACT_ROWS))
     (folder / "ranges.txt").write_text(scale_table(RANGES.tensors))
     return folder
 
@@ -73,7 +67,7 @@ def engines(folder: Path) -> set[str]:
 def test_tensorrt_10_builds_every_lane(bundle):
     done, calls = build(bundle, version="100300")
     assert done.returncode == 0, done.stderr
-    assert engines(bundle) == {f"{a.lane}-{a.precision}-100300.engine" for a in artifacts() if a.tensorrt}
+    assert engines(bundle) == {f"{a.lane}-{a.precision}-100300.engine" for a in ARTIFACT_ROWS if a.tensorrt}
     by_file = {call.split()[0].removeprefix("--onnx="): call for call in calls}
     assert "--stronglyTyped" in by_file["int8-strong.onnx"] and "--fp16" not in by_file["int8-strong.onnx"]
     assert "--int8 --fp16" in by_file["int8-weak.onnx"]
@@ -121,7 +115,7 @@ def test_the_script_and_edgekit_agree_on_what_a_version_builds(bundle, version):
     major, minor, patch = (int(part) for part in version.split(".")[:3])
     number = 10000 * major + 100 * minor + patch if major >= 10 else 1000 * major + 100 * minor + patch
     build(bundle, version=str(number))
-    expected = [a for a in artifacts() if a.tensorrt and within(version, *a.tensorrt)]
+    expected = [a for a in ARTIFACT_ROWS if a.tensorrt and within(version, *a.tensorrt)]
     assert engines(bundle) == {f"{a.lane}-{a.precision}-{number}.engine" for a in expected}
 
 
@@ -150,7 +144,9 @@ def test_without_trtexec_it_says_how_to_name_it(bundle):
 
 
 def test_open_dimensions_go_in_as_shapes(tmp_path):
-    (tmp_path / "build.sh").write_text(build_script(artifacts(dynamic=True)))
+    frames = Tensor("frames", "uint8", ("batch", "height", "width", 3))
+    opened = profile_options(frames, Profile((1, 32, 48, 3), (1, 64, 96, 3), (8, 128, 192, 3)))
+    (tmp_path / "build.sh").write_text(build_script(ARTIFACT_ROWS, {row.key: opened for row in ARTIFACT_ROWS}))
     (tmp_path / "ranges.txt").write_text(scale_table(RANGES.tensors))
     _, calls = build(tmp_path, "weak/fp16", version="100300")
     shapes = "--minShapes=frames:1x32x48x3 --optShapes=frames:1x64x96x3 --maxShapes=frames:8x128x192x3"
@@ -159,4 +155,4 @@ def test_open_dimensions_go_in_as_shapes(tmp_path):
 
 def test_a_bundle_for_the_cpu_has_no_script():
     with pytest.raises(ValueError, match="TensorRT"):
-        build_script([a for a in artifacts() if a.tensorrt is None])
+        build_script([a for a in ARTIFACT_ROWS if a.tensorrt is None])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from edgekit.bundle.manifest import Preprocessing
 from edgekit.export.body import bodies
-from edgekit.export.deploy import deploy, plain
+from edgekit.export.deploy import deploy, deploy_body
 from edgekit.export.outputs import Style
 from edgekit.graphs.check import GraphError
 from edgekit.graphs.halve import halved
@@ -170,7 +170,7 @@ def test_open_dimensions_take_any_batch_and_size(student, made, contract):
 
 
 def test_the_plain_graph_takes_standardised_input_and_gives_logits(student, made, contract):
-    deployed = plain(made, student.tasks, 4)
+    deployed = deploy_body(made, student.tasks, 4)
     assert (deployed.input.name, deployed.input.shape) == ("input", (1, 3, *SIZE))
     assert [(o.name, o.form, o.stride) for o in deployed.outputs] == [
         (f"{t.name}_logits", "logits", 4) for t in student.tasks
@@ -231,6 +231,8 @@ def test_normalisation_is_right_at_the_border_where_folding_is_not(student, made
     ours = run(deploy(made, student.tasks, {t.name: ("logits",) for t in student.tasks}, contract, 4).model, pixels)
     assert np.abs(ours["semantic_logits"] - raw)[..., border].max() <= 1e-5 * most
 
-    folded = run(plain(naive(made, contract), student.tasks, 4).model, pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    folded = run(
+        deploy_body(naive(made, contract), student.tasks, 4).model, pixels.transpose(0, 3, 1, 2).astype(np.float32)
+    )
     difference = np.abs(folded["semantic_logits"] - raw)
     assert difference[..., border].max() > 1e-2 * most, "the naive fold must fail here, or this test shows nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.export.lanes import ROWS, row_of, rows_for
+from edgekit.export.lanes import ARTIFACT_ROWS, row_of, rows_for
 
 
 def said(rows) -> list[str]:
@@ -15,13 +15,13 @@ def said(rows) -> list[str]:
 def test_every_target():
     assert said(rows_for("cpu")) == ["onnxruntime/fp32", "onnxruntime/int8"]
     assert said(rows_for("onnx")) == ["onnxruntime/fp32"]
-    assert rows_for("jetson") == ROWS
+    assert rows_for("jetson") == ARTIFACT_ROWS
 
 
 def test_precision_is_how_far_down_to_go():
     assert said(rows_for("cpu", "fp32")) == ["onnxruntime/fp32"]
     assert {row.precision for row in rows_for("jetson", "fp16")} == {"fp32", "fp16"}
-    assert rows_for("jetson", "int8") == ROWS
+    assert rows_for("jetson", "int8") == ARTIFACT_ROWS
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_what_cannot_be_asked_names_what_can(arguments, what, fix):
 def test_operator_sets_are_what_the_oldest_runtime_reads():
     from edgekit.boards.table import table
 
-    for row in ROWS:
+    for row in ARTIFACT_ROWS:
         if row.tensorrt:
             oldest = {"8.5": "8.5.2", "10": "10.0.0"}[row.tensorrt[0]]
             assert row.opset <= table().opset(oldest)
 
 
 def test_a_row_knows_its_graph_and_its_gate():
-    assert {row.key: row.style for row in ROWS if row.style} == {
+    assert {row.key: row.style for row in ARTIFACT_ROWS if row.style} == {
         "onnxruntime/int8": "onnxruntime",
         "weak/int8": "tensorrt",
         "strong/int8": "tensorrt",
     }
-    gates = {row.file: row.gate for row in ROWS if row.gate}
+    gates = {row.file: row.gate for row in ARTIFACT_ROWS if row.gate}
     assert {file: step for file, (step, _) in gates.items()} == {
         "int8-onnxruntime.onnx": "int8 onnxruntime",
         "int8-weak.onnx": "int8 weak",
@@ -84,8 +84,8 @@ def test_a_row_knows_its_graph_and_its_gate():
 
 def test_rows_of_one_file_have_one_graph():
     """They share the file, so nothing that makes its graph may differ."""
-    for file in {row.file for row in ROWS}:
-        assert len({(row.style, row.half, row.opset, row.gate) for row in ROWS if row.file == file}) == 1
-    own = row_of(ROWS, "cache/int8").of_other_weights()
-    assert own.file not in {row.file for row in ROWS} and own.key == "cache/int8"
-    assert row_of(ROWS, "strong/fp32") is None
+    for file in {row.file for row in ARTIFACT_ROWS}:
+        assert len({(row.style, row.half, row.opset, row.gate) for row in ARTIFACT_ROWS if row.file == file}) == 1
+    own = row_of(ARTIFACT_ROWS, "cache/int8").of_other_weights()
+    assert own.file not in {row.file for row in ARTIFACT_ROWS} and own.key == "cache/int8"
+    assert row_of(ARTIFACT_ROWS, "strong/fp32") is None

@@ -9,12 +9,12 @@ import torch
 from onnx import numpy_helper
 
 from edgekit.export.body import bodies
-from edgekit.export.compare import HALF, Comparison, Limits, failures, row
+from edgekit.export.compare import HALF, Comparison, ParityLimits, failures, row
 from edgekit.export.contract import contract
 from edgekit.export.deploy import deploy
 from edgekit.export.divergence import between_graphs, first_divergence
 from edgekit.export.outputs import Style
-from edgekit.export.parity import Checker, summary
+from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
 from edgekit.tasks import Task
 
@@ -73,7 +73,7 @@ def test_a_right_export_holds(student, made, preprocessing, frames, upsampling):
     assert checker.parity.holds, failures(checker.parity.rows)
     steps = {(r["step"], r["task"]) for r in checker.parity.rows}
     assert steps == {(s, t.name) for s in ("fused", "onnx fp32", "outputs fp32", "fp16") for t in student.tasks}
-    assert not checker.parity.divergences and summary(checker.parity, list(FORMS)) == ""
+    assert not checker.parity.divergences and parity_summary(checker.parity, list(FORMS)) == ""
 
 
 @pytest.mark.parametrize("layer", ["stem.0.0", "down16.2.0", "fuse8.0"])
@@ -82,7 +82,7 @@ def test_a_wrong_layer_is_named(student, made, preprocessing, frames, layer):
     checker = check(student, wrong, preprocessing, frames)
     assert checker.parity.failed_steps() == ["onnx fp32"]
     assert checker.parity.divergences["onnx fp32"].tensor == layer
-    assert f"'{layer}'" in summary(checker.parity, list(FORMS))
+    assert f"'{layer}'" in parity_summary(checker.parity, list(FORMS))
 
 
 def test_a_wrong_head_fails_its_own_task_alone(student, made, preprocessing, frames):
@@ -136,7 +136,7 @@ def test_what_is_not_finite_never_holds():
     task = Task("depth", "depth", range=(1.0, 100.0), unit="m")
     comparison = Comparison([task])
     comparison.add({"depth": np.array([[[[np.nan]]]])}, {"depth": np.ones((1, 1, 1, 1))})
-    (found,) = comparison.rows("onnx fp32", Limits(error=1e-4))
+    (found,) = comparison.rows("onnx fp32", ParityLimits(error=1e-4))
     assert found["value"] is None and not found["holds"]
     first = first_divergence({"a": np.array([np.nan])}, {"a": np.array([1.0])}, 1e-4)
     assert first.tensor == "a"

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_rgb
 from edgekit.quantize.plot import sensitivity_plot
-from edgekit.quantize.sensitivity import LayerSensitivity, Reference, loudest, percent
+from edgekit.quantize.sensitivity import LayerSensitivity, Reference, loudest, share_text
 
 
 def times(factors: list[float]) -> onnx.ModelProto:
@@ -60,7 +60,7 @@ def test_the_loudest_are_the_fewest_that_make_half(noises):
 
 
 def test_a_small_share_is_not_said_to_be_none():
-    assert [percent(share) for share in (0.0, 1e-6, 0.0049, 0.006, 0.24, 1.0)] == [
+    assert [share_text(share) for share in (0.0, 1e-6, 0.0049, 0.006, 0.24, 1.0)] == [
         "0%",
         "<1%",
         "<1%",

@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.quantize.histogram import BINS, Histogram
 from edgekit.quantize.observers.observer import LEVELS, Observer
 
-COARSE = 1 << 12  # bins of the search; the largest magnitude lies in the upper half of them
+SEARCH_BINS = 1 << 12  # bins of the search; the largest magnitude lies in the upper half of them
 _BLIND = 0.99
 
 
@@ -21,13 +21,13 @@ class Entropy(Observer):
     """
 
     def threshold(self, seen: Histogram) -> float:
-        factor = BINS // COARSE
+        factor = BINS // SEARCH_BINS
         near = seen.counts[:factor].copy()  # in the first bin of the search, and not zero
         near[0] -= seen.zeros
         if near.sum() > _BLIND * (seen.counts.sum() - seen.zeros + seen.beyond[1].sum()):
             # An outlier has left all else in one bin. Where most of it lies is where to look closer.
             return (1 + int(np.searchsorted(np.cumsum(near), 0.999 * near.sum()))) * seen.width
-        counts = seen.counts.reshape(COARSE, factor).sum(axis=1)
+        counts = seen.counts.reshape(SEARCH_BINS, factor).sum(axis=1)
         # Zoomed in, counts are the lower part of all that was seen.
         counts = counts[: max(LEVELS, int(np.flatnonzero(counts)[-1]) + 1)] if counts.any() else counts[:LEVELS]
         best = best_bin_count(counts, outliers=int(seen.beyond[1].sum()))

@@ -1,4 +1,4 @@
-"""What every observer answers: the range to quantize a tensor to, from what was seen of it."""
+"""The interface of observers: the range to quantize a tensor to, from its histogram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from edgekit.quantize.histogram import Histogram
 
 LEVELS = 128
-"""Magnitudes a signed 8-bit integer tells apart, 0 to 127: one set of ranges serves every lane, and the symmetric
+"""Magnitudes of a signed 8-bit integer, 0 to 127: one set of ranges serves every lane, and the symmetric
 one is the coarsest."""
 
 
