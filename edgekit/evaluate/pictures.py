@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from edgekit.tasks.colours import heat
 from edgekit.teachers.ensemble import Prediction
 
 _COLUMN_WIDTH = 288
+
+Frame = TypeVar("Frame")
 
 
 def picture_grid(
@@ -47,6 +50,6 @@ def picture_grid(
     return grid(rows, [frame.name for frame in infos], columns, scale=scale)
 
 
-def spread_out(infos: Sequence[FrameInfo], count: int) -> list[FrameInfo]:
-    """``count`` frames, spread evenly over the split."""
+def spread_out(infos: Sequence[Frame], count: int) -> list[Frame]:
+    """``count`` of the frames, evenly spaced; all where there are fewer."""
     return [infos[i] for i in np.unique(np.linspace(0, len(infos) - 1, min(count, len(infos))).round().astype(int))]

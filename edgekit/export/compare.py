@@ -34,41 +34,59 @@ HALF = ParityLimits(HALF_ERROR, HALF_AGREEMENT)
 OPEN = ParityLimits()
 
 
+@dataclass
+class LargestError:
+    """max|difference| / max|reference| over all that was added."""
+
+    difference: float = 0.0
+    reference: float = 0.0
+
+    def add(self, found: np.ndarray, reference: np.ndarray) -> None:
+        a, b = found.astype(np.float64), reference.astype(np.float64)
+        # NaN counts as an infinite difference: max() would ignore it.
+        self.difference = max(self.difference, float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()))
+        self.reference = max(self.reference, float(np.abs(b).max()))
+
+    @property
+    def value(self) -> float:
+        return self.difference / (self.reference or 1.0)
+
+
+@dataclass
+class EqualShare:
+    """The share of equal elements among all that were added."""
+
+    equal: int = 0
+    count: int = 0
+
+    def add(self, found: np.ndarray, reference: np.ndarray) -> None:
+        self.equal += int((found == reference).sum())
+        self.count += reference.size
+
+    @property
+    def value(self) -> float:
+        return self.equal / self.count
+
+
 class Comparison:
     """Streaming comparison of logits with those of a reference, per task."""
 
     def __init__(self, tasks: Sequence[Task]):
-        self._tasks = list(tasks)
-        self._most = {task.name: 0.0 for task in tasks}
-        self._difference = {task.name: 0.0 for task in tasks}
-        self._same = {task.name: 0 for task in tasks}
-        self._pixels = {task.name: 0 for task in tasks}
+        self._errors = [(task, LargestError()) for task in tasks]
+        self._decided = [(task, EqualShare()) for task in tasks if kind_of(task).forms[0].content == "index"]
 
     def add(self, found: Maps, reference: Maps) -> None:
-        for task in self._tasks:
-            a, b = (maps[task.name].astype(np.float64) for maps in (found, reference))
-            self._most[task.name] = max(self._most[task.name], float(np.abs(b).max()))
-            # NaN counts as an infinite difference: max() would ignore it.
-            apart = np.abs(a - b)
-            self._difference[task.name] = max(
-                self._difference[task.name], float(np.nan_to_num(apart, nan=np.inf).max())
-            )
-            if kind_of(task).forms[0].content == "index":
-                same = _decisions(task, a) == _decisions(task, b)
-                self._same[task.name] += int(same.sum())
-                self._pixels[task.name] += same.size
+        for task, error in self._errors:
+            error.add(found[task.name], reference[task.name])
+        for task, equal in self._decided:
+            equal.add(*(_decisions(task, maps[task.name]) for maps in (found, reference)))
 
     def rows(self, step: str, limits: ParityLimits) -> list[dict[str, Any]]:
         """Rows of the parity table: {step, task, metric, value, limit, holds}."""
-        out = []
-        for task in self._tasks:
-            name = task.name
-            error = self._difference[name] / self._most[name] if self._most[name] else self._difference[name]
-            out.append(row(step, name, "error / max logit", error, limits.error, at_most=True))
-            if kind_of(task).forms[0].content == "index":
-                agreement = self._same[name] / self._pixels[name]
-                out.append(row(step, name, "equal decisions", agreement, limits.agreement, at_most=False))
-        return out
+        return [
+            *(row(step, t.name, "error / max logit", e.value, limits.error, at_most=True) for t, e in self._errors),
+            *(row(step, t.name, "equal decisions", e.value, limits.agreement, at_most=False) for t, e in self._decided),
+        ]
 
 
 def row(step: str, task: str, metric: str, value: float, limit: float | None, *, at_most: bool) -> dict[str, Any]:
@@ -86,7 +104,7 @@ def row(step: str, task: str, metric: str, value: float, limit: float | None, *,
 
 
 def _decisions(task: Task, logits: np.ndarray) -> np.ndarray:
-    """What logits (N, C, h, w) decide, (N, h, w)."""
+    """The classes or masks of logits (N, C, h, w), (N, h, w)."""
     return np.stack([decoded(task, kind_of(task).forms[0].name, frame) for frame in logits])
 
 

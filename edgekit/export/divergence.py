@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edgekit.export.body import INPUT, logits_name
+from edgekit.export.compare import LargestError
 from edgekit.graphs.execute import every_tensor
 from edgekit.graphs.read import activations
 from edgekit.students.student import Student
@@ -32,11 +33,13 @@ def first_divergence(found: dict[str, np.ndarray], reference: dict[str, np.ndarr
     for name, array in found.items():
         if name not in reference:
             continue
-        a, b = array.astype(np.float64), reference[name].astype(np.float64)
-        most = float(np.abs(b).max()) or 1.0
-        error = float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()) / most if a.shape == b.shape else np.inf
-        if error > limit:
-            return Divergence(name, error, limit)
+        error = LargestError()
+        if array.shape == reference[name].shape:
+            error.add(array, reference[name])
+        else:
+            error.difference = np.inf
+        if error.value > limit:
+            return Divergence(name, error.value, limit)
     return None
 
 

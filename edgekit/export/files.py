@@ -43,18 +43,10 @@ def deployed(row: Row, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:
     """The row's finished graph; the cache lane's is the plain body."""
     forms = {task.name: LOGITS_ONLY for task in plan.tasks} if row.lane == "cache" else plan.forms
     about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
+    common = {"open_dimensions": plan.open_dimensions, "metadata": about}
     if row.lane == "cache":
-        return deploy_body(body, plan.tasks, plan.stride, open_dimensions=plan.open_dimensions, metadata=about)
-    return deploy(
-        body,
-        plan.tasks,
-        forms,
-        plan.preprocessing,
-        plan.stride,
-        style=plan.style,
-        open_dimensions=plan.open_dimensions,
-        metadata=about,
-    )
+        return deploy_body(body, plan.tasks, plan.stride, **common)
+    return deploy(body, plan.tasks, forms, plan.preprocessing, plan.stride, style=plan.style, **common)
 
 
 def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: ExportPlan) -> tuple[Artifact, ...]:

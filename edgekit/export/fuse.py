@@ -1,4 +1,4 @@
-"""The student as it flies: every batch norm and every branch folded into its convolution."""
+"""The student as it is deployed: every batch norm and every branch folded into its convolution."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from edgekit.tasks.form import LOGITS
 
 @dataclass(frozen=True)
 class Style:
-    """How maps leave the graph.
+    """How maps are written to the outputs.
 
     upsampling  of classes, masks and confidence to the input's size: ``nearest`` after the decision at the student's
                 resolution, or ``bilinear`` of the logits before it, which costs as much as half the network
@@ -35,7 +35,7 @@ class Style:
 def give_outputs(
     draft: Draft, tasks: Sequence[Task], forms: Mapping[str, Sequence[str]], stride: int, style: Style
 ) -> tuple[OutputTensor, ...]:
-    """Append what makes the forms of each task out of its logits, in place; all of it in float32."""
+    """Append the nodes that compute the forms of each task from its logits, in place; all in float32."""
     logits = {value.name: value for value in draft.graph.output}
     (frames,) = draft.graph.input
     outputs = []
@@ -48,7 +48,7 @@ def give_outputs(
 
 
 class _Maker:
-    """The nodes behind the logits of one task: ``edgekit.heads.nodes.Nodes``. What several forms need is made once."""
+    """``edgekit.heads.nodes.Nodes`` for one task: appends nodes. Those that several forms need are made once."""
 
     def __init__(self, draft: Draft, task: Task, logits: onnx.ValueInfoProto, frames: Shape, stride: int, style: Style):
         self._draft, self._task, self._style, self._stride = draft, task, style, stride

@@ -19,6 +19,8 @@ from edgekit.export.compare import (
     EXACT_AGREEMENT,
     EXACT_ERROR,
     Comparison,
+    EqualShare,
+    LargestError,
     Maps,
     ParityLimits,
     decoded,
@@ -76,41 +78,28 @@ class Checker:
             folding.add(folded, whole)
             exporting.add(self._logits(self._exact_run, frame), folded)
         self.parity.rows += folding.rows("fused", EXACT)
-        self._judge("onnx fp32", exporting, EXACT, lambda: self._from_module())
+        self._judge(
+            "onnx fp32", exporting, EXACT, lambda: from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
+        )
 
     def outputs(self, deployed: Deployed, upsampling: str) -> None:
         """Step ``outputs fp32``: the file's outputs against what numpy makes of the module's logits."""
-        run = Runner(deployed.model, threads=self._threads)
-        wrong = {o.name: [0.0, 0.0] for o in deployed.outputs}  # the difference, and what it is a share of
+        run, tasks = Runner(deployed.model, threads=self._threads), {task.name: task for task in self._tasks}
+        measured = [(o, tasks[o.task], _measure(tasks[o.task], o)) for o in deployed.outputs]
         for frame in self._each():
             found, logits = run(frame), _module_logits(self._student, frame)
-            for output in deployed.outputs:
-                task = next(t for t in self._tasks if t.name == output.task)
+            for output, task, measure in measured:
                 expected = expected_output(task, output, logits[task.name], self._stride, upsampling)
-                apart = np.abs(found[output.name][0].astype(np.float64) - expected)
-                if kind_of(task).form(output.form).content == "index":
-                    apart, expected = apart > 0, np.ones(1)
-                    wrong[output.name][1] += apart.size
-                    wrong[output.name][0] += float(apart.sum())
-                else:
-                    wrong[output.name][0] = max(wrong[output.name][0], float(np.nan_to_num(apart, nan=np.inf).max()))
-                    wrong[output.name][1] = max(wrong[output.name][1], float(np.abs(expected).max()))
-        for output in deployed.outputs:
-            off, of = wrong[output.name]
-            task = next(t for t in self._tasks if t.name == output.task)
-            if kind_of(task).form(output.form).content == "index":
-                found = row(
-                    "outputs fp32", output.task, f"equal {output.form}", 1 - off / of, EXACT_AGREEMENT, at_most=False
-                )
+                measure.add(found[output.name][0], expected)
+        for output, task, measure in measured:
+            if isinstance(measure, EqualShare):
+                metric, limit, at_most = f"equal {output.form}", EXACT_AGREEMENT, False
             else:
-                limit = output_limit(task, output)
-                found = row(
-                    "outputs fp32", output.task, f"error / max {output.form}", off / (of or 1), limit, at_most=True
-                )
-            self.parity.rows.append(found)
+                metric, limit, at_most = f"error / max {output.form}", output_limit(task, output), True
+            self.parity.rows.append(row("outputs fp32", task.name, metric, measure.value, limit, at_most=at_most))
 
     def file(self, step: str, body: onnx.ModelProto, limits: ParityLimits) -> None:
-        """A step of its own: a body of other types, or with Q/DQ, against the fp32 graph."""
+        """The step ``step``: the logits of a body of other types, or with Q/DQ, against those of the fp32 graph."""
         model = self._with_logits(body)
         run, comparison = Runner(model, threads=self._threads), Comparison(self._tasks)
         for frame in self._each():
@@ -138,9 +127,6 @@ class Checker:
         if failures(rows):
             self.parity.divergences[step] = find()
 
-    def _from_module(self) -> Divergence | None:
-        return from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
-
     def _with_logits(self, body: onnx.ModelProto) -> onnx.ModelProto:
         forms = {task.name: LOGITS_ONLY for task in self._tasks}
         return deploy(body, self._tasks, forms, self._preprocessing, self._stride).model
@@ -154,6 +140,10 @@ class Checker:
             yield self._frames[i : i + 1]
 
 
+def _measure(task: Task, output: OutputTensor) -> EqualShare | LargestError:
+    return EqualShare() if kind_of(task).form(output.form).content == "index" else LargestError()
+
+
 @torch.no_grad()
 def _module_logits(student: Student, frame: np.ndarray) -> Maps:
     rgb = torch.from_numpy(np.ascontiguousarray(frame)).permute(0, 3, 1, 2).float()
@@ -161,7 +151,7 @@ def _module_logits(student: Student, frame: np.ndarray) -> Maps:
 
 
 def expected_output(task: Task, output: OutputTensor, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:
-    """What an output of a file should be, float64 without batch, from logits (1, C, h, w), by numpy and torch."""
+    """The expected value of a file's output, float64 without batch, from logits (1, C, h, w), by numpy and torch."""
     if not kind_of(task).form(output.form).decided:
         return decoded(task, output.form, logits[0])
     if upsampling == "bilinear" and stride > 1:
@@ -184,7 +174,7 @@ def output_limit(task: Task, output: OutputTensor) -> float:
 
 
 def parity_summary(parity: Parity, tasks: Sequence[str]) -> str:
-    """One sentence per failed step: what is beyond its limit, and the first tensor that diverges."""
+    """A line per failed step: the values beyond their limits, and the first tensor that diverges."""
     lines = []
     for step in parity.failed_steps():
         first = parity.divergences.get(step)

@@ -15,6 +15,7 @@ from edgekit.frames.images import write_png
 from edgekit.pipeline.targets import build_ensemble, encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.students.student import Student
+from edgekit.tasks import Task
 from edgekit.teachers.ensemble import Ensemble, Member
 from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.teachers.multimodal import MultiModal
@@ -41,6 +42,21 @@ def predictors(bench: Workbench, networks: Sequence[MultiModal], students: dict[
     return out
 
 
+def score_with_progress(
+    bench: Workbench,
+    title: str,
+    predict: Predict,
+    infos: Sequence[FrameInfo],
+    tasks: Sequence[Task],
+    *,
+    sequential: bool,
+) -> TaskScores:
+    """``score`` on the bench's frames, with a progress bar and lines in its log."""
+    with Progress(title, bench.log) as progress:
+        progress.begin(len(infos))
+        return score(predict, bench.frames, infos, tasks, sequential=sequential, progress=progress.step)
+
+
 def score_models(bench: Workbench, predict: dict[str, Predict], split: str) -> dict[str, TaskScores]:
     """Row name → scores on a split."""
     keep_freed_memory()
@@ -49,10 +65,9 @@ def score_models(bench: Workbench, predict: dict[str, Predict], split: str) -> d
     results = {}
     for name, one in predict.items():
         doing, fix = f"scoring {name} on whole frames of {split}", "lower ensemble.at_once or student.input_scale"
-        with Progress(f"evaluating {name} on {split}", bench.log) as progress, enough_memory(doing, "data", fix):
-            progress.begin(len(infos))
-            tasks, sequential = few.get(name, bench.tasks), bench.frames.sequential
-            results[name] = score(one, bench.frames, infos, tasks, sequential=sequential, progress=progress.step)
+        title, tasks, sequential = f"evaluating {name} on {split}", few.get(name, bench.tasks), bench.frames.sequential
+        with enough_memory(doing, "data", fix):
+            results[name] = score_with_progress(bench, title, one, infos, tasks, sequential=sequential)
     return results
 
 

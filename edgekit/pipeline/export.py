@@ -18,6 +18,7 @@ from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
+from edgekit.evaluate.pictures import spread_out
 from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script, profile_options
 from edgekit.export.card import CARD, model_card
@@ -35,10 +36,8 @@ from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
 from edgekit.pipeline.scorer import Scorer
-from edgekit.pipeline.subject import LazyFrame, Subject
+from edgekit.pipeline.subject import LazyFrame, Subject, prepared
 from edgekit.quantize.gate import judge
-from edgekit.runtime.placement import FramePlacement
-from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
 PARITY_FRAMES = 8
@@ -90,7 +89,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         progress.step(1)
     base = made[min(made)]
 
-    frames = fitted(_spread(subject.check, PARITY_FRAMES), plan.preprocessing)
+    frames = _fitted(spread_out(subject.check, PARITY_FRAMES), plan.preprocessing)
     checker = Checker(student, base, plan.preprocessing, frames, threads=request.threads)
     checker.modules()
     if not checker.parity.holds:
@@ -225,20 +224,10 @@ def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[st
     return {row.file: halved(made[row.opset]) if row.half else made[row.opset] for row in rows if row.style is None}
 
 
-def fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> np.ndarray:
-    """Frames as the network gets them, (n, H, W, 3) uint8, through the Predictor's own pre-processing."""
-    prepare = Preprocessor(preprocessing, Tensor("frames", "uint8", (1, *preprocessing.size, 3)))
-    out = np.empty((len(shots), *preprocessing.size, 3), np.uint8)
-    for slot, shot in zip(out, shots, strict=True):
-        frame = shot.read()
-        height, width = frame.shape[:2]
-        slot[:] = prepare(frame[None], FramePlacement.of(preprocessing, (height, width), preprocessing.size))[0]
-    return out
-
-
-def _spread(shots: Sequence[LazyFrame], count: int) -> list[LazyFrame]:
-    places = np.unique(np.linspace(0, len(shots) - 1, min(count, len(shots))).round().astype(int))
-    return [shots[i] for i in places]
+def _fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> np.ndarray:
+    """Frames as the network gets them, (n, H, W, 3) uint8."""
+    tensor = Tensor("frames", "uint8", (1, *preprocessing.size, 3))
+    return np.concatenate([frame for frame, _ in prepared(shots, preprocessing, tensor)])
 
 
 def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
@@ -246,14 +235,15 @@ def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
     student = subject.student
     import torch
 
-    flown = fused(student)
+    folded = fused(student)
     facts = StudentFacts(
         name=student.name,
         width=student.width,
-        parameters=parameter_count(flown),
-        multiply_adds=multiply_adds(flown, torch.zeros(1, 3, *plan.preprocessing.size)),
+        parameters=parameter_count(folded),
+        multiply_adds=multiply_adds(folded, torch.zeros(1, 3, *plan.preprocessing.size)),
         stride=plan.stride,
     )
+    asked = {**asdict(request), "out": request.out.name, "dynamic": sorted(request.dynamic)}
     packages = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime")}
     return Manifest(
         schema=SCHEMA,
@@ -268,13 +258,8 @@ def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
         preprocessing=plan.preprocessing,
         artifacts=(),
         golden=Golden(GOLDEN, 0, request.golden, {}),
-        provenance={**subject.provenance, "packages": packages, "request": _plain(request)},
+        provenance={**subject.provenance, "packages": packages, "request": asked},
     )
-
-
-def _plain(request: Request) -> dict[str, Any]:
-    facts = asdict(request)
-    return {**facts, "out": request.out.name, "dynamic": sorted(request.dynamic)}
 
 
 def _since(began: float) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,13 @@ from edgekit.export.files import ExportPlan
 from edgekit.export.lanes import Row
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
-from edgekit.pipeline.subject import LazyFrame
+from edgekit.pipeline.subject import LazyFrame, prepared
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
 from edgekit.quantize.gate import TaskVerdict
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
-from edgekit.runtime.placement import FramePlacement
-from edgekit.runtime.preprocess import Preprocessor
 from edgekit.training.progress import Progress
 
 
@@ -48,13 +46,10 @@ class Feed:
 
     def __call__(self) -> Iterator[np.ndarray]:
         """(1, 3, h, w) float32 each, an array of its own."""
-        prepare = Preprocessor(self.preprocessing, Tensor(INPUT, "float32", (1, 3, *self.preprocessing.size)))
-        for shot in self.shots:
-            frame = shot.read()
-            height, width = frame.shape[:2]
-            placement = FramePlacement.of(self.preprocessing, (height, width), self.preprocessing.size)
+        tensor = Tensor(INPUT, "float32", (1, 3, *self.preprocessing.size))
+        for frame, placement in prepared(self.shots, self.preprocessing, tensor):
             rows, columns = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in placement.content)
-            yield prepare(frame[None], placement)[:, :, :rows, :columns].copy()
+            yield np.ascontiguousarray(frame[:, :, :rows, :columns])
 
 
 def calibrated(
@@ -83,7 +78,7 @@ class Quantized:
     plain: onnx.ModelProto
     calibration: Calibration
     facts: dict[str, Any]
-    parity: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    parity: dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -106,14 +101,17 @@ class Quantizer:
         free = opened(body, self.plan.stride, frozenset({"size"}))
         calibration = calibrated(free, feed, self.config, self.log, self.threads)
         asked = [row for row in rows if row.style]
-        if self.scorer is None:
-            keep = frozenset(self.config.keep_float)
-            bodies = {row.file: self._write(row, body, calibration.ranges, keep) for row in asked}
-            facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": sorted(keep)}
-            return Quantized(tuple(rows), bodies, body, calibration, facts)
-        reference = self.scorer.body(body, "fp32 at the gate")
         styles = dict.fromkeys(row.style for row in asked)
-        found = {style: self._recover(style, free, body, feed, calibration, reference) for style in styles}
+        if self.scorer is None:
+            kept = sorted(self.config.keep_float)
+            found = dict.fromkeys(styles, Recovery(body, calibration, tuple(kept), ()))
+            facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": kept}
+            parity = {}
+        else:
+            reference = self.scorer.body(body, "fp32 at the gate")
+            found = {style: self._recover(style, free, body, feed, calibration, reference) for style in styles}
+            facts = {style: one.describe() for style, one in found.items()}
+            parity = {style: gate_rows(f"int8 {style}", one.shipped.verdicts) for style, one in found.items()}
         bodies = {}
         for row in asked:
             recovery = found[row.style]
@@ -125,8 +123,6 @@ class Quantizer:
             plain = recovery.model
             rows = [row.of_other_weights() if row.key == "cache/int8" else row for row in rows]
             bodies |= {row.file: plain for row in rows if row.key == "cache/int8"}
-        facts = {style: one.describe() for style, one in found.items()}
-        parity = {style: gate_rows(f"int8 {style}", _shipped(one)) for style, one in found.items()}
         return Quantized(tuple(rows), bodies, plain, recovery.calibration, facts, parity)
 
     def _recover(self, style: str, free, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
@@ -216,10 +212,6 @@ def gate_rows(step: str, verdicts: Sequence[TaskVerdict]) -> list[dict[str, Any]
         )
         for verdict in verdicts
     ]
-
-
-def _shipped(recovery: Recovery) -> Sequence[TaskVerdict]:
-    return next(step for step in reversed(recovery.steps) if step.kept).verdicts
 
 
 class _Reporter:

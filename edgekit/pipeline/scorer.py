@@ -11,17 +11,17 @@ import numpy as np
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.pictures import spread_out
-from edgekit.evaluate.score import Predict, TaskScores, native_maps, score
+from edgekit.evaluate.score import Predict, TaskScores, native_maps
 from edgekit.export.deploy import Deployed, deploy
 from edgekit.export.files import ExportPlan
 from edgekit.graphs.execute import Runner
+from edgekit.pipeline.evaluation import score_with_progress
 from edgekit.pipeline.targets import encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.runtime.backend import Backend
 from edgekit.runtime.predictor import Predictor
 from edgekit.students.student import Student
 from edgekit.tasks import kind_of
-from edgekit.training.progress import Progress
 
 
 class GraphBackend(Backend):
@@ -100,7 +100,5 @@ class Scorer:
         return self.file(deployed, title)
 
     def _score(self, title: str, predict: Predict) -> TaskScores:
-        bench, sequential = self._bench, self._sequential
-        with Progress(f"scoring {title}", bench.log) as progress:
-            progress.begin(len(self.infos))
-            return score(predict, bench.frames, self.infos, bench.tasks, sequential=sequential, progress=progress.step)
+        bench, title = self._bench, f"scoring {title}"
+        return score_with_progress(bench, title, predict, self.infos, bench.tasks, sequential=self._sequential)

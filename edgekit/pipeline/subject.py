@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgekit.bundle.manifest import Preprocessing, Tensor
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
@@ -17,6 +18,8 @@ from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import ExportSection, Recipe
+from edgekit.runtime.placement import FramePlacement
+from edgekit.runtime.preprocess import Preprocessor
 from edgekit.students.student import Student, load_student
 
 
@@ -27,6 +30,17 @@ class LazyFrame:
     name: str
     scene: str
     read: Callable[[], np.ndarray]
+
+
+def prepared(
+    shots: Sequence[LazyFrame], preprocessing: Preprocessing, tensor: Tensor
+) -> Iterator[tuple[np.ndarray, FramePlacement]]:
+    """Each frame as ``tensor`` takes it, by the Predictor's own pre-processing, and where it lies in that array."""
+    prepare = Preprocessor(preprocessing, tensor)
+    for shot in shots:
+        frame = shot.read()
+        placement = FramePlacement.of(preprocessing, frame.shape[:2], preprocessing.size)
+        yield prepare(frame[None], placement).copy(), placement
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Ranges of a network's activations over frames: mostly in one pass, always in memory that does not grow with them."""
+"""Ranges of a network's activations over frames, mostly in one pass, in memory that does not grow with the frames."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Calibration:
     frames: str
 
     def manifest(self, *, model: str, preprocessing: str) -> Ranges:
-        """As the manifest holds it; ``model`` and ``preprocessing`` are the SHA-256 of what the ranges go with."""
+        """The manifest's section; ``model`` and ``preprocessing`` are the SHA-256 of what the ranges go with."""
         return Ranges(self.observer, self.count, self.ranges, self.unranged, model, self.frames, preprocessing)
 
 
@@ -97,7 +97,7 @@ def _name_of(observer: Observer) -> str:
 
 
 def _observed(topology: Topology) -> list[str]:
-    """Activations whose values must be seen: not those fused away, nor those that follow from what others are."""
+    """Activations to observe: not those fused away, nor those whose range follows from the range of others."""
     derived = {
         out for node in topology.model.graph.node if node.op_type == "Concat" or is_passing(node) for out in node.output
     }
@@ -118,7 +118,7 @@ def _closer(seen: Histogram, threshold: float) -> float:
 
 
 def _shared(topology: Topology, groups: list[list[str]], own: dict[str, Range]) -> dict[str, Range]:
-    """One range for every group: all of what its members have."""
+    """One range for every group: the union of its members' ranges."""
     ranges: dict[str, Range] = {}
     for group in groups:
         known = [own[t] for t in group if t in own]

@@ -13,6 +13,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgekit.graphs.read import attribute
+from edgekit.quantize.parameters import along, largest
+from edgekit.quantize.placement import weight_axis
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology, named
 
 _SWEEPS = 20
@@ -53,8 +55,8 @@ def equalise(model: ModelProto) -> ModelProto:
 
 def _balance(tie: _Tie, values: dict[str, np.ndarray]) -> float:
     """Scale one tie's channels; returns the largest |log s|."""
-    out = np.max([_largest(values[n.input[1]], _out_axis(n)) for n in tie.makers], axis=0)
-    into = np.max([_largest(values[n.input[1]], _in_axis(n)) for n in tie.readers], axis=0)
+    out = np.max([largest(values[n.input[1]], weight_axis(n)) for n in tie.makers], axis=0)
+    into = np.max([largest(values[n.input[1]], _in_axis(n)) for n in tie.readers], axis=0)
     # A channel that training has silenced: its tiny weights say nothing of its bias, which a factor would blow up.
     live = (out > _NEGLIGIBLE * np.median(out)) & (into > 0)
     if not live.any():
@@ -62,7 +64,7 @@ def _balance(tie: _Tie, values: dict[str, np.ndarray]) -> float:
     s = np.where(live, np.sqrt(np.divide(out, into, out=np.ones_like(out), where=live)), 1.0)
     s = np.where(live, s, np.median(s[live]))
     for node in tie.makers:
-        _scale(values, node.input[1], 1.0 / s, _out_axis(node))
+        _scale(values, node.input[1], 1.0 / s, weight_axis(node))
         if len(node.input) > 2 and node.input[2]:
             values[node.input[2]] = values[node.input[2]] / s
     for node in tie.readers:
@@ -130,24 +132,14 @@ def _is_depthwise(topology: Topology, node: NodeProto) -> bool:
 
 
 def _channels(topology: Topology, node: NodeProto, *, reads: bool) -> int:
-    axis = _in_axis(node) if reads else _out_axis(node)
+    axis = _in_axis(node) if reads else weight_axis(node)
     return topology.value(node.input[1]).shape[axis]
 
 
-def _out_axis(node: NodeProto) -> int:
-    """The axis of the weights that holds the channels the layer makes."""
-    return 1 if node.op_type == "ConvTranspose" else 0
-
-
 def _in_axis(node: NodeProto) -> int:
-    """That of the channels it reads; a depthwise layer reads channel i with kernel i."""
+    """The axis of a layer's weights that holds its input channels; a depthwise layer reads channel i with kernel i."""
     return 0 if node.op_type == "ConvTranspose" or attribute(node, "group", 1) > 1 else 1
 
 
-def _largest(weight: np.ndarray, axis: int) -> np.ndarray:
-    return np.abs(weight).max(axis=tuple(a for a in range(weight.ndim) if a != axis))
-
-
 def _scale(values: dict[str, np.ndarray], name: str, factors: np.ndarray, axis: int) -> None:
-    shape = [-1 if a == axis else 1 for a in range(values[name].ndim)]
-    values[name] = values[name] * factors.reshape(shape)
+    values[name] = values[name] * along(factors, axis, values[name].ndim)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from onnx import NodeProto
 
-from edgekit.quantize.placement import IntegerPlacement, is_layer, makers
+from edgekit.quantize.placement import IntegerPlacement, makers
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology
 
 OTHER_KERNELS = frozenset(
@@ -53,7 +53,7 @@ def place(
         whole = [i for i, name in enumerate(node.input) if name in ranges or _is_joined_constant(topology, node, i)]
         if node.name in keep_float:
             continue
-        if is_layer(topology, node):
+        if topology.is_layer(node):
             if node.input[0] not in ranges:
                 continue
             out.layers.append(node.name)

@@ -32,8 +32,7 @@ def signed(lo_hi: Range) -> np.float32:
 
 def per_channel(weight: np.ndarray, axis: int, most: int = INT8_MOST) -> np.ndarray:
     """(channels,) float32: max|w| of each channel along ``axis``, divided by ``most``; 1 for a channel of zeros."""
-    others = tuple(a for a in range(weight.ndim) if a != axis)
-    return _positive(np.abs(weight.astype(np.float32)).max(axis=others) / np.float32(most))
+    return _positive(largest(weight.astype(np.float32), axis) / np.float32(most))
 
 
 def with_room_for_bias(scales: np.ndarray, input_scale: np.float32, bias: np.ndarray) -> np.ndarray:
@@ -54,7 +53,7 @@ def in_float16(scales: np.ndarray) -> np.ndarray:
 
 def to_int8(weight: np.ndarray, scales: np.ndarray, axis: int, most: int = INT8_MOST) -> np.ndarray:
     """Weights in steps of their channel's scale, rounded to even."""
-    steps = np.round(weight.astype(np.float32) / _along(scales, axis, weight.ndim))
+    steps = np.round(weight.astype(np.float32) / along(scales, axis, weight.ndim))
     return np.clip(steps, -most, most).astype(np.int8)
 
 
@@ -63,7 +62,13 @@ def to_int32(bias: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return np.clip(np.round(bias.astype(np.float64) / scales), -_BIAS_MOST, _BIAS_MOST).astype(np.int32)
 
 
-def _along(scales: np.ndarray, axis: int, rank: int) -> np.ndarray:
+def largest(weight: np.ndarray, axis: int) -> np.ndarray:
+    """(channels,): max|w| of each channel along ``axis``."""
+    return np.abs(weight).max(axis=tuple(a for a in range(weight.ndim) if a != axis))
+
+
+def along(scales: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Values (channels,) in the shape that multiplies an array of ``rank`` dimensions along ``axis``."""
     return scales.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from onnx import NodeProto
 
 from edgekit.graphs.read import attribute
-from edgekit.quantize.topology import LAYER_OPERATORS, Topology
+from edgekit.quantize.topology import Topology
 
 Edge = tuple[str, int]
 """(name of a node, index of its input)."""
@@ -28,10 +28,6 @@ def weight_axis(node: NodeProto) -> int:
     if node.op_type == "Gemm":
         return 0 if attribute(node, "transB", 0) else 1
     return 1  # ConvTranspose (in, out, h, w); MatMul (k, n)
-
-
-def is_layer(topology: Topology, node: NodeProto) -> bool:
-    return node.op_type in LAYER_OPERATORS and node.input[1] in topology.constants
 
 
 def makers(topology: Topology, tensor: str) -> NodeProto | None:

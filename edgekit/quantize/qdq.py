@@ -29,7 +29,7 @@ from edgekit.quantize.parameters import (
 from edgekit.quantize.placement import Edge, IntegerPlacement, weight_axis
 from edgekit.quantize.topology import Topology, named
 
-Style = Literal["onnxruntime", "tensorrt"]
+QdqStyle = Literal["onnxruntime", "tensorrt"]
 
 OPSET, HALF_OPSET = 17, 19  # QuantizeLinear takes float16 from 19 on
 
@@ -38,7 +38,7 @@ def write_qdq(
     model: ModelProto,
     ranges: Mapping[str, Range],
     *,
-    style: Style = "onnxruntime",
+    style: QdqStyle = "onnxruntime",
     dtype: Literal["float32", "float16"] = "float32",
     keep_float: Collection[str] = frozenset(),
     integer_outputs: Collection[str] = frozenset(),
@@ -123,7 +123,8 @@ class _Writer:
                     # The output's own pair serves those who read the tensor inside the graph too.
                     nodes += self._pair(name, name, source=renamed[name])
                     if name in read:
-                        nodes.append(_identity(name, f"{name}.dequantized"))
+                        out = f"{name}.dequantized"
+                        nodes.append(helper.make_node("Identity", [name], [out], f"{out}.identity"))
                 elif name in read:
                     nodes += self._pair(name, f"{name}.dequantized")
         graph.initializer.extend(self._new)
@@ -138,8 +139,7 @@ class _Writer:
             scale, zero = self._storable(signed(self._ranges[name])), np.int8(0)
         else:
             scale, zero = unsigned(self._ranges[name])
-        parameters = [self._constant(f"{name}.scale", scale), self._constant(f"{name}.zero_point", zero)]
-        return _q_dq(source or name, name, parameters, out)
+        return _q_dq(source or name, name, self._parameters(name, scale, zero), out)
 
     def _weights(self, layer: NodeProto, node: NodeProto) -> list[NodeProto]:
         """Nodes that make the layer's weights (and bias) from integers; ``node`` is made to read them."""
@@ -148,28 +148,19 @@ class _Writer:
         scales = per_channel(weight, axis, self._most)
         node.input[1] = f"{stem}.dequantized"
         if self._symmetric:
-            parameters = [
-                self._constant(f"{stem}.scale", self._storable(scales)),
-                self._constant(f"{stem}.zero_point", np.zeros(scales.shape, np.int8)),
-            ]
+            parameters = self._parameters(stem, self._storable(scales), np.zeros(scales.shape, np.int8))
             return _q_dq(layer.input[1], stem, parameters, node.input[1], axis=axis)
         input_scale, _ = unsigned(self._ranges[layer.input[0]])
         bias = layer.input[2] if len(layer.input) > 2 and layer.input[2] in self._topology.constants else None
         if bias:
             scales = with_room_for_bias(scales, input_scale, self._topology.value(bias).reshape(-1))
         integers = self._constant(f"{stem}.quantized", to_int8(weight, scales, axis, self._most))
-        parameters = [
-            self._constant(f"{stem}.scale", scales),
-            self._constant(f"{stem}.zero_point", np.zeros(scales.shape, np.int8)),
-        ]
+        parameters = self._parameters(stem, scales, np.zeros(scales.shape, np.int8))
         made = [_dq(integers, stem, parameters, node.input[1], axis=axis)]
         if bias:
             name = f"{layer.name}.bias"
             steps = (input_scale * scales).astype(np.float32)
-            parameters = [
-                self._constant(f"{name}.scale", steps),
-                self._constant(f"{name}.zero_point", np.zeros(steps.shape, np.int32)),
-            ]
+            parameters = self._parameters(name, steps, np.zeros(steps.shape, np.int32))
             value = to_int32(self._topology.value(bias).reshape(-1), steps)
             node.input[2] = f"{name}.dequantized"
             made.append(_dq(self._constant(f"{name}.quantized", value), name, parameters, node.input[2], axis=0))
@@ -190,6 +181,9 @@ class _Writer:
     def _tensor_of(self, edge: Edge) -> str:
         return self._nodes[edge[0]].input[edge[1]]
 
+    def _parameters(self, name: str, scale: np.ndarray, zero: np.ndarray) -> list[str]:
+        return [self._constant(f"{name}.scale", scale), self._constant(f"{name}.zero_point", zero)]
+
     def _constant(self, name: str, value: np.ndarray) -> str:
         if name not in self._made:
             self._made.add(name)
@@ -205,7 +199,3 @@ def _q_dq(source: str, name: str, parameters: list[str], out: str, **attributes:
 
 def _dq(integers: str, name: str, parameters: list[str], out: str, **attributes: int) -> NodeProto:
     return helper.make_node("DequantizeLinear", [integers, *parameters], [out], f"{name}.dequantize", **attributes)
-
-
-def _identity(source: str, out: str) -> NodeProto:
-    return helper.make_node("Identity", [source], [out], f"{out}.identity")

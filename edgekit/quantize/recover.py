@@ -23,6 +23,8 @@ from edgekit.tasks import Task
 MEASURED = 16
 """Frames, spread over those of the calibration, to correct biases and measure layers with."""
 
+Verdicts = tuple[TaskVerdict, ...]
+
 Evaluate = Callable[[ModelProto], TaskScores]
 """Scores of a graph (float or Q/DQ, as the body) on labelled frames."""
 
@@ -32,10 +34,10 @@ ReportProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One attempt: what was done, what the gate said of it, and whether what followed builds on it."""
+    """One attempt: its name, the gate's verdicts, and whether it was kept, so that later attempts build on it."""
 
     name: str
-    verdicts: tuple[TaskVerdict, ...]
+    verdicts: Verdicts
     kept: bool
     note: str = ""
 
@@ -61,12 +63,17 @@ class Recovery:
     steps: tuple[Step, ...]
 
     @property
+    def shipped(self) -> Step:
+        """The attempt that made what is shipped."""
+        return next(step for step in reversed(self.steps) if step.kept)
+
+    @property
     def holds(self) -> bool:
         """Whether what is shipped passes the gate."""
-        return next(s for s in reversed(self.steps) if s.kept).holds
+        return self.shipped.holds
 
     def describe(self) -> dict[str, Any]:
-        """For the manifest: what the gate asked, which steps were needed, which layers stay in float and why."""
+        """For the manifest: the gate's limits, the steps that were needed, the layers left in float and why."""
         return {
             "holds": self.holds,
             "observer": self.calibration.observer,
@@ -117,26 +124,25 @@ def recover(
     ``write`` makes the Q/DQ graph, e.g. ``write_qdq`` in the style that is shipped. ``tasks``: those judged.
     ``calibration``: of ``model``, where it is known already; ``reference``: scores of ``model`` in float, likewise.
     """
-    return _Search(named(model), frames, evaluate, write, tasks, config or QuantizeConfig(), report).run(
-        calibration, reference
-    )
+    search = _Search(named(model), frames, evaluate, write, tasks, config or QuantizeConfig(), report)
+    return search.run(calibration, reference)
 
 
+@dataclass
 class _Search:
-    def __init__(
-        self,
-        model: ModelProto,
-        frames: MakeFrames,
-        evaluate: Evaluate,
-        write: Write,
-        tasks: Sequence[Task],
-        config: QuantizeConfig,
-        report: ReportProgress,
-    ):
-        self.model, self.frames, self.config, self.report = model, frames, config, report
-        self.write_layers, self.evaluate, self.tasks = write, evaluate, tasks
-        self.layers = [node.name for node in Topology(model).layers()]
-        self.always = frozenset(config.keep_float)
+    """The state of a recovery: ``model``, ``calibration`` and ``keep`` are those of ``best``, the last step kept."""
+
+    model: ModelProto
+    frames: MakeFrames
+    evaluate: Evaluate
+    write: Write
+    tasks: Sequence[Task]
+    config: QuantizeConfig
+    report: ReportProgress
+
+    def run(self, calibration: Calibration | None, reference: TaskScores | None) -> Recovery:
+        self.layers = [node.name for node in Topology(self.model).layers()]
+        self.keep = self.always = frozenset(self.config.keep_float)
         unknown = sorted(self.always - set(self.layers))
         if unknown:
             raise EdgekitError(
@@ -145,85 +151,84 @@ class _Search:
                 fix=f"use names of {', '.join(self.layers)}",
             )
         self.steps: list[Step] = []
-
-    def run(self, calibration: Calibration | None, reference: TaskScores | None) -> Recovery:
         self.calibration = calibration or self._calibrate(self.model)
         self.reference = reference if reference is not None else self.evaluate(self.model)
-        self.uncorrected = self.model
-        self.corrects = False
-        self.best = self._judge("calibrated", self.model, self.calibration, self.always)
-        if self.best.holds or not self.config.recover:
-            return self._result(self.always)
-        self._equalise()
-        if not self.best.holds:
-            self.few = some(self.frames, self.calibration.count, MEASURED)
-            self._correct()
-        if not self.best.holds:
-            return self._keep_layers()
-        return self._result(self.always)
+        self.uncorrected, self.corrects = self.model, False
+        verdicts = self._verdicts(self.model, self.calibration, self.keep)
+        self.best = self._record("calibrated", verdicts, kept=True)
+        for improve in (self._equalise, self._correct, self._keep_layers) if self.config.recover else ():
+            if not self.best.holds:
+                improve()
+        kept = tuple(name for name in self.layers if name in self.keep)
+        return Recovery(self.model, self.calibration, kept, tuple(self.steps))
 
     def _equalise(self) -> None:
         equal = equalise(self.model)
         calibration = self._calibrate(equal)
-        if self._try("equalised", equal, calibration, self.always):
+        if self._is_better("equalised", equal, calibration):
             self.model = self.uncorrected = equal
             self.calibration = calibration
 
     def _correct(self) -> None:
+        self.few = some(self.frames, self.calibration.count, MEASURED)
         corrected = self._corrected(self.always)
-        if self._try("biases corrected", corrected, self.calibration, self.always):
+        if self._is_better("biases corrected", corrected, self.calibration):
             self.model, self.corrects = corrected, True
 
-    def _keep_layers(self) -> Recovery:
+    def _keep_layers(self) -> None:
         """Binary search for the shortest prefix of the ranking that passes; then integers again where they can be."""
         found = sensitivity(
             self.model,
             self.calibration.ranges,
             self.few,
-            self.write_layers,
+            self.write,
             progress=lambda done: self.report("measuring layers", done, len(self.layers)),
         )
         failing = {v.task for v in self.best.verdicts if not v.holds}
         ranking = [s.layer for s in sorted(found, key=lambda s: -_disturbs(s, failing)) if s.layer not in self.always]
-        tried: dict[frozenset[str], tuple[ModelProto, Step]] = {}
+        tried: dict[frozenset[str], tuple[ModelProto, Verdicts]] = {}
 
-        def attempt(chosen: frozenset[str]) -> Step:
+        def passes(chosen: frozenset[str]) -> bool:
             if chosen not in tried:
                 self.report("leaving layers in float", len(tried), len(tried) + 1)
                 tried[chosen] = self._corrected_or_not(chosen)
-            return tried[chosen][1]
+            return gate.holds(tried[chosen][1])
 
         def prefix(count: int) -> frozenset[str]:
             return self.always | frozenset(ranking[:count])
 
-        if not attempt(prefix(len(ranking))).holds:
-            # The gate fails even with every layer in float: the corrected biases or the reference are at fault.
-            self._record("layers in float", attempt(prefix(len(ranking))), kept=False, note="all layers")
-            return self._result(self.always)
         low, high = 0, len(ranking)  # low fails, high passes
+        if not passes(prefix(high)):
+            # The gate fails even with every layer in float: the corrected biases or the reference are at fault.
+            self._record("layers in float", tried[prefix(high)][1], kept=False, note="all layers")
+            return
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if attempt(prefix(middle)).holds else (middle, high)
+            low, high = (low, middle) if passes(prefix(middle)) else (middle, high)
         chosen = prefix(high)
         for layer in reversed(ranking[:high]):  # the least sensitive first
-            if len(chosen) > len(self.always) + 1 and attempt(chosen - {layer}).holds:
+            if len(chosen) > len(self.always) + 1 and passes(chosen - {layer}):
                 chosen = chosen - {layer}
-        model, step = tried[chosen]
-        self.model, self.best = model, step
-        why = ", ".join(f"{s.layer} (alone {_ratio(_disturbs(s, failing))})" for s in found if s.layer in chosen)
-        self._record("layers in float", step, kept=True, note=f"{why}; {len(tried)} sets of layers tried")
-        return self._result(chosen)
+        self.keep = chosen
+        self.model, verdicts = tried[chosen]
+        why = ", ".join(
+            f"{s.layer} (alone {decibels(_disturbs(s, failing)):.0f} dB of signal to noise)"
+            for s in found
+            if s.layer in chosen
+        )
+        note = f"{why}; {len(tried)} sets of layers tried"
+        self.best = self._record("layers in float", verdicts, kept=True, note=note)
 
-    def _corrected_or_not(self, keep: frozenset[str]) -> tuple[ModelProto, Step]:
-        """The graph, and its step, with these layers in float: with corrected biases where they helped before.
+    def _corrected_or_not(self, keep: frozenset[str]) -> tuple[ModelProto, Verdicts]:
+        """The graph, and its verdicts, with these layers in float: with corrected biases where they helped before.
 
         Where that fails, without them: few integers may shift less than the correction's own error.
         """
         for model in (self._corrected(keep), self.uncorrected) if self.corrects else (self.model,):
-            step = self._step(model, self.calibration, keep)
-            if step.holds:
+            verdicts = self._verdicts(model, self.calibration, keep)
+            if gate.holds(verdicts):
                 break
-        return model, step
+        return model, verdicts
 
     def _calibrate(self, model: ModelProto) -> Calibration:
         return calibrate(
@@ -236,40 +241,29 @@ class _Search:
     def _corrected(self, keep: frozenset[str]) -> ModelProto:
         return correct_bias(
             self.uncorrected,
-            lambda model: self.write_layers(model, self.calibration.ranges, keep),
+            lambda model: self.write(model, self.calibration.ranges, keep),
             self.few,
             progress=lambda done: self.report("correcting biases", done, len(self.layers)),
         )
 
-    def _step(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
-        scores = self.evaluate(self.write_layers(model, calibration.ranges, keep))
-        return Step("", tuple(gate.judge(self.tasks, self.reference, scores, self.config.gate)), kept=False)
+    def _verdicts(self, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Verdicts:
+        scores = self.evaluate(self.write(model, calibration.ranges, keep))
+        return tuple(gate.judge(self.tasks, self.reference, scores, self.config.gate))
 
-    def _judge(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> Step:
-        return self._record(name, self._step(model, calibration, keep), kept=True)
-
-    def _try(self, name: str, model: ModelProto, calibration: Calibration, keep: frozenset[str]) -> bool:
-        step = self._step(model, calibration, keep)
-        better = gate.violation(step.verdicts) < gate.violation(self.best.verdicts)
-        recorded = self._record(name, step, kept=better, note="" if better else "no better than before: left out")
+    def _is_better(self, name: str, model: ModelProto, calibration: Calibration) -> bool:
+        verdicts = self._verdicts(model, calibration, self.always)
+        better = gate.violation(verdicts) < gate.violation(self.best.verdicts)
+        step = self._record(name, verdicts, kept=better, note="" if better else "no better than before: left out")
         if better:
-            self.best = recorded
+            self.best = step
         return better
 
-    def _record(self, name: str, step: Step, *, kept: bool, note: str = "") -> Step:
-        self.steps.append(Step(name, step.verdicts, kept, note))
+    def _record(self, name: str, verdicts: Verdicts, *, kept: bool, note: str = "") -> Step:
+        self.steps.append(Step(name, verdicts, kept, note))
         return self.steps[-1]
-
-    def _result(self, keep: frozenset[str]) -> Recovery:
-        ordered = tuple(name for name in self.layers if name in keep)
-        return Recovery(self.model, self.calibration, ordered, tuple(self.steps))
 
 
 def _disturbs(layer: LayerSensitivity, tasks: set[str]) -> float:
     """Most noise on an output of the tasks that fail (``<task>_logits``); on any output where none is named so."""
     concerned = [o for o in layer.noise if o.removesuffix("_logits") in tasks] or list(layer.noise)
     return max(layer.noise[o] for o in concerned)
-
-
-def _ratio(noise: float) -> str:
-    return f"{decibels(noise):.0f} dB of signal to noise"

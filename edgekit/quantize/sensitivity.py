@@ -77,9 +77,9 @@ class Reference:
         run = Runner(model)
         errors = dict.fromkeys(self._outputs, 0.0)
         for frame, answer in zip(self._frames, self._answers, strict=True):
-            said = run(frame)
+            found = run(frame)
             for o in self._outputs:
-                errors[o] += float(np.mean(np.square(said[o].astype(np.float64) - answer[o])))
+                errors[o] += float(np.mean(np.square(found[o].astype(np.float64) - answer[o])))
         return {o: errors[o] / len(self._answers) / max(self._variance[o], 1e-30) for o in self._outputs}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from onnx import NodeProto
 
 from edgekit.graphs.thin import convolution, why_not_int8
-from edgekit.quantize.placement import IntegerPlacement, is_layer
+from edgekit.quantize.placement import IntegerPlacement
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology, is_passing
 
 
@@ -25,9 +25,9 @@ def place(
         if node.name in keep_float or node.output[0] in topology.constants:
             continue
         if node.op_type in LAYER_OPERATORS:
-            if node.input[0] not in ranges or (is_layer(topology, node) and is_thin(topology, node)):
+            if node.input[0] not in ranges or (topology.is_layer(node) and is_thin(topology, node)):
                 continue
-            if is_layer(topology, node):
+            if topology.is_layer(node):
                 out.layers.append(node.name)
                 edges = [0]
             elif node.op_type == "MatMul" and node.input[1] in ranges:

@@ -38,7 +38,7 @@ _FUSING = LAYER_OPERATORS | {"Add", "BatchNormalization"}
 
 
 class Topology:
-    """A reading of a model, which must not be edited while it is used.
+    """The structure of a model, which must not be edited meanwhile.
 
     producers    tensor → the node that makes it
     consumers    tensor → (node, index of the input) of every reader
@@ -70,7 +70,10 @@ class Topology:
 
     def layers(self) -> list[NodeProto]:
         """Nodes with constant weights, in order. The name of each is unique: see ``named``."""
-        return [n for n in self.model.graph.node if n.op_type in LAYER_OPERATORS and n.input[1] in self.constants]
+        return [node for node in self.model.graph.node if self.is_layer(node)]
+
+    def is_layer(self, node: NodeProto) -> bool:
+        return node.op_type in LAYER_OPERATORS and node.input[1] in self.constants
 
     def value(self, name: str) -> np.ndarray:
         """The value of a constant tensor."""
