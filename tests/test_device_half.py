@@ -26,7 +26,7 @@ RUNTIMES: dict[str, set[str]] = {
     "edgekit.runtime.cuda.device": {"pycuda"},
     "edgekit.runtime.tensorrt.module": {"tensorrt"},
 }
-ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench")
+ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench", "remote")
 
 REFUSE = f"""
 import sys

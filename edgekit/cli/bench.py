@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.default_command import DefaultGroup
+from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options
 from edgekit.cli.output import json_option, print_json, print_rich
 
@@ -17,7 +18,8 @@ def command() -> None:
 
 
 @command.command(
-    epilog="Example: edgekit bench measure bundles/uav.tar --threads 2   (the word measure may be left out)"
+    cls=BoardCommand,
+    epilog="Example: edgekit bench measure bundles/uav.tar --threads 2   (the word measure may be left out)",
 )
 @click.argument("bundle", type=PATH, metavar="BUNDLE|ENGINE")
 @backend_options

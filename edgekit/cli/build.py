@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, bundle_argument
 from edgekit.cli.output import json_option, print_json, print_rich
 from edgekit.frames.terminal import console
@@ -18,6 +19,7 @@ from edgekit.frames.terminal import console
 
 @click.command(
     "build",
+    cls=BoardCommand,
     epilog="Example: edgekit build bundles/uav --precision best",
     short_help="Build a TensorRT engine from a bundle, on the device.",
 )

@@ -25,6 +25,7 @@ from edgekit.errors import EdgekitError
 # name -> (module with a click command called `command`, one line of help).
 # The help is here and not in the module, so that `edgekit --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "board": ("edgekit.cli.board", "Install and check boards over ssh, for --on NAME."),
     "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
     "build": ("edgekit.cli.build", "Build a TensorRT engine from a bundle, on the device."),
     "bundle": ("edgekit.cli.bundle", "Show what a bundle holds, or check that it is whole."),

@@ -35,7 +35,7 @@ class Threads(click.IntRange):
         from edgekit.runtime.onnxruntime.backend import usable_cores
 
         asked, cores = super().convert(value, param, ctx), usable_cores()
-        if asked > cores:
+        if asked > cores and not (ctx and ctx.params.get("on")):
             self.fail(f"{asked} threads, but this process may use {cores} core(s)", param, ctx)
         return asked
 

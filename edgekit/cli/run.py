@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options, bundle_argument
 from edgekit.cli.output import json_option, print_json
 from edgekit.frames.terminal import console
 
 
-@click.command(epilog="Example: edgekit run bundles/uav.tar --input flight.mp4 --output overlay.mp4")
+@click.command(cls=BoardCommand, epilog="Example: edgekit run bundles/uav.tar --input flight.mp4 --output overlay.mp4")
 @bundle_argument
 @click.option(
     "--input",

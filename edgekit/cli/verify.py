@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import backend_options, bundle_argument
 from edgekit.cli.output import json_option, print_json, print_rich, rich_table
 
 
-@click.command(epilog="Example: edgekit verify bundles/uav.tar --precision int8")
+@click.command(cls=BoardCommand, epilog="Example: edgekit verify bundles/uav.tar --precision int8")
 @bundle_argument
 @backend_options
 @json_option

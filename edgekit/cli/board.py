@@ -1,0 +1,171 @@
+"""`edgekit board`: boards by name, over the system's own ssh."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.options import bundle_argument
+from edgekit.cli.output import json_option, print_json, print_rich
+
+_name = click.argument("name", metavar="NAME")
+
+
+@click.group("board", epilog="Example: edgekit board add orin user@192.168.55.1")
+def command() -> None:
+    """Name boards, install edgekit on them, check them; then build, verify, bench and run have --on NAME."""
+
+
+@command.command("add", epilog="Example: edgekit board add orin user@192.168.55.1")
+@_name
+@click.argument("host", metavar="USER@HOST")
+@click.option(
+    "--folder", default="edgekit", show_default=True, help="Where everything lies there, from its home folder."
+)
+@json_option
+def add(name: str, host: str, folder: str, as_json: bool) -> None:
+    """Call the machine at USER@HOST (or a Host of ~/.ssh/config) NAME. Nothing is done there yet.
+
+    Ports, keys and jump hosts are those of your ssh configuration. Passwords are never asked for.
+    """
+    from edgekit.remote import registry
+
+    board = registry.add(name, host, folder)
+    if as_json:
+        print_json(asdict(board))
+    else:
+        click.echo(f"next: edgekit board install {board.name}")
+
+
+@command.command("list", epilog="Example: edgekit board list")
+@json_option
+def list_boards(as_json: bool) -> None:
+    """List the boards that were named."""
+    from rich.table import Table
+
+    from edgekit.remote import registry
+
+    known = registry.boards().values()
+    if as_json:
+        print_json({"file": str(registry.file()), "boards": [asdict(board) for board in known]})
+        return
+    table = Table("name", "address", "folder there", box=None)
+    for board in known:
+        table.add_row(board.name, board.host, board.folder)
+    print_rich(table) if known else click.echo("no boards; edgekit board add NAME USER@HOST")
+
+
+@command.command("remove", epilog="Example: edgekit board remove orin")
+@_name
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Forget the board NAME. What was installed there stays."""
+    from edgekit.remote import registry
+
+    board = registry.remove(name)
+    if as_json:
+        print_json(asdict(board))
+    else:
+        click.echo(f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}")
+
+
+@command.command("install", epilog="Example: edgekit board install orin")
+@_name
+@json_option
+@click.pass_context
+def install(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Install this edgekit on the board NAME, which needs no network, and let `edgekit doctor` look at it.
+
+    Wheels for its Python and architecture are downloaded here and kept. pycuda, of which there are none, is compiled on
+    the board. Exit code 1: something stands in the way of building an engine there.
+    """
+    from edgekit.cli.progress import bars
+    from edgekit.remote import install as installing
+    from edgekit.remote import registry
+    from edgekit.remote.connection import Connection
+    from edgekit.remote.job import perform
+
+    board = registry.find(name)
+    with Connection(board) as connection:
+        hello = connection.hello
+    installing.check_board(hello, name)
+    click.echo(f"edgekit: '{name}' is {hello['machine']} with Python {hello['python']}; looking for wheels", err=True)
+    wheels = installing.wheelhouse(hello, pycuda=hello["tensorrt"] and not hello["pycuda"])
+    with Connection(board) as connection, bars() as tell:  # anew: a download may take minutes
+        steps = installing.steps(hello, wheels, as_json)
+        ended = perform(connection, f"edgekit board install {name}", steps, [wheels], tell)
+        connection.ask("forget")
+    if ended.stopped:
+        raise KeyboardInterrupt
+    _check_installed(ended, name)
+    if as_json:
+        print_json({"board": asdict(board), "hello": hello, "wheels": list(wheels.files), **_doctor(ended.stdout)})
+    else:
+        click.echo(ended.stdout, nl=False)
+    ctx.exit(ended.codes[-1])
+
+
+def _check_installed(ended: Any, name: str) -> None:
+    from edgekit.errors import EdgekitError
+
+    if len(ended.codes) < len(ended.steps):
+        what = f"board '{name}': a step of the installation failed there with exit code {ended.codes[-1]}; see above"
+        raise EdgekitError(what, where=ended.steps[len(ended.codes) - 1].say.removeprefix("edgekit: "))
+
+
+def _doctor(text: str) -> dict[str, Any]:
+    return {"doctor": json.loads(text)}
+
+
+@command.command("check", epilog="Example: edgekit board check orin bundles/uav")
+@_name
+@bundle_argument
+@click.option("--soak", default="10m", show_default=True, metavar="TIME", help="How long the last measurement goes on.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="[default: edgekit-report-NAME.tar.gz]")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path | None, as_json: bool) -> None:
+    """Work through docs/on_device.md on the board NAME; all that was found comes back as one file to send.
+
+    Exit code 1 where a step ends otherwise than it should.
+    """
+    from edgekit.bench.soak import parse_duration
+    from edgekit.bundle.bundle import open_bundle
+    from edgekit.cli.on_board import bring_sidecars, bundle_copy
+    from edgekit.cli.progress import bars
+    from edgekit.remote import checklist, registry
+    from edgekit.remote.connection import Connection
+    from edgekit.remote.install import check_installed
+    from edgekit.remote.job import bring, perform
+
+    parse_duration(soak, "--soak")
+    board, opened = registry.find(name), open_bundle(bundle)
+    copy, items = bundle_copy(opened), checklist.items(soak)
+    file = output or Path(f"edgekit-report-{name}.tar.gz")
+    with Connection(board) as connection:
+        check_installed(connection.hello, name)
+        with bars() as tell:
+            steps = checklist.steps(copy.folder, items)
+            ended = perform(connection, f"edgekit board check {name}", steps, [copy], tell)
+        bring(connection, ended.output, lambda _: file)
+        bring_sidecars(connection, opened)
+        connection.ask("forget")
+    if ended.stopped:
+        raise KeyboardInterrupt
+    found = [
+        {"line": item.line, "exit_code": code, "as_it_should": code in item.codes}
+        for item, code in zip(items, ended.codes[1:-1], strict=True)
+    ]
+    if as_json:
+        print_json({"file": str(file), "steps": found, "holds": all(one["as_it_should"] for one in found)})
+    else:
+        wrong = [one for one in found if not one["as_it_should"]]
+        for one in wrong:
+            click.echo(f"otherwise than expected, exit code {one['exit_code']}: {one['line']}")
+        click.echo(f"{len(found) - len(wrong)} of {len(found)} steps ended as they should; to send back: {file}")
+    if not all(one["as_it_should"] for one in found):
+        ctx.exit(1)
