@@ -95,9 +95,9 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
     installing.check_board(hello, name)
     click.echo(f"edgekit: '{name}' is {hello['machine']} with Python {hello['python']}; looking for wheels", err=True)
     wheels = installing.wheelhouse(hello, pycuda=hello["tensorrt"] and not hello["pycuda"])
-    with Connection(board) as connection, bars() as tell:  # anew: a download may take minutes
+    with Connection(board) as connection:  # anew: a download may take minutes
         steps = installing.steps(hello, wheels, as_json)
-        ended = perform(connection, f"edgekit board install {name}", steps, [wheels], tell)
+        ended = perform(connection, f"edgekit board install {name}", steps, [wheels], bars)
         connection.ask("forget")
     if ended.stopped:
         raise KeyboardInterrupt
@@ -148,9 +148,8 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
     file = output or Path(f"edgekit-report-{name}.tar.gz")
     with Connection(board) as connection:
         check_installed(connection.hello, name)
-        with bars() as tell:
-            steps = checklist.steps(copy.folder, items)
-            ended = perform(connection, f"edgekit board check {name}", steps, [copy], tell)
+        steps = checklist.steps(copy.folder, items)
+        ended = perform(connection, f"edgekit board check {name}", steps, [copy], bars)
         bring(connection, ended.output, lambda _: file)
         bring_sidecars(connection, opened)
         connection.ask("forget")

@@ -63,8 +63,7 @@ def _run(ctx: click.Context, name: str) -> int:
     command = [f"{FOLDER}/venv/bin/edgekit", group, f"{FOLDER}/{copies[0].folder}", *words]
     with Connection(board) as connection:
         check_installed(connection.hello, name)
-        with bars() as tell:
-            ended = perform(connection, shown, [Step(command, prints=True)], copies, tell)
+        ended = perform(connection, shown, [Step(command, prints=True)], copies, bars)
         brought = bring_sidecars(connection, bundle) if group == "build" else []
         if output := ctx.params.get("output"):
             brought += bring(connection, ended.output, output.absolute().parent.joinpath)

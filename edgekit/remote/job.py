@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +24,7 @@ from edgekit.remote.agent import FOLDER
 from edgekit.remote.connection import Connection
 
 _PATH = f"{FOLDER}/venv/bin:/usr/local/cuda/bin:/usr/src/tensorrt/bin"
-Tell = Callable[[str, float], None]
+Bars = Callable[[], AbstractContextManager[Callable[[str, float], None]]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Ended:
     steps: list[Step] = field(repr=False)
 
 
-def perform(connection: Connection, what: str, steps: list[Step], copies: list[Copy], tell: Tell) -> Ended:
+def perform(connection: Connection, what: str, steps: list[Step], copies: list[Copy], bars: Bars) -> Ended:
     """Copy what changed, run ``steps`` and show what they print on stderr as it comes.
 
     The same job that runs already, or that ended within the last hour while the connection was lost, is joined instead.
@@ -75,8 +75,9 @@ def perform(connection: Connection, what: str, steps: list[Step], copies: list[C
     state = connection.ask("take", id=job, who=who, what=what)
     name = connection.board.name
     if state["state"] == "free":
-        for copy, found in zip(copies, digests, strict=True):
-            _copy(connection, copy, found, tell)
+        with bars() as tell:
+            for copy, found in zip(copies, digests, strict=True):
+                _copy(connection, copy, found, tell)
         terminals = {"out": sys.stdout.isatty(), "err": sys.stderr.isatty()}
         env = {"PATH": _PATH, "PYTHONUNBUFFERED": "1"}
         if terminals["err"]:
@@ -106,7 +107,7 @@ def bring(connection: Connection, folder: str, target: Callable[[str], Path], en
     return brought
 
 
-def _copy(connection: Connection, copy: Copy, digests: dict[str, str], tell: Tell) -> None:
+def _copy(connection: Connection, copy: Copy, digests: dict[str, str], tell: Callable[[str, float], None]) -> None:
     needed = connection.ask("need", folder=copy.folder, files=digests, keep=copy.keep)["need"]
     whole = sum(copy.files[name].stat().st_size for name in needed) or 1
     sent = 0

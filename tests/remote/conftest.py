@@ -70,9 +70,12 @@ class Sshd:
         self.environment.update(environment)
         self.start(preexec)
 
+    def connections(self) -> list[int]:
+        return children(self.process.pid)
+
     def cut(self) -> None:
         """End the connections that are open, as a network would that is gone; what runs on the board stays."""
-        for pid in children(self.process.pid):
+        for pid in self.connections():
             for below in [pid, *children(pid)]:
                 if "sshd" in Path(f"/proc/{below}/comm").read_text():
                     os.kill(below, signal.SIGKILL)
@@ -109,13 +112,6 @@ def children(pid: int) -> list[int]:
     with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]
     return []
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
