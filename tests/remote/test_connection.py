@@ -69,7 +69,7 @@ def test_a_board_without_python(board, capsys, tmp_path):
 
 
 def test_a_machine_without_ssh(board, capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert error_of(capsys)["what"] == "there is no ssh on this machine"
 
 

@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.cli.main import main
@@ -80,6 +80,7 @@ def test_a_damaged_file_is_an_error_and_is_kept(config, content):
     assert config.read_text() == content
 
 
+@settings(max_examples=20)
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True), st.text(min_size=1))
 def test_what_is_added_is_found(name, folder):
     board = registry.add(name, "user@host", folder)
