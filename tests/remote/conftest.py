@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.frames.files import atomic_write
 from edgekit.remote import install
 
 TESTS = Path(__file__).parents[1]
@@ -33,7 +35,7 @@ def why_no_sshd() -> str | None:
 
 @dataclass
 class Sshd:
-    """``folder``: the board's. ``environment``: what commands there find in theirs, from the next start on."""
+    """``folder``: the board's. ``environment``: what commands there find in theirs."""
 
     place: Path
     port: int
@@ -45,14 +47,14 @@ class Sshd:
         return self.place / "board"
 
     def start(self, preexec: Callable[[], None] | None = None) -> None:
-        variables = " ".join(f'"{name}={value}"' for name, value in self.environment.items())
         settings = {
             "ListenAddress": "127.0.0.1", "Port": self.port, "HostKey": self.place / "host_key", "PidFile": "none",
             "AuthorizedKeysFile": self.place / "user_key.pub", "StrictModes": "no", "UsePAM": "no",
-            "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "SetEnv": variables,
+            "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password",
+            "ForceCommand": self.place / "login",
         }  # fmt: skip
         config = self.place / "sshd_config"
-        config.write_text("".join(f"{name} {value}\n" for name, value in settings.items() if value))
+        config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self.process = subprocess.Popen(
             [SSHD, "-D", "-E", str(self.place / "sshd.log"), "-f", str(config)],
             preexec_fn=preexec,
@@ -65,10 +67,18 @@ class Sshd:
             assert time.monotonic() < end and self.process.poll() is None, (self.place / "sshd.log").read_text()
             time.sleep(0.05)
 
-    def restart(self, preexec: Callable[[], None] | None = None, **environment: str) -> None:
+    def restart(self, preexec: Callable[[], None] | None = None) -> None:
         self.stop()
-        self.environment.update(environment)
         self.start(preexec)
+
+    def environ(self, **changed: str) -> None:
+        """Change the environment that commands find from now on; the user's own shell files have no say in it."""
+        self.environment.update(changed)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        script = "\n".join(["#!/bin/sh", *lines, 'exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"', ""])
+        with atomic_write(self.place / "login") as part:
+            part.write_text(script)
+            part.chmod(0o755)
 
     def connections(self) -> list[int]:
         return children(self.process.pid)
@@ -140,12 +150,12 @@ def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    server.environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{TESTS / 'fakes'}:{TESTS.parent}",
-        "EDGEKIT_CACHE": str(tmp_path / "board-cache"),
-        "FAKE_TENSORRT_VERSION": "10.3.0",
-    }
+    server.environ(
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        PYTHONPATH=f"{TESTS / 'fakes'}:{TESTS.parent}",
+        EDGEKIT_CACHE=str(tmp_path / "board-cache"),
+        FAKE_TENSORRT_VERSION="10.3.0",
+    )
     server.start()
     yield server
     server.stop()

@@ -64,7 +64,7 @@ def test_a_board_that_does_not_answer(board, capsys):
 
 def test_a_board_without_python(board, capsys, tmp_path):
     (tmp_path / "empty").mkdir()
-    board.restart(PATH=str(tmp_path / "empty"))
+    board.environ(PATH=str(tmp_path / "empty"))
     assert "it has no python3" in error_of(capsys)["what"]
 
 
@@ -79,7 +79,7 @@ def test_a_login_shell_that_talks(board):
     python.parent.mkdir()
     python.write_text('#!/bin/sh\necho "Welcome to Ubuntu"\nexec /usr/bin/env PATH="${PATH#*:}" python3 "$@"\n')
     python.chmod(0o755)
-    board.restart(PATH=f"{python.parent}:{board.environment['PATH']}")
+    board.environ(PATH=f"{python.parent}:{board.environment['PATH']}")
     with Connection(registry.find("orin")) as connection:
         assert connection.hello["installed"] is None
 

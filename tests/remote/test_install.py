@@ -1,4 +1,4 @@
-"""`edgekit board install` without a network: pip finds wheels in a folder of the test, which stand for the real ones."""
+"""`edgekit board install` without a network: pip finds wheels in a folder of the test."""
 
 from __future__ import annotations
 
@@ -89,8 +89,9 @@ def names(copy) -> set[str]:
     return {"-".join(name.split("-")[:2]) for name in copy.files}
 
 
+@pytest.mark.slow
 def test_a_board_is_installed_without_a_network_and_runs(board, index, jetson_bundle, capsys):
-    board.restart(PYTHONPATH=str(TESTS / "fakes"))
+    board.environ(PYTHONPATH=str(TESTS / "fakes"))
     capsys.readouterr()
     code = main(["board", "install", "orin", "--json"])
     out, err = capsys.readouterr()
@@ -123,6 +124,7 @@ def test_a_board_is_installed_without_a_network_and_runs(board, index, jetson_bu
     assert "this machine" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_board_of_another_architecture(board, index, tmp_path, capsys):
     """Its Python says that it is an aarch64; then that it is one nobody makes wheels for."""
     site = tmp_path / "site"
@@ -130,7 +132,7 @@ def test_a_board_of_another_architecture(board, index, tmp_path, capsys):
     (site / "sitecustomize.py").write_text(
         "import os\nreal = os.uname()\nos.uname = lambda: os.uname_result((*real[:4], os.environ['MACHINE']))\n"
     )
-    board.restart(PYTHONPATH=f"{site}:{TESTS / 'fakes'}", MACHINE="aarch64")
+    board.environ(PYTHONPATH=f"{site}:{TESTS / 'fakes'}", MACHINE="aarch64")
     capsys.readouterr()
     assert main(["board", "install", "orin", "--json"]) in (0, 1)
     said = json.loads(capsys.readouterr().out)
@@ -138,17 +140,18 @@ def test_a_board_of_another_architecture(board, index, tmp_path, capsys):
     assert len(compiled) == 3 and all("aarch64" in name and "x86_64" not in name for name in compiled)
     assert set(said["wheels"]) == {p.name for p in (board.folder / "wheelhouse").iterdir()}
     assert said["hello"]["machine"] == "aarch64"
-    board.restart(MACHINE="armv7l")
+    board.environ(MACHINE="armv7l")
     assert main(["board", "install", "orin", "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["what"] == "board 'orin': its architecture is armv7l, for which there are no wheels"
 
 
+@pytest.mark.slow
 def test_pycuda_is_compiled_there_and_that_is_said(board, index, tmp_path, capsys):
     site = tmp_path / "site"
     site.mkdir()
     (site / "tensorrt").symlink_to(TESTS / "fakes" / "tensorrt")
-    board.restart(PYTHONPATH=str(site))
+    board.environ(PYTHONPATH=str(site))
     capsys.readouterr()
     assert main(["board", "install", "orin"]) == 1  # the doctor finds that this pycuda does not load
     out, err = capsys.readouterr()
@@ -164,7 +167,7 @@ def test_a_step_that_fails_there(board, index, capsys, tmp_path):
         f'#!/bin/sh\n[ "$2" = venv ] && echo "apt install python3-venv" && exit 1\nexec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)
-    board.restart(PATH=f"{python.parent}:{board.environment['PATH']}")
+    board.environ(PATH=f"{python.parent}:{board.environment['PATH']}")
     assert main(["board", "install", "orin"]) == 2
     err = capsys.readouterr().err
     assert "a step of the installation failed there with exit code 1" in err and "apt install python3-venv" in err

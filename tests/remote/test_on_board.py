@@ -145,7 +145,7 @@ def test_a_bundle_that_is_an_archive(installed, jetson_bundle, tmp_path, capsys)
 
 
 def test_ctrl_c_here_stops_it_there(installed, jetson_bundle):
-    installed.restart(FAKE_TENSORRT_FAIL="hang")
+    installed.environ(FAKE_TENSORRT_FAIL="hang")
     engines = installed.folder / "bundles" / "tiny" / "engines"
     process = command("build", str(jetson_bundle), "--precision", "fp16", "--on", "orin")
     until(lambda: list(engines.glob(".part-*")))
@@ -252,7 +252,7 @@ def test_the_disk_there_is_full(installed, jetson_bundle, tmp_path, capsys):
 
 
 def test_two_workstations_at_once(installed, jetson_bundle, monkeypatch, capsys):
-    installed.restart(FAKE_TENSORRT_FAIL="hang")
+    installed.environ(FAKE_TENSORRT_FAIL="hang")
     engines = installed.folder / "bundles" / "tiny" / "engines"
     first = command("build", str(jetson_bundle), "--precision", "fp16", "--on", "orin")
     try:
