@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edgekit.cli.options import bundle_argument
 from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.errors import EdgekitError
 
 _name = click.argument("name", metavar="NAME")
 
@@ -24,7 +23,7 @@ def command() -> None:
 @_name
 @click.argument("host", metavar="USER@HOST")
 @click.option(
-    "--folder", default="edgekit", show_default=True, help="Where everything lies there, from its home folder."
+    "--folder", default="edgekit", show_default=True, help="Where everything lies there, from the home folder."
 )
 @json_option
 def add(name: str, host: str, folder: str, as_json: bool) -> None:
@@ -34,11 +33,9 @@ def add(name: str, host: str, folder: str, as_json: bool) -> None:
     """
     from edgekit.remote import registry
 
-    board = registry.add(name, host, folder)
-    if as_json:
-        print_json(asdict(board))
-    else:
-        click.echo(f"next: edgekit board install {board.name}")
+    board = registry.Board(name, host, folder)
+    registry.add(board)
+    print_json(board.__dict__) if as_json else click.echo(f"next: edgekit board install {name}")
 
 
 @command.command("list", epilog="Example: edgekit board list")
@@ -51,12 +48,12 @@ def list_boards(as_json: bool) -> None:
 
     known = registry.boards().values()
     if as_json:
-        print_json({"file": str(registry.file()), "boards": [asdict(board) for board in known]})
+        print_json({"file": str(registry.file()), "boards": [board.__dict__ for board in known]})
         return
     table = Table("name", "address", "folder there", box=None)
     for board in known:
         table.add_row(board.name, board.host, board.folder)
-    print_rich(table) if known else click.echo("no boards; edgekit board add NAME USER@HOST")
+    print_rich(table if known else "no boards; edgekit board add NAME USER@HOST")
 
 
 @command.command("remove", epilog="Example: edgekit board remove orin")
@@ -67,10 +64,8 @@ def remove(name: str, as_json: bool) -> None:
     from edgekit.remote import registry
 
     board = registry.remove(name)
-    if as_json:
-        print_json(asdict(board))
-    else:
-        click.echo(f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}")
+    text = f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}"
+    print_json(board.__dict__) if as_json else click.echo(text)
 
 
 @command.command("install", epilog="Example: edgekit board install orin")
@@ -95,30 +90,18 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
     installing.check_board(hello, name)
     click.echo(f"edgekit: '{name}' is {hello['machine']} with Python {hello['python']}; looking for wheels", err=True)
     wheels = installing.wheelhouse(hello, pycuda=hello["tensorrt"] and not hello["pycuda"])
+    steps = installing.steps(hello, wheels, as_json)
     with Connection(board) as connection:  # anew: a download may take minutes
-        steps = installing.steps(hello, wheels, as_json)
-        ended = perform(connection, f"edgekit board install {name}", steps, [wheels], bars)
-        connection.ask("forget")
-    if ended.stopped:
-        raise KeyboardInterrupt
-    _check_installed(ended, name)
+        codes, stdout = perform(connection, f"edgekit board install {name}", steps, [wheels], bars)
+    if len(codes) < len(steps):
+        where = steps[len(codes) - 1].say.strip().removeprefix("edgekit: ")
+        what = f"board '{name}': a step of the installation failed there with exit code {codes[-1]}; see above"
+        raise EdgekitError(what, where=where)
     if as_json:
-        print_json({"board": asdict(board), "hello": hello, "wheels": list(wheels.files), **_doctor(ended.stdout)})
+        print_json({**board.__dict__, "hello": hello, "wheels": list(wheels.files), "doctor": json.loads(stdout)})
     else:
-        click.echo(ended.stdout, nl=False)
-    ctx.exit(ended.codes[-1])
-
-
-def _check_installed(ended: Any, name: str) -> None:
-    from edgekit.errors import EdgekitError
-
-    if len(ended.codes) < len(ended.steps):
-        what = f"board '{name}': a step of the installation failed there with exit code {ended.codes[-1]}; see above"
-        raise EdgekitError(what, where=ended.steps[len(ended.codes) - 1].say.removeprefix("edgekit: "))
-
-
-def _doctor(text: str) -> dict[str, Any]:
-    return {"doctor": json.loads(text)}
+        click.echo(stdout, nl=False)
+    ctx.exit(codes[-1])
 
 
 @command.command("check", epilog="Example: edgekit board check orin bundles/uav")
@@ -146,25 +129,24 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
     board, opened = registry.find(name), open_bundle(bundle)
     copy, items = bundle_copy(opened), checklist.items(soak)
     file = output or Path(f"edgekit-report-{name}.tar.gz")
+
+    def collect(there: str) -> None:
+        bring(connection, there, lambda _: file)
+        bring_sidecars(connection, opened)
+
     with Connection(board) as connection:
         check_installed(connection.hello, name)
         steps = checklist.steps(copy.folder, items)
-        ended = perform(connection, f"edgekit board check {name}", steps, [copy], bars)
-        bring(connection, ended.output, lambda _: file)
-        bring_sidecars(connection, opened)
-        connection.ask("forget")
-    if ended.stopped:
-        raise KeyboardInterrupt
+        codes, _ = perform(connection, f"edgekit board check {name}", steps, [copy], bars, collect)
     found = [
-        {"line": item.line, "exit_code": code, "as_it_should": code in item.codes}
-        for item, code in zip(items, ended.codes[1:-1], strict=True)
+        {"line": line, "exit_code": code, "holds": code in expected}
+        for (line, expected), code in zip(items, codes[1:-1], strict=True)
     ]
+    wrong = [one for one in found if not one["holds"]]
     if as_json:
-        print_json({"file": str(file), "steps": found, "holds": all(one["as_it_should"] for one in found)})
+        print_json({"file": str(file), "steps": found, "holds": not wrong})
     else:
-        wrong = [one for one in found if not one["as_it_should"]]
         for one in wrong:
             click.echo(f"otherwise than expected, exit code {one['exit_code']}: {one['line']}")
         click.echo(f"{len(found) - len(wrong)} of {len(found)} steps ended as they should; to send back: {file}")
-    if not all(one["as_it_should"] for one in found):
-        ctx.exit(1)
+    ctx.exit(1 if wrong else 0)

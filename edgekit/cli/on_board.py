@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -30,10 +29,11 @@ def bundle_copy(bundle: Any) -> Any:
     """What of an opened bundle lies on a board: all of it but the engines, which are built there."""
     from edgekit.bundle.bundle import ENGINES
     from edgekit.bundle.manifest import MANIFEST
+    from edgekit.frames.names import plain
     from edgekit.remote.job import Copy
 
-    folder = "bundles/" + re.sub(r"[^A-Za-z0-9_-]", "_", bundle.manifest.name)
-    return Copy(folder, {name: bundle.folder / name for name in (MANIFEST, *bundle.manifest.files)}, ENGINES)
+    files = {name: bundle.folder / name for name in (MANIFEST, *bundle.manifest.files)}
+    return Copy(f"bundles/{plain(bundle.manifest.name)}", files, ENGINES)
 
 
 def bring_sidecars(connection: Any, bundle: Any) -> list[Path]:
@@ -52,28 +52,27 @@ def _run(ctx: click.Context, name: str) -> int:
     from edgekit.remote.agent import FOLDER
     from edgekit.remote.connection import Connection
     from edgekit.remote.install import check_installed
-    from edgekit.remote.job import Step, bring, perform
+    from edgekit.remote.job import Step, bring, perform, show
 
-    board = registry.find(name)
-    bundle = open_bundle(ctx.params["bundle"])
-    copies = [bundle_copy(bundle)]
-    words = _words(ctx, copies)
-    group = ctx.command_path.split()[1]
-    shown = shlex.join(["edgekit", group, bundle.manifest.name, *words]).replace(FOLDER, "")
-    command = [f"{FOLDER}/venv/bin/edgekit", group, f"{FOLDER}/{copies[0].folder}", *words]
+    board, bundle = registry.find(name), open_bundle(ctx.params["bundle"])
+    copies, brought = [bundle_copy(bundle)], []
+    words, group = _words(ctx, copies), ctx.command_path.split()[1]
+    what = shlex.join(["edgekit", group, bundle.manifest.name, *words]).replace(FOLDER, "")
+    step = Step([f"{FOLDER}/venv/bin/edgekit", group, f"{FOLDER}/{copies[0].folder}", *words], prints=True)
+
+    def collect(output: str) -> None:
+        if group == "build":
+            brought.extend(bring_sidecars(connection, bundle))
+        if here := ctx.params.get("output"):
+            brought.extend(bring(connection, output, here.absolute().parent.joinpath))
+
     with Connection(board) as connection:
         check_installed(connection.hello, name)
-        ended = perform(connection, shown, [Step(command, prints=True)], copies, bars)
-        brought = bring_sidecars(connection, bundle) if group == "build" else []
-        if output := ctx.params.get("output"):
-            brought += bring(connection, ended.output, output.absolute().parent.joinpath)
-        connection.ask("forget")
-    code = ended.codes[-1]
-    if ended.stopped and code:
-        raise KeyboardInterrupt
-    sys.stdout.write(ended.stdout)
+        (code,), stdout = perform(connection, what, [step], copies, bars, collect)
+    show(sys.stdout, stdout)
     if brought:
-        click.echo(f"edgekit: brought back from '{name}': {_summary(brought)}", err=True)
+        listed = ", ".join(map(str, brought)) if len(brought) < 4 else f"{len(brought)} files, {brought[0].parent}"
+        click.echo(f"edgekit: brought back from '{name}': {listed}", err=True)
     return code if code >= 0 else 128 - code
 
 
@@ -81,32 +80,30 @@ def _words(ctx: click.Context, copies: list[Any]) -> list[str]:
     """The options as they were given, with paths as they are on the board; ``copies`` gets what must lie there."""
     words = []
     for option in ctx.command.params:
-        value = ctx.params.get(option.name)
         given = ctx.get_parameter_source(option.name) is not click.core.ParameterSource.DEFAULT
         if not isinstance(option, click.Option) or option.name == "on" or not given:
             continue
-        if option.is_flag:
-            words.append(option.opts[0])
-            continue
-        values = value if option.multiple else [value]
-        words += [f"{option.opts[0]}={_there(ctx, option.name, one, copies)}" for one in values]
+        value = ctx.params[option.name]
+        for one in value if option.multiple else [value]:
+            end = "" if option.is_flag else f"={_there(ctx, option.name, one, copies)}"
+            words.append(f"{option.opts[0]}{end}")
     return words
 
 
 def _there(ctx: click.Context, option: str, value: Any, copies: list[Any]) -> str:
     from edgekit.remote.agent import FOLDER
-    from edgekit.remote.job import Copy
+    from edgekit.remote.job import OUTPUT, Copy
 
     if option == "engine":
         return f"{FOLDER}/{copies[0].folder}/engines/{Path(value).name}"
     if option == "output":
         _check_output(value, ctx.params.get("given"))
-        return f"output/{value.absolute().name}"
+        return f"{OUTPUT}/{value.absolute().name}"
     if option not in ("given", "calibrate") or not Path(value).exists():
         return str(value)
     here = Path(value).absolute()
-    files = [here] if here.is_file() else sorted(f for f in here.rglob("*") if f.is_file())
-    copies.append(Copy(f"inputs/{option}", {f.relative_to(here.parent).as_posix(): f for f in files}))
+    files = [here] if here.is_file() else sorted(file for file in here.rglob("*") if file.is_file())
+    copies.append(Copy(f"inputs/{option}", {file.relative_to(here.parent).as_posix(): file for file in files}))
     return f"{FOLDER}/inputs/{option}/{here.name}"
 
 
@@ -116,7 +113,3 @@ def _check_output(output: Path, given: str | None) -> None:
     if read and read.exists() and output.resolve() in (read.resolve(), read.resolve().parent):
         what = "the overlays would lie among what is read"
         raise EdgekitError(what, where=str(output), fix="give --output a folder of its own")
-
-
-def _summary(files: list[Path]) -> str:
-    return ", ".join(map(str, files)) if len(files) < 4 else f"{len(files)} files in {files[0].parent}"

@@ -2,13 +2,13 @@
 
 ``connection`` hands this file's text to ``python3 -c``, so it is always the workstation's own. Requests come on stdin,
 answers go to stdout, each as one line of JSON, a file's content as bytes behind its line. Files are named relative to
-the board's folder.
-
-A job is run by a process of its own, the supervisor, which a lost connection does not end; its output waits in files.
+the board's folder. A job is run by a process of its own, which a lost connection does not end; its output waits in
+files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -30,7 +30,6 @@ HELLO = b"edgekit agent\n"  # what a login shell prints comes before it
 FOLDER = "\0"  # stands for the board's folder in the words of a command
 LEAST_FREE = 16 << 20  # bytes: with less a job's output could not be kept
 UNWATCHED = 3600.0  # seconds: a job that nobody watches ends after them, and its result is forgotten
-KEPT = 86400.0  # seconds: how long old jobs and inputs stay
 SILENCE = 60.0  # seconds: whoever holds the board and says nothing is gone
 GRACE = 20.0  # seconds that a command gets to end after Ctrl-C
 PIECE = 1 << 16
@@ -42,46 +41,41 @@ class Refusal(Exception):
 
 
 class Agent:
+    """A request ``{"do": "take", …}`` is a call of the method of that name; what it returns is the answer."""
+
     def __init__(self, folder: str):
         self.folder = Path(folder).expanduser().absolute()
         self.job = self.folder
         self.lock = None
-        self._rest = b""
+        self.rest = b""
 
-    # the wire
-
-    def send(self, answer: dict, content: bytes = b"") -> None:
-        write(json.dumps(answer).encode() + b"\n" + content)
-
-    def receive(self, seconds: float | None = None) -> dict | None:
-        """The next request; None where none comes within ``seconds``."""
-        while b"\n" not in self._rest:
-            if not self._more(seconds):
-                return None
-        line, _, self._rest = self._rest.partition(b"\n")
-        return json.loads(line)
-
-    def _more(self, seconds: float | None) -> bool:
+    def more(self, seconds: float | None) -> bool:
+        """Read on; False where nothing comes within ``seconds``."""
         if seconds is not None and not select.select([0], [], [], seconds)[0]:
             return False
         piece = os.read(0, PIECE)
         if not piece:
             raise EOFError
-        self._rest += piece
+        self.rest += piece
         return True
 
-    # requests
+    def receive(self, seconds: float | None = None) -> dict | None:
+        while b"\n" not in self.rest:
+            if not self.more(seconds):
+                return None
+        line, _, self.rest = self.rest.partition(b"\n")
+        return json.loads(line)
 
     def hello(self) -> dict:
-        found = sorted(self.folder.glob("venv/lib/python3*/site-packages/edgekit-*.dist-info/digest"))
+        site = "venv/lib/python3*/site-packages"
+        found = sorted(self.folder.glob(site + "/edgekit-*.dist-info/digest"))
         return {
             "folder": str(self.folder),
             "python": platform.python_version(),
             "machine": platform.machine(),
             "glibc": platform.libc_ver()[1],
             "tensorrt": find_spec("tensorrt") is not None,
-            "pycuda": find_spec("pycuda") is not None
-            or any(self.folder.glob("venv/lib/python3*/site-packages/pycuda")),
+            "pycuda": find_spec("pycuda") is not None or any(self.folder.glob(site + "/pycuda")),
             "installed": {"digest": found[0].read_text(), "python": found[0].parents[2].name[6:]} if found else None,
         }
 
@@ -89,33 +83,27 @@ class Agent:
         """Hold the board for one job, or join the very same one that runs, or ended while the connection was lost."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.job = self.folder / "jobs" / id
-        current = self.folder / "current"
-        handle = os.open(str(self.folder / "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            holder = read_json(current)
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if not locks(lock):
+            holder = parsed(os.pread(lock, 4096, 0)) or {"what": "another command", "who": "another user"}
+            os.close(lock)
             if holder.get("id") == id and (self.job / "lock").exists():
-                return {"state": "running", "since": holder["since"]}
-            said = "the board is busy with `{what}` of {who}, since {since}".format_map({**EMPTY, **holder})
-            fix = "wait for it to end; whoever started it stops it with Ctrl-C, after the same command again if need be"
-            raise Refusal(said, None, fix) from None
-        self.lock = handle
-        done = self.job / "done"
-        if done.exists() and time.time() - done.stat().st_mtime < UNWATCHED:
-            return {"state": "ended", "since": time.strftime("%H:%M", time.localtime(done.stat().st_mtime))}
-        for old in (*self.folder.glob("jobs/*"), *self.folder.glob("inputs/*")):
-            if old == self.job or time.time() - old.stat().st_mtime > KEPT:
-                shutil.rmtree(str(old), ignore_errors=True)
-        current.write_text(json.dumps({"id": id, "who": who, "what": what, "since": time.strftime("%H:%M")}))
+                return {"state": "runs"}
+            fix = "wait for it to end; who started it stops it with Ctrl-C, after the same command again if need be"
+            raise Refusal("the board is busy with `{what}` of {who}".format_map(holder), None, fix)
+        self.lock = lock
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - (self.job / "done").stat().st_mtime < UNWATCHED:
+                return {"state": "has ended"}
+        shutil.rmtree(self.folder / "jobs", ignore_errors=True)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps({"id": id, "who": who, "what": what}).encode(), 0)
         return {"state": "free"}
 
     def need(self, folder: str, files: dict[str, str], keep: str | None) -> dict:
         """Which of ``files``, name → SHA-256, a folder lacks; what else is in it goes, but for ``keep``."""
         place = self.folder / folder
         place.mkdir(parents=True, exist_ok=True)
-        os.utime(str(place))
         for path in list(place.rglob("*")):
             name = path.relative_to(place)
             if not path.is_dir() and name.as_posix() not in files and name.parts[0] != keep:
@@ -125,187 +113,172 @@ class Agent:
     def put(self, file: str, digest: str, bytes: int) -> dict:
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        part, found, left = path.with_name(".part-" + path.name), hashlib.sha256(), bytes
+        part, found = path.with_name(".part-" + path.name), hashlib.sha256()
         try:
-            with open(str(part), "wb") as to:
-                while left:
-                    if not self._rest and not self._more(SILENCE):
+            with open(part, "wb") as to:
+                while bytes:
+                    if not self.rest and not self.more(SILENCE):
                         raise EOFError
-                    piece, self._rest = self._rest[:left], self._rest[left:]
+                    piece, self.rest = self.rest[:bytes], self.rest[bytes:]
                     found.update(piece)
                     to.write(piece)
-                    left -= len(piece)
+                    bytes -= len(piece)
             if found.hexdigest() != digest:
                 raise Refusal("the file changed while it was copied", file, "run the same command again")
-            os.replace(str(part), str(path))
+            os.replace(part, path)
         finally:
             if part.exists():
                 part.unlink()
-        return {"put": file}
+        return {}
 
     def start(self, steps: list[dict], env: dict[str, str], terminals: dict[str, bool]) -> dict:
-        """Start the job for which the board was taken; the supervisor holds the board from here on."""
-        if shutil.disk_usage(str(self.folder)).free < LEAST_FREE:
+        """Start the job for which the board was taken. Its process holds the board from here on."""
+        if shutil.disk_usage(self.folder).free < LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
         self.job.mkdir(parents=True)
         for name in ("out", "err", "seen"):
             (self.job / name).touch()
-        lock = os.open(str(self.job / "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = os.open(self.job / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        locks(lock)
         if os.fork() == 0:
             try:
                 os.setsid()
                 nowhere = os.open(os.devnull, os.O_RDWR)
                 for stream in (0, 1, 2):
                     os.dup2(nowhere, stream)
-                Supervisor(self.folder, self.job, env, terminals).run(steps)
+                run_job(self.folder, self.job, steps, env, terminals)
             finally:
                 os._exit(0)
         os.close(lock)
         os.close(self.lock)
         self.lock = None
-        return {"started": True}
+        return {}
 
     def watch(self) -> dict:
-        """Send what the job prints as it comes, until it has ended; "stop" from the other side ends it."""
+        """Send what the job prints as it comes, until it has ended; a request "stop" ends it."""
         ticked = time.monotonic()
-        with open(str(self.job / "err"), "rb") as err, open(str(self.job / "out"), "rb") as out:
+        with open(self.job / "err", "rb") as err, open(self.job / "out", "rb") as out, open(self.job / "lock") as lock:
             while True:
-                ended = self._ended()
+                ended = (self.job / "done").exists() or locks(lock.fileno())  # before the last of it is read
                 for name, file in (("err", err), ("out", out)):
                     for piece in iter(lambda file=file: file.read(PIECE), b""):
-                        self.send({"stream": name, "bytes": len(piece)}, piece)
-                if ended is not None:
-                    return {"ended": ended}
+                        write(json.dumps({"stream": name, "bytes": len(piece)}).encode() + b"\n" + piece)
+                if ended:
+                    done = self.job / "done"  # not there where the job's process was killed
+                    return {"ended": parsed(done.read_bytes() if done.exists() else b"") or {"codes": []}}
                 if time.monotonic() - ticked > 5:
                     ticked = time.monotonic()
-                    self.send({"tick": True})
+                    write(b'{"tick": true}\n')
                 request = self.receive(0.1)
                 if request is not None:
                     (self.job / ("stop" if request["do"] == "stop" else "seen")).touch()
 
-    def _ended(self) -> dict | None:
-        if (self.job / "done").exists():
-            return read_json(self.job / "done")
-        with open(str(self.job / "lock")) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None
-        return read_json(self.job / "done") or {"codes": [], "stopped": False, "free": free(self.folder)}
-
     def listing(self, folder: str, end: str) -> dict:
         """Name → SHA-256 of the files below a folder whose names end so."""
         place = self.folder / folder
-        found = (p for p in place.rglob("*" + end) if p.is_file())
-        return {"files": {p.relative_to(place).as_posix(): sha256(p) for p in found}}
+        found = (path for path in place.rglob("*" + end) if path.is_file())
+        return {"files": {path.relative_to(place).as_posix(): sha256(path) for path in found}}
 
     def get(self, file: str) -> dict:
-        with open(str(self.folder / file), "rb") as content:
+        with open(self.folder / file, "rb") as content:
             left = os.fstat(content.fileno()).st_size
-            self.send({"bytes": left})
+            write(b'{"bytes": %d}\n' % left)
             while left:
                 piece = content.read(min(left, PIECE))
                 if not piece:
                     raise EOFError
                 write(piece)
                 left -= len(piece)
-        return {"got": file}
+        return {}
 
     def forget(self) -> dict:
-        shutil.rmtree(str(self.job), ignore_errors=True)
-        return {"forgotten": True}
+        shutil.rmtree(self.job, ignore_errors=True)
+        return {}
 
 
-class Supervisor:
-    """Runs the steps of a job one after the other, and ends them where that is asked or nobody watches any more."""
-
-    def __init__(self, folder: Path, job: Path, env: dict[str, str], terminals: dict[str, bool]):
-        self.folder, self.job, self.terminals = folder, job, terminals
-        self.env = {name: value.replace(FOLDER, str(folder)) for name, value in {**os.environ, **env}.items()}
-        self.env["PATH"] = env["PATH"].replace(FOLDER, str(folder)) + os.pathsep + os.environ.get("PATH", os.defpath)
-        self.stopped = False
-
-    def run(self, steps: list[dict]) -> None:
-        """``steps`` are those of ``edgekit.remote.job``."""
-        codes = []
-        with open(str(self.job / "out"), "ab", 0) as out, open(str(self.job / "err"), "ab", 0) as err:
-            for step in steps:
-                if step["say"]:
-                    err.write((step["say"] + "\n").encode())
-                codes.append(self._step(step, out if step["prints"] else err, err))
-                if self.stopped or (codes[-1] != 0 and not step["go_on"]):
-                    break
-        part = self.job / ".done"
-        part.write_text(json.dumps({"codes": codes, "stopped": self.stopped, "free": free(self.folder)}))
-        os.replace(str(part), str(self.job / "done"))
-
-    def _step(self, step: dict, out, err) -> int:
-        words = [word.replace(FOLDER, str(self.folder)) for word in step["words"]]
-        copying, streams = [], []
-        for file, terminal in ((out, self.terminals["out"] and step["prints"]), (err, self.terminals["err"])):
-            stream = file.fileno()
-            if terminal:
-                ours, stream = pty.openpty()
-                copying.append((threading.Thread(target=copy, args=(ours, file), daemon=True), stream))
-            streams.append(stream)
-        try:
-            child = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=streams[0],
-                stderr=streams[1],
-                cwd=str(self.job),
-                env=self.env,
-                start_new_session=True,
-            )
-        except OSError as error:
-            err.write(f"{words[0]}: {error.strerror}\n".encode())
-            return 127
-        for thread, theirs in copying:
-            os.close(theirs)
-            thread.start()
-        code = self._wait(child)
-        for thread, _ in copying:
-            thread.join(2)
-        return code
-
-    def _wait(self, child: subprocess.Popen) -> int:
-        while child.poll() is None:
-            time.sleep(0.1)
-            watched = time.time() - (self.job / "seen").stat().st_mtime < UNWATCHED
-            if not self.stopped and ((self.job / "stop").exists() or not watched):
-                self.stopped = True
-                os.killpg(child.pid, signal.SIGINT)
+def run_job(folder: Path, job: Path, steps: list[dict], env: dict[str, str], terminals: dict[str, bool]) -> None:
+    """Run ``steps``, which ``edgekit.remote.job`` describes, and leave their exit codes in ``done``."""
+    env = {name: value.replace(FOLDER, str(folder)) for name, value in {**os.environ, **env}.items()}
+    env["PATH"] += os.pathsep + os.environ.get("PATH", os.defpath)
+    codes, stopped = [], False
+    with open(job / "out", "ab", 0) as out, open(job / "err", "ab", 0) as err:
+        for step in steps:
+            err.write(step["say"].encode())
+            words = [word.replace(FOLDER, str(folder)) for word in step["words"]]
+            shown = {"out": out if step["prints"] else err, "err": err}
+            with contextlib.ExitStack() as stack:
+                streams = [
+                    stack.enter_context(terminal(shown[name])) if terminals[name] else shown[name].fileno()
+                    for name in ("out", "err")
+                ]
                 try:
-                    child.wait(GRACE)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-        return child.returncode
+                    child = subprocess.Popen(
+                        words,
+                        stdin=subprocess.DEVNULL,
+                        stdout=streams[0],
+                        stderr=streams[1],
+                        cwd=job,
+                        env=env,
+                        start_new_session=True,
+                    )
+                    stopped = wait(child, job)
+                    codes.append(child.returncode)
+                except OSError as error:
+                    err.write(f"{words[0]}: {error.strerror}\n".encode())
+                    codes.append(127)
+            if stopped or (codes[-1] != 0 and not step["go_on"]):
+                break
+    part = job / ".done"
+    part.write_text(json.dumps({"codes": codes, "stopped": stopped}))
+    os.replace(part, job / "done")
 
 
-EMPTY = {"what": "another command", "who": "another user", "since": "a moment ago"}
+def wait(child: subprocess.Popen, job: Path) -> bool:
+    """Wait for a command's end; True where it was stopped, as asked or because nobody watches any more."""
+    while child.poll() is None:
+        time.sleep(0.1)
+        if (job / "stop").exists() or time.time() - (job / "seen").stat().st_mtime > UNWATCHED:
+            os.killpg(child.pid, signal.SIGINT)
+            try:
+                child.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            return True
+    return False
 
 
-def write(content: bytes) -> None:
-    while content:
-        content = content[os.write(1, content) :]
+@contextlib.contextmanager
+def terminal(file):
+    """The end of a terminal to write to; what is written to it goes to ``file``."""
+
+    def copy() -> None:
+        with contextlib.suppress(OSError):  # nobody has the terminal open any more
+            while True:
+                file.write(os.read(ours, PIECE))
+
+    ours, theirs = pty.openpty()
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    yield theirs
+    os.close(theirs)
+    thread.join(2)
+    os.close(ours)
 
 
-def copy(terminal: int, file) -> None:
-    """What is written to a terminal, into a file; ends when nobody has the terminal open."""
-    while True:
-        try:
-            file.write(os.read(terminal, PIECE))
-        except OSError:
-            os.close(terminal)
-            return
-
-
-def read_json(path: Path) -> dict:
+def locks(handle: int) -> bool:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def parsed(text: bytes) -> dict:
+    """Empty where it is no JSON, such as a file that is being written."""
+    try:
+        return json.loads(text)
+    except ValueError:
         return {}
 
 
@@ -313,7 +286,7 @@ def sha256(path: Path) -> str | None:
     """None where there is no such file."""
     found = hashlib.sha256()
     try:
-        with open(str(path), "rb") as file:
+        with open(path, "rb") as file:
             for piece in iter(lambda: file.read(PIECE), b""):
                 found.update(piece)
     except OSError:
@@ -321,28 +294,32 @@ def sha256(path: Path) -> str | None:
     return found.hexdigest()
 
 
-def free(folder: Path) -> int:
-    return shutil.disk_usage(str(folder)).free
+def write(content: bytes) -> None:
+    while content:
+        content = content[os.write(1, content) :]
 
 
 def main(folder: str) -> None:
     agent = Agent(folder)
     try:
-        os.write(1, HELLO)
-        agent.send(agent.hello())
+        write(HELLO)
+        answer = agent.hello()
         while True:
+            write(json.dumps(answer).encode() + b"\n")
             request = agent.receive(SILENCE if agent.lock is not None else None)
             if request is None:
                 return
-            agent.send(getattr(agent, request.pop("do"))(**request))
+            answer = getattr(agent, request.pop("do"))(**request)
     except (EOFError, BrokenPipeError):
-        pass
+        return
     except Refusal as refusal:
-        agent.send({"error": refusal.args})
-    except OSError as error:
-        fix = "free some space there, then run the same command again" if error.errno in FULL else None
-        what = "its disk is full" if error.errno in FULL else f"it refuses: {error.strerror}"
-        agent.send({"error": (what, error.filename or str(agent.folder), fix)})
+        error = refusal.args
+    except OSError as refused:
+        full = refused.errno in FULL
+        what = "its disk is full" if full else f"it refuses: {refused.strerror}"
+        fix = "free some space there, then run the same command again" if full else None
+        error = (what, refused.filename or str(agent.folder), fix)
+    write(json.dumps({"error": error}).encode() + b"\n")
 
 
 if __name__ == "__main__":

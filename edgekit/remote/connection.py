@@ -113,26 +113,23 @@ class Connection:
         return answer
 
     def content(self, size: int) -> bytes:
-        found = self._ssh.stdout.read(size)
-        if len(found) < size:
+        """What stands behind an answer."""
+        if len(found := self._ssh.stdout.read(size)) < size:
             raise self._lost()
         return found
 
     def put(self, source: Path, file: str, digest: str, tell: Callable[[int], None]) -> None:
         """Copy a file to the board; ``tell`` gets the bytes as they go."""
-        try:
-            with open(source, "rb") as opened:
-                left = os.fstat(opened.fileno()).st_size
-                self.send({"do": "put", "file": file, "digest": digest, "bytes": left})
-                while left:
-                    piece = opened.read(min(left, agent.PIECE))
-                    if not piece:
-                        raise EdgekitError("the file changed while it was copied", where=str(source), fix=_AGAIN)
-                    self._write(piece)
-                    tell(len(piece))
-                    left -= len(piece)
-        except BrokenPipeError:
-            pass  # the answer says why
+        with open(source, "rb") as opened, contextlib.suppress(BrokenPipeError):  # the answer says why
+            left = os.fstat(opened.fileno()).st_size
+            self.send({"do": "put", "file": file, "digest": digest, "bytes": left})
+            while left:
+                piece = opened.read(min(left, agent.PIECE))
+                if not piece:
+                    raise EdgekitError("the file changed while it was copied", where=str(source), fix=_AGAIN)
+                self._write(piece)
+                tell(len(piece))
+                left -= len(piece)
         self.answer()
 
     def get(self, file: str, target: Path, digest: str) -> None:

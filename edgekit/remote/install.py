@@ -127,13 +127,13 @@ def steps(hello: dict[str, Any], wheels: Copy, as_json: bool) -> list[Step]:
     ]
     kept = hello["installed"] is not None and version(hello["installed"]["python"]) == version(hello["python"])
     make = ["python3", "-m", "venv", "--system-site-packages", f"{FOLDER}/venv"]
-    found = [] if kept else [Step([*make, "--clear"], "edgekit: making an environment")]
+    found = [] if kept else [Step([*make, "--clear"], "edgekit: making an environment\n")]
     # As files: else pip would leave what the system has of any version.
     needed = [f"{place}/{name}" for name in wheels.files if not name.startswith(("edgekit-", "pycuda-"))]
-    found.append(Step([*pip, *needed], "edgekit: installing what it needs"))
-    found.append(Step([*pip, "--no-deps", "--force-reinstall", "edgekit"], "edgekit: installing edgekit"))
+    found.append(Step([*pip, *needed], "edgekit: installing what it needs\n"))
+    found.append(Step([*pip, "--no-deps", "--force-reinstall", "edgekit"], "edgekit: installing edgekit\n"))
     if compiled := [name for name in wheels.files if name.startswith("pycuda-")]:
-        say = f"edgekit: {compiled[0]} has no wheel and is compiled there, which takes minutes"
+        say = f"edgekit: {compiled[0]} has no wheel and is compiled there, which takes minutes\n"
         found.append(Step([*pip, "--no-build-isolation", "pycuda"], say))
     doctor = [f"{FOLDER}/venv/bin/edgekit", "doctor", "--folder", FOLDER, *(["--json"] if as_json else [])]
     return [*found, Step(doctor, prints=True)]

@@ -14,15 +14,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
+from edgekit.frames.names import components
 from edgekit.remote.agent import FOLDER
 from edgekit.remote.connection import Connection
 
+OUTPUT = "output"
+"""Where a command leaves what comes back, in the folder that it runs in."""
 _PATH = f"{FOLDER}/venv/bin:/usr/local/cuda/bin:/usr/src/tensorrt/bin"
 Bars = Callable[[], AbstractContextManager[Callable[[str, float], None]]]
 
@@ -30,7 +33,7 @@ Bars = Callable[[], AbstractContextManager[Callable[[str, float], None]]]
 @dataclass(frozen=True)
 class Step:
     """words    of the command; ``FOLDER`` in them stands for the board's folder
-    say      is printed before it
+    say      is printed before it, as it is
     prints   whether its stdout is the job's; else it goes where stderr goes
     go_on    whether the next step runs where this one fails
     """
@@ -50,61 +53,68 @@ class Copy:
     keep: str | None = None
 
 
-@dataclass(frozen=True)
-class Ended:
-    """``output``: where its results lie, relative to the board's folder."""
-
-    codes: list[int]
-    stopped: bool
-    stdout: str
-    output: str
-    steps: list[Step] = field(repr=False)
-
-
-def perform(connection: Connection, what: str, steps: list[Step], copies: list[Copy], bars: Bars) -> Ended:
-    """Copy what changed, run ``steps`` and show what they print on stderr as it comes.
+def perform(
+    connection: Connection,
+    what: str,
+    steps: list[Step],
+    copies: list[Copy],
+    bars: Bars,
+    collect: Callable[[str], Any] = lambda output: None,
+) -> tuple[list[int], str]:
+    """Copy what changed, run ``steps`` and show what they print on stderr as it comes; their exit codes and stdout.
 
     The same job that runs already, or that ended within the last hour while the connection was lost, is joined instead.
-    Ctrl-C stops it there; a second one leaves at once. EdgekitError where the board is busy, full or lost.
+    collect  gets the folder of ``OUTPUT`` there, before that is removed
+    EdgekitError where the board is busy, full or lost. KeyboardInterrupt where Ctrl-C stopped it there; a second one
+    leaves at once.
     """
-    digests = [{name: sha256(path) for name, path in copy.files.items()} for copy in copies]
+    name = connection.board.name
+    digests = [{file: sha256(path) for file, path in copy.files.items()} for copy in copies]
     who = f"{getpass.getuser()}@{platform.node()}"
     listed = [step.__dict__ for step in steps]
-    key = json.dumps([who, listed, [[c.folder, d] for c, d in zip(copies, digests, strict=True)]])
-    job = hashlib.sha256(key.encode()).hexdigest()[:16]
-    state = connection.ask("take", id=job, who=who, what=what)
-    name = connection.board.name
-    if state["state"] == "free":
+    job = hashlib.sha256(json.dumps([who, listed, digests]).encode()).hexdigest()[:16]
+    state = connection.ask("take", id=job, who=who, what=what)["state"]
+    if state == "free":
         with bars() as tell:
             for copy, found in zip(copies, digests, strict=True):
                 _copy(connection, copy, found, tell)
         terminals = {"out": sys.stdout.isatty(), "err": sys.stderr.isatty()}
         env = {"PATH": _PATH, "PYTHONUNBUFFERED": "1"}
         if terminals["err"]:
-            columns = str(os.get_terminal_size(sys.stderr.fileno()).columns)
-            env.update(TERM=os.environ.get("TERM", "xterm"), COLUMNS=columns)
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+            env.update(TERM=os.environ.get("TERM", "xterm"), COLUMNS=str(columns))
         connection.ask("start", steps=listed, env=env, terminals=terminals)
     else:
-        _say(f"edgekit: on '{name}' this {state['state']} at {state['since']}, without this connection; it is taken up")
+        show(sys.stderr, f"edgekit: on '{name}' this {state} already, started before; it is taken up\n")
     ended, stdout = _watch(connection)
-    if not ended["codes"]:
-        what = "the command ended there without a result: it was killed, or the disk is full"
-        fix = f"{ended['free'] >> 20} MiB are free there; `sudo dmesg | tail` there tells whether memory ran out"
-        raise EdgekitError(f"board '{name}': {what}", fix=fix)
-    return Ended(ended["codes"], ended["stopped"], stdout, f"jobs/{job}/output", steps)
+    codes = ended["codes"]
+    if not codes:
+        what = f"board '{name}': the command ended there without a result: it was killed, or the disk is full"
+        raise EdgekitError(
+            what, fix="`sudo dmesg | tail` there tells whether memory ran out, `df` how full the disk is"
+        )
+    collect(f"jobs/{job}/{OUTPUT}")
+    connection.ask("forget")
+    if ended["stopped"] and codes[-1]:  # what ends well by Ctrl-C, such as a camera, has a result
+        raise KeyboardInterrupt
+    return codes, stdout
 
 
 def bring(connection: Connection, folder: str, target: Callable[[str], Path], end: str = "") -> list[Path]:
     """Copy the files below ``folder`` there whose names end so to ``target(name)`` here; all of them, copied or not."""
     brought = []
     for name, digest in sorted(connection.ask("listing", folder=folder, end=end)["files"].items()):
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise EdgekitError(f"the board names a file outside its folder: {name!r}", where=connection.board.host)
-        here = target(name)
+        here = target(components(name, what="the board's file", where=connection.board.host))
         if not here.is_file() or sha256(here) != digest:
             connection.get(f"{folder}/{name}", here, digest)
         brought.append(here)
     return brought
+
+
+def show(stream: Any, text: str) -> None:
+    """Print as it is: to a terminal with what commands it, for the board's edgekit drew that for this one."""
+    (getattr(stream, "styled", stream) if stream.isatty() else stream).write(text)
+    stream.flush()
 
 
 def _copy(connection: Connection, copy: Copy, digests: dict[str, str], tell: Callable[[str, float], None]) -> None:
@@ -134,7 +144,7 @@ def _watch(connection: Connection) -> tuple[dict[str, Any], str]:
             if answer["stream"] == "out":
                 stdout.append(text)
             else:
-                _say(text, end="")
+                show(sys.stderr, text)
     return answer["ended"], "".join(stdout)
 
 
@@ -144,9 +154,9 @@ def _stopping(connection: Connection) -> Iterator[None]:
 
     def handle(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _say("edgekit: stopping it on the board; Ctrl-C again does not wait for that")
-        with contextlib.suppress(OSError):
-            connection.send({"do": "stop"})
+        connection.send({"do": "stop"})
+        with contextlib.suppress(RuntimeError):  # in the middle of another write
+            show(sys.stderr, "edgekit: stopping it on the board; Ctrl-C again does not wait for that\n")
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -156,8 +166,3 @@ def _stopping(connection: Connection) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _say(text: str, end: str = "\n") -> None:
-    sys.stderr.write(text + end)
-    sys.stderr.flush()

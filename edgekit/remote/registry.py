@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home, write_text
 from edgekit.frames.locks import locked
+from edgekit.frames.outside import read_json
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _HOST = re.compile(r"[^\s-]\S*")
+_BUSY = "another process is changing the boards"
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,18 @@ class Board:
 
 def file() -> Path:
     """``$XDG_CONFIG_HOME/edgekit/boards.json``, else ``~/.config/edgekit/boards.json``."""
-    return (expand_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config")) / "edgekit" / "boards.json"
+    return expand_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "edgekit" / "boards.json"
 
 
 def boards() -> dict[str, Board]:
     """By name. EdgekitError where the file is damaged."""
     try:
-        return {name: Board(name, **entry) for name, entry in json.loads(file().read_text(encoding="utf-8")).items()}
+        return {entry["name"]: Board(**entry) for entry in read_json(file(), what="the file of boards")}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (TypeError, KeyError):
         fix = "correct it, or remove it and add the boards again"
-        raise EdgekitError(f"the file of boards cannot be read: {error}", where=str(file()), fix=fix) from error
+        raise EdgekitError("the file of boards is no list of boards", where=str(file()), fix=fix) from None
 
 
 def find(name: str) -> Board:
@@ -50,30 +52,28 @@ def find(name: str) -> Board:
     return known[name]
 
 
-def add(name: str, host: str, folder: str) -> Board:
-    """EdgekitError where a name or address is none, or another board has that name."""
-    if not _NAME.fullmatch(name):
-        raise EdgekitError(f"'{name}' is no name for a board", fix="use letters, digits, '.', '_' and '-'")
-    if not _HOST.fullmatch(host):
-        raise EdgekitError(f"'{host}' is no address", fix="give USER@HOST, or a Host of ~/.ssh/config")
-    with locked(file().parent, "the boards are being changed by another process", patience=5.0):
+def add(board: Board) -> None:
+    """EdgekitError where its name or address is none, or another board has that name."""
+    if not _NAME.fullmatch(board.name):
+        raise EdgekitError(f"'{board.name}' is no name for a board", fix="use letters, digits, '.', '_' and '-'")
+    if not _HOST.fullmatch(board.host):
+        raise EdgekitError(f"'{board.host}' is no address", fix="give USER@HOST, or a Host of ~/.ssh/config")
+    with locked(file().parent, _BUSY, patience=5.0):
         known = boards()
-        board = Board(name, host, folder)
-        if known.get(name, board) != board:
-            fix = f"take another name, or first: edgekit board remove {name}"
-            raise EdgekitError(f"there is a board '{name}' already: {known[name].host}", where=str(file()), fix=fix)
-        _write({**known, name: board})
-    return board
+        if (there := known.get(board.name, board)) != board:
+            fix = f"take another name, or first: edgekit board remove {board.name}"
+            raise EdgekitError(f"there is a board '{board.name}' already: {there.host}", where=str(file()), fix=fix)
+        _write({**known, board.name: board})
 
 
 def remove(name: str) -> Board:
     """Forget a board; nothing is done there. EdgekitError where there is none of that name."""
-    with locked(file().parent, "the boards are being changed by another process", patience=5.0):
+    with locked(file().parent, _BUSY, patience=5.0):
         board = find(name)
         _write({other: entry for other, entry in boards().items() if other != name})
     return board
 
 
 def _write(known: dict[str, Board]) -> None:
-    entries = {name: {k: v for k, v in asdict(board).items() if k != "name"} for name, board in known.items()}
-    write_text(file(), json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps([board.__dict__ for board in known.values()], indent=1, ensure_ascii=False)
+    write_text(file(), text + "\n")
