@@ -7,9 +7,17 @@ from pathlib import Path
 
 import click
 
+from edgekit.bench.soak import parse_duration
+from edgekit.bundle.bundle import open_bundle
+from edgekit.cli.on_board import bring_sidecars, bundle_copy
 from edgekit.cli.options import bundle_argument
 from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.progress import bars
 from edgekit.errors import EdgekitError
+from edgekit.remote import checklist, registry
+from edgekit.remote import install as installing
+from edgekit.remote.connection import Connection
+from edgekit.remote.job import bring, perform
 
 _name = click.argument("name", metavar="NAME")
 
@@ -31,8 +39,6 @@ def add(name: str, host: str, folder: str, as_json: bool) -> None:
 
     Ports, keys and jump hosts are those of your ssh configuration. Passwords are never asked for.
     """
-    from edgekit.remote import registry
-
     board = registry.Board(name, host, folder)
     registry.add(board)
     print_json(board.__dict__) if as_json else click.echo(f"next: edgekit board install {name}")
@@ -43,8 +49,6 @@ def add(name: str, host: str, folder: str, as_json: bool) -> None:
 def list_boards(as_json: bool) -> None:
     """List the boards that were named."""
     from rich.table import Table
-
-    from edgekit.remote import registry
 
     known = registry.boards().values()
     if as_json:
@@ -61,8 +65,6 @@ def list_boards(as_json: bool) -> None:
 @json_option
 def remove(name: str, as_json: bool) -> None:
     """Forget the board NAME. What was installed there stays."""
-    from edgekit.remote import registry
-
     board = registry.remove(name)
     text = f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}"
     print_json(board.__dict__) if as_json else click.echo(text)
@@ -78,12 +80,6 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
     Wheels for its Python and architecture are downloaded here and kept. pycuda, of which there are none, is compiled on
     the board. Exit code 1: something stands in the way of building an engine there.
     """
-    from edgekit.cli.progress import bars
-    from edgekit.remote import install as installing
-    from edgekit.remote import registry
-    from edgekit.remote.connection import Connection
-    from edgekit.remote.job import perform
-
     board = registry.find(name)
     with Connection(board) as connection:
         hello = connection.hello
@@ -116,15 +112,6 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
 
     Exit code 1 where a step ends otherwise than it should.
     """
-    from edgekit.bench.soak import parse_duration
-    from edgekit.bundle.bundle import open_bundle
-    from edgekit.cli.on_board import bring_sidecars, bundle_copy
-    from edgekit.cli.progress import bars
-    from edgekit.remote import checklist, registry
-    from edgekit.remote.connection import Connection
-    from edgekit.remote.install import check_installed
-    from edgekit.remote.job import bring, perform
-
     parse_duration(soak, "--soak")
     board, opened = registry.find(name), open_bundle(bundle)
     copy, items = bundle_copy(opened), checklist.items(soak)
@@ -135,7 +122,7 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
         bring_sidecars(connection, opened)
 
     with Connection(board) as connection:
-        check_installed(connection.hello, name)
+        installing.check_installed(connection.hello, name)
         steps = checklist.steps(copy.folder, items)
         codes, _ = perform(connection, f"edgekit board check {name}", steps, [copy], bars, collect)
     found = [

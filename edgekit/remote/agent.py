@@ -198,8 +198,8 @@ class Agent:
 
 def run_job(folder: Path, job: Path, steps: list[dict], env: dict[str, str], terminals: dict[str, bool]) -> None:
     """Run ``steps``, which ``edgekit.remote.job`` describes, and leave their exit codes in ``done``."""
-    env = {name: value.replace(FOLDER, str(folder)) for name, value in {**os.environ, **env}.items()}
-    env["PATH"] += os.pathsep + os.environ.get("PATH", os.defpath)
+    path = env["PATH"].replace(FOLDER, str(folder)) + os.pathsep + os.environ.get("PATH", os.defpath)
+    shared = {"stdin": subprocess.DEVNULL, "cwd": job, "env": {**os.environ, **env, "PATH": path}}
     codes, stopped = [], False
     with open(job / "out", "ab", 0) as out, open(job / "err", "ab", 0) as err:
         for step in steps:
@@ -213,13 +213,7 @@ def run_job(folder: Path, job: Path, steps: list[dict], env: dict[str, str], ter
                 ]
                 try:
                     child = subprocess.Popen(
-                        words,
-                        stdin=subprocess.DEVNULL,
-                        stdout=streams[0],
-                        stderr=streams[1],
-                        cwd=job,
-                        env=env,
-                        start_new_session=True,
+                        words, stdout=streams[0], stderr=streams[1], start_new_session=True, **shared
                     )
                     stopped = wait(child, job)
                     codes.append(child.returncode)
