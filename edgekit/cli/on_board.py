@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -99,7 +100,7 @@ def _there(ctx: click.Context, option: str, value: Any, copies: list[Any]) -> st
     if option == "output":
         _check_output(value, ctx.params.get("given"))
         return f"{OUTPUT}/{value.absolute().name}"
-    if option not in ("given", "calibrate") or not Path(value).exists():
+    if option not in ("given", "calibrate") or not os.path.exists(value):
         return str(value)
     here = Path(value).absolute()
     files = [here] if here.is_file() else sorted(file for file in here.rglob("*") if file.is_file())

@@ -95,7 +95,9 @@ class Agent:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - (self.job / "done").stat().st_mtime < UNWATCHED:
                 return {"state": "has ended"}
-        shutil.rmtree(self.folder / "jobs", ignore_errors=True)
+        for old in self.folder.glob("jobs/*"):
+            if old == self.job or time.time() - old.stat().st_mtime > UNWATCHED:
+                shutil.rmtree(old, ignore_errors=True)
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps({"id": id, "who": who, "what": what}).encode(), 0)
         return {"state": "free"}
@@ -229,9 +231,12 @@ def run_job(folder: Path, job: Path, steps: list[dict], env: dict[str, str], ter
 
 def wait(child: subprocess.Popen, job: Path) -> bool:
     """Wait for a command's end; True where it was stopped, as asked or because nobody watches any more."""
+    seen, since = 0, time.monotonic()  # the clock of a board that has just been started may leap by years
     while child.poll() is None:
         time.sleep(0.1)
-        if (job / "stop").exists() or time.time() - (job / "seen").stat().st_mtime > UNWATCHED:
+        if (at := (job / "seen").stat().st_mtime_ns) != seen:
+            seen, since = at, time.monotonic()
+        if (job / "stop").exists() or time.monotonic() - since > UNWATCHED:
             os.killpg(child.pid, signal.SIGINT)
             try:
                 child.wait(GRACE)

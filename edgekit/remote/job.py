@@ -81,7 +81,7 @@ def perform(
         terminals = {"out": sys.stdout.isatty(), "err": sys.stderr.isatty()}
         env = {"PATH": _PATH, "PYTHONUNBUFFERED": "1"}
         if terminals["err"]:
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             env.update(TERM=os.environ.get("TERM", "xterm"), COLUMNS=str(columns))
         connection.ask("start", steps=listed, env=env, terminals=terminals)
     else:
@@ -95,7 +95,7 @@ def perform(
         )
     collect(f"jobs/{job}/{OUTPUT}")
     connection.ask("forget")
-    if ended["stopped"] and codes[-1]:  # what ends well by Ctrl-C, such as a camera, has a result
+    if ended["stopped"] and (codes[-1] or len(codes) < len(steps)):  # a camera is ended by Ctrl-C, with a result
         raise KeyboardInterrupt
     return codes, stdout
 
