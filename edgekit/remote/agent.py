@@ -159,7 +159,11 @@ class Agent:
     def watch(self) -> dict:
         """Send what the job prints as it comes, until it has ended; a request "stop" ends it."""
         ticked = time.monotonic()
-        with open(self.job / "err", "rb") as err, open(self.job / "out", "rb") as out, open(self.job / "lock") as lock:
+        with (
+            open(self.job / "err", "rb") as err,
+            open(self.job / "out", "rb") as out,
+            open(self.job / "lock", "rb") as lock,
+        ):
             while True:
                 ended = (self.job / "done").exists() or locks(lock.fileno())  # before the last of it is read
                 for name, file in (("err", err), ("out", out)):

@@ -114,17 +114,7 @@ def wheelhouse(hello: dict[str, Any], pycuda: bool) -> Copy:
 def steps(hello: dict[str, Any], wheels: Copy, as_json: bool) -> list[Step]:
     """Make the environment, install from the wheelhouse without a network, and let the doctor look at the board."""
     python, place = f"{FOLDER}/venv/bin/python", f"{FOLDER}/{WHEELHOUSE}"
-    pip = [
-        python,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--find-links",
-        place,
-    ]
+    pip = f"{python} -m pip --disable-pip-version-check install --quiet --no-index --find-links {place}".split(" ")
     kept = hello["installed"] is not None and version(hello["installed"]["python"]) == version(hello["python"])
     make = ["python3", "-m", "venv", "--system-site-packages", f"{FOLDER}/venv"]
     found = [] if kept else [Step([*make, "--clear"], "edgekit: making an environment\n")]
