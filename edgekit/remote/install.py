@@ -140,7 +140,7 @@ def _download(folder: Path, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "-d", str(folder)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        what = f"the wheels for the board cannot be had: {said[-1].removeprefix('ERROR: ') if said else 'pip failed'}"
+        said = [line[7:] for line in done.stderr.splitlines() if line.lower().startswith("error: ")] or ["pip failed"]
+        what = f"the wheels for the board cannot be had: {said[-1]}"
         fix = "check this machine's network; `python -m pip config list` shows which index pip asks"
         raise EdgekitError(what, where=str(folder), fix=fix)

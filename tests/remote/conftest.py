@@ -112,10 +112,11 @@ class Sshd:
         site = self.folder / "venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
         (site / "edgekit-0.dist-info").mkdir(parents=True)
         (site / "edgekit-0.dist-info" / "digest").write_text(install.package_digest())
-        script = self.folder / "venv" / "bin" / "edgekit"
-        script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m edgekit "$@"\n')
-        script.chmod(0o755)
+        (self.folder / "venv" / "bin").mkdir()
+        for name, words in (("edgekit", "-m edgekit"), ("python3", "")):
+            script = self.folder / "venv" / "bin" / name
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+            script.chmod(0o755)
 
 
 def children(pid: int) -> list[int]:

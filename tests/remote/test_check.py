@@ -75,9 +75,12 @@ def test_the_whole_list(installed, jetson_bundle, tmp_path, capsys):
     main(["board", "check", "orin", str(jetson_bundle), "--soak", "1s", "--output", str(file), "--json"])
     out, err = capsys.readouterr()
     wrong = [step["line"] for step in json.loads(out)["steps"] if not step["holds"]]
-    # The fake is no GPU for the doctor, and the fixture's bundle has no build.sh.
-    assert wrong == ["edgekit doctor --json > report/doctor.json", "sh uav/build.sh"], err
+    # The fake is no GPU for the doctor and has no CUDA graphs; the fixture's bundle has no build.sh.
+    expected = [
+        item for item, _ in checklist.items("1s") if "doctor" in item or "--cuda-graph" in item or "sh " in item
+    ]
+    assert wrong == expected, err
     found = report(file)
-    for name in ("bench", "bench-graph", "soak", "verify", "build-best"):
+    for name in ("bench", "soak", "verify", "build-best"):
         assert json.loads(found[f"report/{name}.json"])
     assert b"CUDA does not survive a fork" in found["report/log.txt"]
