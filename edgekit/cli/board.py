@@ -12,7 +12,7 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.on_board import bring_sidecars, bundle_copy
 from edgekit.cli.options import bundle_argument
 from edgekit.cli.output import json_option, print_json, print_rich
-from edgekit.cli.progress import bars
+from edgekit.cli.progress import progress_bars
 from edgekit.errors import EdgekitError
 from edgekit.remote import checklist, registry
 from edgekit.remote import install as installing
@@ -88,7 +88,7 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
     wheels = installing.wheelhouse(hello, pycuda=hello["tensorrt"] and not hello["pycuda"])
     steps = installing.steps(hello, wheels, as_json)
     with Connection(board) as connection:  # anew: a download may take minutes
-        codes, stdout = perform(connection, f"edgekit board install {name}", steps, [wheels], bars)
+        codes, stdout = perform(connection, f"edgekit board install {name}", steps, [wheels], progress_bars)
     if len(codes) < len(steps):
         where = steps[len(codes) - 1].say.strip().removeprefix("edgekit: ")
         what = f"board '{name}': a step of the installation failed there with exit code {codes[-1]}; see above"
@@ -124,7 +124,7 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
     with Connection(board) as connection:
         installing.check_installed(connection.hello, name)
         steps = checklist.steps(copy.folder, items)
-        codes, _ = perform(connection, f"edgekit board check {name}", steps, [copy], bars, collect)
+        codes, _ = perform(connection, f"edgekit board check {name}", steps, [copy], progress_bars, collect)
     found = [
         {"line": line, "exit_code": code, "holds": code in expected}
         for (line, expected), code in zip(items, codes[1:-1], strict=True)

@@ -48,7 +48,7 @@ def bring_sidecars(connection: Any, bundle: Any) -> list[Path]:
 
 def _run(ctx: click.Context, name: str) -> int:
     from edgekit.bundle.bundle import open_bundle
-    from edgekit.cli.progress import bars
+    from edgekit.cli.progress import progress_bars
     from edgekit.remote import registry
     from edgekit.remote.agent import FOLDER
     from edgekit.remote.connection import Connection
@@ -69,7 +69,7 @@ def _run(ctx: click.Context, name: str) -> int:
 
     with Connection(board) as connection:
         check_installed(connection.hello, name)
-        (code,), stdout = perform(connection, what, [step], copies, bars, collect)
+        (code,), stdout = perform(connection, what, [step], copies, progress_bars, collect)
     show(sys.stdout, stdout)
     if brought:
         listed = ", ".join(map(str, brought)) if len(brought) < 4 else f"{len(brought)} files, {brought[0].parent}"
