@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -23,6 +24,7 @@ KeyPath = tuple[str | int, ...]
 
 _MEND = "correct the text there; `edgekit recipe show uav` prints a whole recipe"
 
+_BRACKETS, _MOST_BRACKETS = re.compile(r"[][{}]"), 500
 _PREFIX = "tag:yaml.org,2002:"
 _NUMBERS = ("null", "bool", "int", "float")
 _TEXTS = ("str", "timestamp", "value", "merge")  # a date, `=` and `<<` as values are text
@@ -125,6 +127,7 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
     document = Document(None, source)
     builder = _Builder(document, lines)
     try:
+        _check_brackets(text)
         node = builder.yaml.compose(text)
         document.value = None if node is None else builder.build(node, ())
         return document
@@ -142,6 +145,15 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise EdgekitError(f"not valid YAML: {reason[:500]}", where=source, fix=_MEND) from None
+
+
+def _check_brackets(text: str) -> None:
+    """RecursionError for thousands of open brackets, for which the reader of YAML takes minutes."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > _MOST_BRACKETS:
+            raise RecursionError
 
 
 class _Builder:
