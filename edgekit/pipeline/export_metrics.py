@@ -14,6 +14,7 @@ from edgekit.export.deploy import Deployed
 from edgekit.export.files import ExportPlan
 from edgekit.export.golden import synthetic_frames
 from edgekit.frames.grid import grid
+from edgekit.frames.names import plain
 from edgekit.pipeline.scorer import Scorer, predictor
 from edgekit.pipeline.subject import Subject
 from edgekit.tasks import kind_of
@@ -64,7 +65,7 @@ def card_pictures(subject: Subject, manifest: Manifest, files: CpuFiles, *, thre
             for i, frame in enumerate(frames)
         ]
         picture = grid(rows, [], ["input", *known], scale=min(1.0, _PICTURE_WIDTH / frames[0].shape[1]))
-        out[f"{task.name}.png"] = _png(picture)
+        out[f"{plain(task.name)}.png"] = _png(picture)
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, numpy_helper
+from onnx.external_data_helper import uses_external_data
 
 from edgekit.errors import EdgekitError
 from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, tensor_shape
@@ -111,7 +112,14 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     """An ONNX file. EdgekitError where it is missing, not ONNX, or not a valid graph."""
     fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)  # no file that a graph names is read
+        outside = next((t.name for t in model.graph.initializer if uses_external_data(t)), None)
+        if outside is not None:
+            raise EdgekitError(
+                f"the graph keeps '{outside}' in another file",
+                where=str(path),
+                fix="save it as one file: onnx.save(onnx.load(FILE), NEW)",
+            )
         onnx.checker.check_model(model)
     except FileNotFoundError as error:
         raise EdgekitError(f"a file is missing: {error}", where=str(path), fix=fix) from error

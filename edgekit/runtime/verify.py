@@ -41,6 +41,7 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
             where=str(bundle.source),
             fix=f"verify one of {', '.join(golden.tolerance) or 'another bundle'}",
         )
+    _check_complete(bundle, predictor, tolerance)
     reference = bundle.golden()
     missing = sorted(({"frames"} | set(tolerance)) - set(reference))
     if missing:
@@ -57,6 +58,21 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
             holds = value >= limit if measure == "agreement" else value <= limit
             checks.append(GoldenCheck(key, output, measure, None if np.isnan(value) else value, limit, bool(holds)))
     return checks
+
+
+def _check_complete(bundle: Bundle, predictor: Predictor, tolerance: dict[str, dict[str, float]]) -> None:
+    """EdgekitError where an output would hold because nothing is compared."""
+    nothing = [name for name, limits in tolerance.items() if not limits or not all(map(np.isfinite, limits.values()))]
+    names: dict[str, set[str]] = {}  # of what may be compared, by task
+    for result in predictor.results.values():
+        names.setdefault(result.task.name, set()).update((f"{result.task.name}_{result.form}", result.source.name))
+    nothing += [task for task, own in names.items() if own.isdisjoint(tolerance)]
+    if nothing:
+        raise EdgekitError(
+            f"the bundle's tolerances compare nothing of '{nothing[0]}'",
+            where=str(bundle.source),
+            fix="export the bundle again",
+        )
 
 
 def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:

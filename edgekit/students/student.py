@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError, first_line
+from edgekit.frames.names import component
 from edgekit.heads import HEADS
 from edgekit.networks import FAMILIES, parameter_count
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
@@ -98,6 +99,8 @@ def load_student(path: Path) -> Student:
         raise EdgekitError(f"the file is not a student that is installed: '{name}'", where=str(path), fix=fix)
     try:
         tasks = [Task(**t) for t in spec["tasks"]]
+        for task in tasks:  # which name files of a bundle
+            component(task.name, what="the task", where=str(path))
         student = Student(name, tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True)
         student.load_state_dict(file["state"])
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

@@ -13,6 +13,7 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
 
+_NOWHERE = "/nonexistent"  # a folder that no system has
 _WARNINGS_OFF = 3  # onnxruntime's severity: errors alone
 
 
@@ -61,6 +62,8 @@ class OnnxRuntime(Backend):
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _WARNINGS_OFF
+        # A graph from memory that names files for its weights would have them read from the working directory.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
         # Threads spin while a network runs and sleep in between, when other code needs the cores.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
