@@ -66,6 +66,8 @@ def _print(result: dict[str, Any]) -> None:
     if not result["holds"]:
         click.echo(f"FAILS: {result['failed']}\nno bundle was written")
         return
+    for name, said in result["nvidia_compiler"].items():
+        click.echo(f"NVIDIA's compiler, {name}: {said}")
     lines = [f"{name:<24} {size:>12,} bytes" for name, size in result["files"].items()]
     click.echo("\n".join([*lines, "", f"bundle    {result['bundle']}  ({', '.join(result['artifacts'])})"]))
 

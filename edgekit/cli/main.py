@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("edgekit.cli.bench", "Measure a bundle; compare measurements; run and report suites."),
     "build": ("edgekit.cli.build", "Build a TensorRT engine from a bundle, on the device."),
     "bundle": ("edgekit.cli.bundle", "Show what a bundle holds, or check that it is whole."),
+    "compile": ("edgekit.cli.compile", "Give a bundle's files to NVIDIA's compiler, without a GPU."),
     "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
     "doctor": ("edgekit.cli.doctor", "Check what this machine lacks to build engines."),

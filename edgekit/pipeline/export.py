@@ -32,6 +32,7 @@ from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
+from edgekit.pipeline.compile import compile_export
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
@@ -146,6 +147,9 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         if manifest.ranges:
             contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
+    with Progress("asking NVIDIA's compiler", subject.log) as progress:
+        compiled = compile_export(artifacts, contents, progress)
+    manifest = replace(manifest, provenance={**manifest.provenance, "nvidia_compiler": compiled})
     write_bundle(manifest, contents, request.out)
     return {
         "bundle": str(request.out),
@@ -154,6 +158,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         "artifacts": [row.key for row in rows],
         "files": {name: len(content) for name, content in contents.items()},
         "quantization": manifest.quantization,
+        "nvidia_compiler": compiled,
         "metrics": scores,
         "tolerance": golden.tolerance,
         "seconds": _since(began),

@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     quantization_rules.zero_point,
     quantization_rules.scales,
     quantization_rules.half,
+    quantization_rules.mixed,
     quantization_rules.bias,
     quantization_rules.pair,
     quantization_rules.inputs,

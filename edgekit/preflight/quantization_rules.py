@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from edgekit.boards.table import numbers
 from edgekit.graphs.read import attribute
 from edgekit.preflight.finding import Finding, Target
 from edgekit.preflight.network import QUANTIZERS, Network
@@ -66,6 +67,24 @@ def half(network: Network, node: NodeProto, target: Target) -> Finding | None:
         why = f"{node.op_type} of float16 in opset {network.opset}; it takes float16 from opset {HALF_OPSET} on"
         return Finding("half-qdq", "error", why, f"export at opset {HALF_OPSET}, or keep scales and types float32")
     return None
+
+
+def mixed(network: Network, node: NodeProto, target: Target) -> Finding | None:
+    """Integers scaled in float16 to become float32: Orin's TensorRT 10.16 does not build it, Thor's does.
+
+    NVIDIA/TensorRT issue 4832. The types differ by the node's ``output_dtype`` (opset 23), or by a Cast behind it.
+    """
+    if node.op_type != "DequantizeLinear" or len(node.input) < 2 or network.types.get(node.input[1]) != "float16":
+        return None
+    if target.board.sm != "8.7" or numbers(target.jetpack.tensorrt) < (10,) or network.is_folded(node):
+        return None
+    readers = network.consumers.get(node.output[0], [])
+    casts = [reader for reader in readers if reader.op_type == "Cast"]
+    made = [node.output[0], *(cast.output[0] for cast in casts)]
+    if "float" not in {network.types.get(name) for name in made}:
+        return None
+    why = "a float16 scale makes a float32 tensor, which TensorRT does not compile for Orin (it does for Thor)"
+    return Finding("mixed-qdq", "error", why, "give scales and activations one type")
 
 
 def bias(network: Network, node: NodeProto, target: Target) -> Finding | None:

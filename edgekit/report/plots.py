@@ -11,6 +11,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure  # not pyplot, which keeps figures and looks for a screen
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 INKS = {"ink": "#1b2430", "soft": "#5b6776", "faint": "#8a95a3", "grid": "#e8ecf1", "card": "#fffffe"}
 """Colours by the names that the style sheet has for them; a dark page gives the same names other colours."""
@@ -37,6 +38,7 @@ STYLE = {
     "legend.labelcolor": INKS["soft"],
 }
 _WIDTH = 10.0  # inches
+_LABEL = 72  # characters that a step's box is wide
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Bar:
     value: float
     series: str
     upper: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of a sequence: ``label``, ``note`` at the right; ``sources``: places of the steps that it reads from."""
+
+    label: str
+    note: str
+    series: str
+    sources: tuple[int, ...]
 
 
 @matplotlib.rc_context(STYLE)
@@ -121,6 +133,31 @@ def bars(groups: Mapping[str, Sequence[Bar]], x_name: str, series: Sequence[str]
         axes.tick_params(length=0)
     panels[-1].set_xlabel(x_name)
     _legend(figure, [row.series for rows in groups.values() for row in rows], series, {})
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def steps(found: Sequence[Step], title: str, series: Sequence[str]) -> Figure:
+    """A box per step from the top down, numbered from 1; arcs on the left where one does not read from the last."""
+    figure = Figure(figsize=(_WIDTH, 1.0 + 0.34 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.set_axis_off()
+    for place, step in enumerate(found):
+        colour = _colour(step.series, series)
+        axes.add_patch(Rectangle((0, place - 0.38), 10, 0.76, fc=INKS["card"], ec=colour, lw=1.6))
+        label = step.label if len(step.label) <= _LABEL else f"{step.label[: _LABEL - 1]}…"
+        axes.annotate(f"{place + 1}  {label}", (0.15, place), va="center", color=INKS["ink"])
+        axes.annotate(step.note, (10.2, place), va="center", color=INKS["soft"])
+        for source in step.sources:
+            near = source == place - 1
+            start, end = ((5, source + 0.38), (5, place - 0.38)) if near else ((0, source), (0, place))
+            bend = "arc3" if near else f"arc3,rad={max(0.15, 0.6 / (place - source) ** 0.5):.2f}"
+            how = {"arrowstyle": "-|>", "color": INKS["faint"], "connectionstyle": bend, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", end, start, arrowprops=how)
+    axes.set_xlim(-2.5, 13.5)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    _legend(figure, [step.series for step in found], series, {})
     return figure
 
 

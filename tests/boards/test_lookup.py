@@ -143,6 +143,7 @@ def test_an_l4t_release_that_is_not_known(release):
         ("10.14", 20),
         ("10.15.1", 24),
         ("11.4.0.106", 24),
+        ("11.5.0", 25),
     ],
 )
 def test_newest_opset(tensorrt, opset):

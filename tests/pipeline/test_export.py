@@ -17,11 +17,13 @@ from torch import nn
 
 from edgekit.bundle.bundle import Bundle, open_bundle
 from edgekit.bundle.manifest import Artifact
+from edgekit.compile.compiler import is_there
 from edgekit.errors import EdgekitError
 from edgekit.export.contract import contract
 from edgekit.frames.images import read_label, read_rgb, write_png
 from edgekit.graphs.read import opset
 from edgekit.pipeline import export as pipeline
+from edgekit.pipeline.compile import NOT_COMPILED
 from edgekit.pipeline.export import Request, export
 from edgekit.pipeline.int8 import Feed
 from edgekit.pipeline.run import Run
@@ -118,6 +120,18 @@ def test_the_bundle_has_every_lane_and_opens(made):
         bundle.manifest.files
     )
     json.dumps(result, allow_nan=False)
+
+
+def test_nvidias_compiler_is_asked_for_every_tensorrt_file(made):
+    result, bundle = made
+    said = result["nvidia_compiler"]
+    assert set(said) == {a.file for a in bundle.manifest.artifacts if a.tensorrt}
+    assert bundle.manifest.provenance["nvidia_compiler"] == said
+    if is_there():
+        assert all(words.startswith("taken, ") for words in said.values())
+        assert "14 of 14 convolutions in INT8" in said["int8-strong.onnx"]
+    else:
+        assert set(said.values()) == {NOT_COMPILED}
 
 
 def test_every_file_is_what_the_manifest_says(made):

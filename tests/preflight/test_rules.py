@@ -192,6 +192,26 @@ def test_float16_from_opset_19(said):
     assert said(qdq("x", "y"), signature, opset=19, **scale) == set()
 
 
+@pytest.mark.parametrize(
+    ("body", "opset", "mixed"),
+    [
+        ("d = DequantizeLinear(q, s, z) y = Cast<to=1>(d)", 19, True),
+        ("y = DequantizeLinear<output_dtype=1>(q, s, z)", 23, True),
+        ("d = DequantizeLinear(q, s, z) r = Relu(d) y = Cast<to=1>(r)", 19, False),
+        ("d = DequantizeLinear(q, t, z) y = Relu(d)", 19, False),
+    ],
+)
+def test_float16_scales_of_float32_tensors_do_not_build_on_orin(network, target, body, opset, mixed):
+    text = f"(float16[1,16,8,8] x) => (float[1,16,8,8] y) {{ q = QuantizeLinear(x, s, z) {body} }}"
+    net = network(text, opset, s=np.float16(0.1), t=np.float32(0.1), z=np.int8(0))
+
+    def found(where):
+        return {f.rule for node in net.nodes for rule in RULES if (f := rule(net, node, where)) and f.level == "error"}
+
+    assert ("mixed-qdq" in found(target("7.2"))) == mixed
+    assert "mixed-qdq" not in found(target("7.2", "agx-thor")) | found(target("6.0"))
+
+
 def test_biases_stay_float(said, floats):
     layer = qdq("x", "a") + qdq("k", "w")
     constants = {"k": floats(16, 16, 3, 3), **SCALE}

@@ -1,0 +1,99 @@
+"""`edgekit compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.output import json_option, print_json, print_rich
+
+
+@click.command(epilog="Example: edgekit compile bundles/uav-jetson --compute-capability 8.6,8.9,12.0")
+@click.argument("subject", metavar="BUNDLE|ONNX|STUDENT")
+@click.option(
+    "--compute-capability",
+    "capabilities",
+    default="8.6",
+    show_default=True,
+    metavar="LIST",
+    help="CUDA compute capabilities to build for, e.g. 8.6,8.9,12.0.",
+)
+@click.option("--lane", type=click.Choice(["weak", "strong", "cache"]), default=None, help="Files of this lane alone.")
+@click.option("--size", default=None, metavar="HxW", help="Frame size of a student, or where a graph leaves it open.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep engines and pictures there."
+)
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    subject: str,
+    capabilities: str,
+    lane: str | None,
+    size: str | None,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Parse and build a graph with TensorRT for RTX, which runs on a CPU, and say which kernels it makes.
+
+    All files are read as strongly typed networks. It is NVIDIA's compiler for desktop GPUs: evidence that a file is
+    taken and of how it is fused, none of speed or memory on a Jetson. Exit code 1: a file was refused.
+    """
+    from edgekit.pipeline.compile import compile_subject
+    from edgekit.students.listing import parse_size
+
+    words = [word.strip() for word in capabilities.split(",")]
+    found = []
+    for compiled in compile_subject(subject, lane=lane, size=parse_size(size) if size else None, capabilities=words):
+        found.append(compiled)
+        if not as_json:
+            _print(compiled)
+        if save and compiled.engine:
+            _save(compiled, save)
+    if as_json:
+        print_json({"taken": all(c.taken for c in found), "files": [c.to_json() for c in found]})
+    if not all(compiled.taken for compiled in found):
+        ctx.exit(1)
+
+
+def _print(compiled) -> None:
+    from rich.table import Table
+
+    from edgekit.pipeline.compile import verdict
+
+    click.echo(f"{compiled.subject}: {verdict(compiled)}  (TensorRT for RTX {compiled.version})")
+    for warning in compiled.warnings:
+        click.echo(f"  it warns: {warning}")
+    engine = compiled.engine
+    if engine is None:
+        return
+    memory = [
+        f"{name} {value:,} bytes"
+        for name, value in (("activations", engine.activation_bytes), ("weights", engine.weight_bytes))
+        if value is not None
+    ]
+    click.echo(f"  built in {engine.seconds:.1f} s; {', '.join(memory)}; plan {len(engine.plan):,} bytes")
+    for line in engine.not_understood:
+        click.echo(f"  not understood: {line[:200]}")
+    table = Table()
+    for column in ("", "kernel", "reads", "writes", "ONNX nodes in it"):
+        table.add_column(column, overflow="fold")
+    for place, kernel in enumerate(engine.kernels, 1):
+        reads, writes = (", ".join(dict.fromkeys(t.type for t in ts)) for ts in (kernel.reads, kernel.writes))
+        table.add_row(str(place), kernel.kind, reads, writes, ", ".join(kernel.nodes))
+    print_rich(table)
+
+
+def _save(compiled, folder: Path) -> None:
+    from edgekit.compile.picture import picture
+    from edgekit.frames.files import atomic_write, writing
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    stem = Path(compiled.subject).stem
+    with atomic_write(folder / f"{stem}.rtx") as file:
+        file.write_bytes(compiled.engine.plan)
+    figure = picture(compiled.engine.kernels, f"{compiled.subject}, {len(compiled.engine.kernels)} kernels")
+    with atomic_write(folder / f"{stem}.svg") as file:
+        figure.savefig(file, format="svg")

@@ -1,0 +1,190 @@
+"""`edgekit compile`: a bundle's files, an ONNX file or a student's graphs through NVIDIA's compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.manifest import MANIFEST, Artifact
+from edgekit.compile.compiler import USUAL_CAPABILITIES, Compiled, Profiles, check_installed, compile_model, is_there
+from edgekit.compile.kernels import count
+from edgekit.errors import EdgekitError
+from edgekit.export.body import bodies
+from edgekit.export.config import OpenDimensions
+from edgekit.export.contract import contract, forms_of
+from edgekit.export.files import ExportPlan, artifacts_of, deployed
+from edgekit.export.lanes import ARTIFACT_ROWS
+from edgekit.export.outputs import Style
+from edgekit.frames.files import expand_home
+from edgekit.graphs.halve import halved
+from edgekit.graphs.read import tensor_shape
+from edgekit.pipeline.preflight import USUAL_CLASSES, USUAL_SIZE, Size
+from edgekit.preflight.network import read_onnx
+from edgekit.quantize.qdq import write_qdq
+from edgekit.quantize.topology import Topology
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student, load_student
+from edgekit.tasks import Task
+from edgekit.training.progress import Progress
+
+NOT_COMPILED = "not compiled: TensorRT for RTX is not installed (pip install 'edgekit[rtx]')"
+
+
+@dataclass(frozen=True)
+class File:
+    """One ONNX file to compile. ``profiles``: bounds of its inputs with open dimensions."""
+
+    name: str
+    model: bytes
+    profiles: Profiles
+
+
+def compile_subject(
+    subject: str,
+    *,
+    lane: str | None = None,
+    size: Size | None = None,
+    capabilities: Sequence[str] = USUAL_CAPABILITIES,
+) -> Iterator[Compiled]:
+    """What the compiler makes of each file of the subject: a bundle, an ONNX file, a student's name or its .pt.
+
+    lane  of a bundle or a student: weak, strong or cache; default: all of them
+    size  (H, W) of a student's graphs, or of an ONNX file that leaves its size open
+
+    EdgekitError where the compiler is not installed, and for a subject that is none of these.
+    """
+    check_installed()
+    for file in _files(subject, lane, size):
+        yield compile_model(file.model, file.name, profiles=file.profiles, capabilities=capabilities)
+
+
+def compile_export(artifacts: Sequence[Artifact], contents: Mapping[str, bytes], progress: Progress) -> dict[str, str]:
+    """File → what the compiler says of it, for each of a bundle's TensorRT files; where it is missing, that.
+
+    A refusal is told and does not stop an export: it is another compiler than that on a Jetson.
+    """
+    files = list(_of(artifacts, contents))
+    if not is_there():
+        return dict.fromkeys((file.name for file in files), NOT_COMPILED)
+    found = {}
+    progress.begin(len(files))
+    for done, file in enumerate(files, 1):
+        found[file.name] = verdict(compile_model(file.model, file.name, profiles=file.profiles))
+        progress.step(done)
+    return found
+
+
+def verdict(compiled: Compiled) -> str:
+    """``taken, 14 of 14 convolutions in INT8, 31 kernels``, or why it was refused."""
+    if compiled.engine is None:
+        return "refused: " + "; ".join(map(str, compiled.refusals))
+    found = count(compiled.engine.kernels)
+    reading = found["convolutions_reading"]
+    parts = [f"{number} of {found['convolutions']} convolutions in {kind}" for kind, number in reading.items()]
+    unread = len(compiled.engine.not_understood)
+    if unread:
+        parts.append(f"{unread} line(s) of its table not understood")
+    return ", ".join(["taken", *parts, f"{found['kernels']} kernels"])
+
+
+def student_files(
+    student: Student,
+    size: Size,
+    *,
+    open_dimensions: frozenset[str] = frozenset(),
+    outputs: Mapping[str, Sequence[str]] | None = None,
+) -> list[File]:
+    """The TensorRT files that an export would make of a student, with made-up ranges: kernels do not depend on them."""
+    plan = ExportPlan(
+        tasks=student.tasks,
+        forms=forms_of(student.tasks, {task: list(forms) for task, forms in (outputs or {}).items()}),
+        preprocessing=contract(student, size, "stretch", size),
+        stride=student.network.stride,
+        style=Style(),
+        open_dimensions=open_dimensions,
+        bounds=OpenDimensions(),
+        provenance={},
+    )
+    rows = list({row.file: row for row in ARTIFACT_ROWS if row.tensorrt}.values())
+    made = bodies(student, size, sorted({row.opset for row in rows}))
+    body = made[min(made)]
+    ranges = dict.fromkeys(Topology(body).activations, (-1.0, 1.0))
+    files = {}
+    for row in rows:
+        graph = made[row.opset]
+        if row.style:
+            graph = write_qdq(body, ranges, style="tensorrt", dtype="float16" if row.half else "float32")
+        elif row.half:
+            graph = halved(graph)
+        files[row.file] = deployed(row, graph, plan)
+    contents = {name: file.model.SerializeToString() for name, file in files.items()}
+    return list(_of(artifacts_of(rows, files, plan), contents))
+
+
+def _of(artifacts: Sequence[Artifact], contents: Mapping[str, bytes], lane: str | None = None) -> Iterator[File]:
+    """The files that TensorRT may be given, each once."""
+    wanted = [a for a in artifacts if a.tensorrt and lane in (None, a.lane)]
+    for artifact in {a.file: a for a in wanted}.values():
+        profile = artifact.profile
+        bounds = {artifact.input.name: (profile.min, profile.opt, profile.max)} if profile else {}
+        yield File(artifact.file, contents[artifact.file], bounds)
+
+
+def _files(subject: str, lane: str | None, size: Size | None) -> Iterator[File]:
+    path = expand_home(subject)
+    if subject in STUDENTS or path.suffix == ".pt":
+        student = _new_student(subject) if subject in STUDENTS else load_student(path)
+        files = student_files(student, size or USUAL_SIZE)
+        wanted = {row.file for row in ARTIFACT_ROWS if row.tensorrt and lane in (None, row.lane)}
+        yield from (file for file in files if file.name in wanted)
+    elif path.is_dir() or path.suffix == ".tar" or path.name == MANIFEST:
+        bundle = open_bundle(path.parent if path.name == MANIFEST else path)
+        artifacts = bundle.manifest.artifacts
+        contents = {a.file: bundle.read(a.file) for a in artifacts if a.tensorrt}
+        found = list(_of(artifacts, contents, lane))
+        if not found:
+            what = f"the bundle has no file of the lane {lane}" if lane else "the bundle has no file for TensorRT"
+            raise EdgekitError(what, where=subject, fix="export it with --target jetson")
+        yield from found
+    elif path.exists():
+        yield _plain(path, size)
+    else:
+        fix = f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}"
+        raise EdgekitError(f"'{subject}' is neither a student nor a file", where=subject, fix=fix)
+
+
+def _new_student(name: str) -> Student:
+    task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(USUAL_CLASSES)))
+    return Student(name, [task]).eval()
+
+
+def _plain(path: Path, size: Size | None) -> File:
+    """An ONNX file by itself: open dimensions are one frame of ``size``."""
+    model = read_onnx(path)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    profiles = {}
+    for value in model.graph.input:
+        if value.name in constants or not value.type.HasField("tensor_type"):
+            continue
+        shape = tensor_shape(value)
+        if all(isinstance(side, int) and side > 0 for side in shape):
+            continue
+        fixed = _fixed(shape, size)
+        if fixed is None:
+            raise EdgekitError(
+                f"the input '{value.name}' is {list(shape)}", where=str(path), fix="give --size HxW, of one frame"
+            )
+        profiles[value.name] = (fixed, fixed, fixed)
+    return File(path.name, model.SerializeToString(), profiles)
+
+
+def _fixed(shape: tuple[int | str, ...], size: Size | None) -> tuple[int, ...] | None:
+    """One frame of ``size``; None for what that does not say."""
+    if len(shape) != 4:
+        return None
+    places = (1, 2) if shape[3] == 3 and shape[1] != 3 else (2, 3)
+    sides = {0: 1, **dict(zip(places, size or (), strict=False))}
+    fixed = [side if isinstance(side, int) and side > 0 else sides.get(place) for place, side in enumerate(shape)]
+    return None if None in fixed else tuple(fixed)
