@@ -35,7 +35,9 @@ class Threads(click.IntRange):
         from edgekit.runtime.onnxruntime.backend import usable_cores
 
         asked, cores = super().convert(value, param, ctx), usable_cores()
-        if asked > cores and not (ctx and ctx.params.get("on")):
+        # What was not given is a marker of click's until all is parsed.
+        elsewhere = ctx is not None and isinstance(ctx.params.get("on"), str)
+        if asked > cores and not elsewhere:
             self.fail(f"{asked} threads, but this process may use {cores} core(s)", param, ctx)
         return asked
 

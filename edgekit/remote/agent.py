@@ -159,11 +159,8 @@ class Agent:
     def watch(self) -> dict:
         """Send what the job prints as it comes, until it has ended; a request "stop" ends it."""
         ticked = time.monotonic()
-        with (
-            open(self.job / "err", "rb") as err,
-            open(self.job / "out", "rb") as out,
-            open(self.job / "lock", "rb") as lock,
-        ):
+        with contextlib.ExitStack() as held:  # Python 3.8 has no brackets around several files
+            err, out, lock = (held.enter_context(open(self.job / name, "rb")) for name in ("err", "out", "lock"))
             while True:
                 ended = (self.job / "done").exists() or locks(lock.fileno())  # before the last of it is read
                 for name, file in (("err", err), ("out", out)):

@@ -158,7 +158,7 @@ def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
 
 @pytest.mark.parametrize("missing", ["onnxruntime", "cv2"])
 def test_a_missing_runtime_is_named(bundle, tmp_path, missing):
-    (tmp_path / "film.mp4").write_bytes(b"")
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x14ftypisom")  # begins as one does
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from edgekit.cli.main import main\n"

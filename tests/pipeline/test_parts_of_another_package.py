@@ -205,7 +205,7 @@ def test_what_was_imported_before_changes_no_other_recipe(recipe, tmp_path):
         ("observer: almost", "observer: almots", "unnamed", "did you mean 'almost'?"),
         ("family: flat", "family: flet", "unnamed", "did you mean 'flat'?"),
         ("frames: 3", "frame: 3", "sizes", "did you mean 'frames'?"),
-        ("frames: 3", "frames: three", "a valid integer", None),
+        ("frames: 3", "frames: three", "a valid integer", "correct it there"),
         ("power: 3", "pover: 3", "weight, power", "did you mean 'power'?"),
         ("heads: 0.25", "head: 0.25", "heads", "did you mean 'heads'?"),
     ],
