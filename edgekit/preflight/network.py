@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +108,22 @@ def _type_name(elem_type: int) -> str:
     return TensorProto.DataType.Name(elem_type).lower()
 
 
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """All that are stored: weights, and what attributes hold, in the graphs inside too."""
+    yield from graph.initializer
+    for node in graph.node:
+        for held in node.attribute:
+            yield from (held.t, *held.tensors)
+            for inner in (held.g, *held.graphs):
+                yield from _tensors(inner)
+
+
 def read_onnx(path: Path) -> onnx.ModelProto:
     """An ONNX file. EdgekitError where it is missing, not ONNX, or not a valid graph."""
     fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
     try:
         model = onnx.load(str(path), load_external_data=False)  # no file that a graph names is read
-        outside = next((t.name for t in model.graph.initializer if uses_external_data(t)), None)
+        outside = next((t.name for t in _tensors(model.graph) if uses_external_data(t)), None)
         if outside is not None:
             raise EdgekitError(
                 f"the graph keeps '{outside}' in another file",

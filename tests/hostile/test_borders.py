@@ -33,6 +33,19 @@ def test_weights_in_other_files_are_refused_and_not_read(refused, change, bundle
     refused(make)
 
 
+def test_nor_are_those_of_an_attribute(refused, tmp_path):
+    def make(box, outside):
+        value = TensorProto(name="v", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+        value.external_data.add(key="location", value=f"{outside}/canary.txt")
+        node = onnx.helper.make_node("Constant", [], ["y"], value=value)
+        answer = onnx.helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])
+        model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [answer]))
+        (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
+        return command("lint", tmp_path / "graph.onnx", "--board", "orin-nano-8gb")
+
+    refused(make, says="in another file")
+
+
 @pytest.fixture
 def renamed(made, tmp_path):
     """A function that writes the whole student with its first task renamed; the path."""
