@@ -169,7 +169,7 @@ class Nursery:
         """Whether it runs: one that has ended stays as a zombie until its code is asked for."""
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return False
 
     def _ask(self, asked: dict) -> str:

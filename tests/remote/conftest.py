@@ -87,14 +87,17 @@ class Sshd:
         """End the connections that are open, as a network would that is gone; what runs on the board stays."""
         for pid in self.connections():
             for below in [pid, *children(pid)]:
-                if "sshd" in Path(f"/proc/{below}/comm").read_text():
-                    os.kill(below, signal.SIGKILL)
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may end by itself meanwhile
+                    if "sshd" in Path(f"/proc/{below}/comm").read_text():
+                        os.kill(below, signal.SIGKILL)
 
     def stop(self) -> None:
         if self.process and self.process.poll() is None:
-            self.cut()
-            self.process.terminate()
-            self.process.wait(20)
+            try:
+                self.cut()
+            finally:
+                self.process.terminate()
+                self.process.wait(20)
 
     def make_key(self, name: str = "host_key") -> None:
         for old in self.place.glob(f"{name}*"):
@@ -120,7 +123,8 @@ class Sshd:
 
 
 def children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{pid}/children") as file:
+    # ProcessLookupError: it ended between open and read
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]
     return []
 
