@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgekit.errors import EdgekitError
+from edgekit.frames.typed import Misfit, as_typed
 from edgekit.tasks.task import Task
 
 SCHEMA = 2
@@ -201,71 +200,10 @@ class Manifest:
                 fix=f"use the edgekit that made the bundle ({maker}), or export it again with this one",
             )
         try:
-            return _read(cls, document, "manifest")
-        except _Misfit as error:
+            return as_typed(cls, document, "manifest")
+        except Misfit as error:
             raise EdgekitError(str(error), where=where, fix=fix) from None
-
-
-class _Misfit(Exception):
-    """A field that is not what the schema says."""
 
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number in JSON")
-
-
-def _read(kind: Any, value: Any, path: str) -> Any:
-    """``value`` from JSON as the annotated type ``kind``; _Misfit names the ``path`` where it is something else."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return _first_fitting(args, value, path)
-    if origin is Literal:
-        if value not in args:
-            raise _Misfit(f"{path} is {value!r}, expected one of {', '.join(map(str, args))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _Misfit(f"{path} is {value!r}, expected a list")
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(kinds) != len(value):
-            raise _Misfit(f"{path} has {len(value)} entries, expected {len(kinds)}")
-        return tuple(_read(k, v, f"{path}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if origin is dict or kind is dict:
-        if not isinstance(value, dict):
-            raise _Misfit(f"{path} is {value!r}, expected a mapping")
-        return {k: _read(args[1], v, f"{path}.{k}") for k, v in value.items()} if args else value
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind, value, path)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is type(None):
-        if value is not None:
-            raise _Misfit(f"{path} is {value!r}, expected null")
-        return None
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _Misfit(f"{path} is {value!r}, expected {kind.__name__}")
-    return value
-
-
-def _first_fitting(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
-    misfits = []
-    for kind in kinds:
-        try:
-            return _read(kind, value, path)
-        except _Misfit as misfit:
-            misfits.append(str(misfit))
-    raise _Misfit(misfits[0])
-
-
-def _read_dataclass(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise _Misfit(f"{path} is {value!r}, expected a mapping")
-    hints = typing.get_type_hints(kind)
-    unknown, missing = ([name for name in a if name not in b] for a, b in ((value, hints), (hints, value)))
-    if unknown:
-        raise _Misfit(f"{path} has an unknown field '{unknown[0]}'")
-    if missing:
-        raise _Misfit(f"{path} lacks the field '{missing[0]}'")
-    return kind(**{name: _read(hints[name], v, f"{path}.{name}") for name, v in value.items()})
