@@ -1,0 +1,1 @@
+"""Derived maps: pure functions of a frame's other maps, from votes of segmentations to normals of a depth map."""
