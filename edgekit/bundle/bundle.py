@@ -5,23 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgekit.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Artifact, Manifest
+from edgekit import limits
+from edgekit.bundle.manifest import MANIFEST, Artifact, Manifest
 from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
 from edgekit.errors import EdgekitError
+from edgekit.frames.arrays import read_arrays
 from edgekit.frames.files import sha256
+from edgekit.frames.outside import open_regular, read_bytes
 from edgekit.frames.unfinished import remove_abandoned
 from edgekit.tasks import kind_of
 
-MOST_GOLDEN_BYTES = 2 << 30  # once decompressed
 ENGINES = "engines"
 """Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
 
@@ -50,9 +50,9 @@ class Bundle:
         """
         path = self.path(file)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_AGAIN) from error
+            content = read_bytes(path, what="the bundle's file", fix=_AGAIN)
+        except FileNotFoundError:
+            raise _missing(path) from None
         if hashlib.sha256(content).hexdigest() != self.manifest.files[file]:
             raise EdgekitError("the file has changed since the bundle was opened", where=str(path), fix=_AGAIN)
         return content
@@ -100,17 +100,12 @@ class Bundle:
 
         ``names``: only these. EdgekitError where the file is not what the manifest says.
         """
-        where = str(self.path(self.manifest.golden.file))
+        path = self.path(self.manifest.golden.file)
         try:
-            with zipfile.ZipFile(where) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > MOST_GOLDEN_BYTES:
-                raise EdgekitError(f"the golden file unpacks to {size:,} bytes", where=where, fix=_AGAIN)
-            with np.load(where, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in (file.files if names is None else names) if name in file.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            raise EdgekitError(f"the golden file cannot be read: {error}", where=where, fix=_AGAIN) from error
-        self._check_golden(arrays, where)
+            arrays = read_arrays(path, names, what="the golden file", fix=_AGAIN)
+        except FileNotFoundError:
+            raise _missing(path) from None
+        self._check_golden(arrays, str(path))
         return arrays
 
     def _check_golden(self, arrays: dict[str, np.ndarray], where: str) -> None:
@@ -164,13 +159,8 @@ def read_manifest(path: Path) -> Manifest:
             where=str(path.parent),
             fix="give the directory or .tar that `edgekit export` made",
         )
-    if path.stat().st_size > MOST_MANIFEST_BYTES:
-        raise EdgekitError("the manifest is too large to be one", where=str(path), fix=_AGAIN)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgekitError(f"the manifest cannot be read: {error}", where=str(path), fix=_AGAIN) from error
-    manifest = Manifest.from_json(text, where=str(path))
+    content = read_bytes(path, what="the manifest", most=limits.JSON_BYTES, fix=_AGAIN)
+    manifest = Manifest.from_json(content, where=str(path))
     problem = next(_contradictions(manifest), None)
     if problem:
         raise EdgekitError(problem, where=str(path), fix=_AGAIN)
@@ -224,11 +214,10 @@ def _contradictions(manifest: Manifest):
 
 def _check_file(path: Path, digest: str) -> None:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device would never end
-            raise EdgekitError("the bundle's file is no regular file", where=str(path), fix=_AGAIN)
+        open_regular(path, what="the bundle's file", fix=_AGAIN).close()  # neither endless nor larger than bundles are
         found = sha256(path)
     except FileNotFoundError:
-        raise EdgekitError("the bundle is incomplete: a file is missing", where=str(path), fix=_AGAIN) from None
+        raise _missing(path) from None
     except OSError as error:
         raise EdgekitError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_AGAIN) from error
     if found != digest:
@@ -238,3 +227,7 @@ def _check_file(path: Path, digest: str) -> None:
             where=str(path),
             fix=_AGAIN,
         )
+
+
+def _missing(path: Path) -> EdgekitError:
+    return EdgekitError("the bundle is incomplete: a file is missing", where=str(path), fix=_AGAIN)

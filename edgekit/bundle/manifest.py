@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgekit.errors import EdgekitError
+from edgekit.frames.outside import parse_json
 from edgekit.frames.typed import Misfit, as_typed
 from edgekit.tasks.task import Task
 
 SCHEMA = 2
 MANIFEST = "manifest.json"  # its name in a bundle
-MOST_MANIFEST_BYTES = 64 << 20
 
 Lane = Literal["onnxruntime", "weak", "strong", "cache"]
 """Which runtime reads the file, and where its precision is defined.
@@ -183,13 +183,10 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str = "manifest.json") -> Manifest:
+    def from_json(cls, text: str | bytes, where: str = "manifest.json") -> Manifest:
         """EdgekitError, naming ``where`` and the field, for anything but a manifest of this schema."""
         fix = "export the bundle again, or copy it again if it was whole where it came from"
-        try:
-            document = json.loads(text, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise EdgekitError(f"the manifest is no JSON: {error}", where=where, fix=fix) from None
+        document = parse_json(text, where=where, what="the manifest", fix=fix)
         if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
             raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
         if document["schema"] != SCHEMA:
@@ -203,7 +200,3 @@ class Manifest:
             return as_typed(cls, document, "manifest")
         except Misfit as error:
             raise EdgekitError(str(error), where=where, fix=fix) from None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")

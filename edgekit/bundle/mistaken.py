@@ -40,6 +40,8 @@ def _folder(path: Path) -> tuple[str, str] | None:
 
 
 def _file(path: Path) -> tuple[str, str] | None:
+    if not path.is_file():  # reading a pipe or a device may never end
+        return None
     try:
         with open(path, "rb") as file:
             start = file.read(8)

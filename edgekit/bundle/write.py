@@ -11,7 +11,9 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgekit import limits
 from edgekit.bundle.manifest import MANIFEST, Manifest
+from edgekit.bundle.unpack import opened
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
 from edgekit.frames.unfinished import OLD, exchange, part_folder, remove_abandoned
@@ -73,10 +75,10 @@ def _refused(error: OSError, out: Path) -> EdgekitError:
 def _manifest_in(archive: Path) -> bytes:
     """An archive's manifest; empty where it has none, or is no archive."""
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with opened(archive) as tar:
             member = next((m for m in tar if m.isreg() and m.name.rpartition("/")[2] == MANIFEST), None)
-            return tar.extractfile(member).read() if member else b""
-    except (tarfile.TarError, EOFError, ValueError):
+            return tar.extractfile(member).read(limits.JSON_BYTES) if member else b""
+    except (tarfile.TarError, EOFError, ValueError, EdgekitError):
         return b""
 
 

@@ -34,7 +34,14 @@ def write_cache(ranges: Mapping[str, tuple[float, float]], version: str) -> byte
 
 
 def scale_table(ranges: Mapping[str, tuple[float, float]]) -> str:
-    """A cache without its header: the part that every TensorRT reads alike."""
+    """A cache without its header: the part that every TensorRT reads alike.
+
+    EdgekitError for a name that would not be one line of it.
+    """
+    broken = next((name for name in ranges if name.splitlines() != [name]), None)
+    if broken is not None:
+        fix = "name the network's tensors, and so its tasks and layers, without control characters"
+        raise EdgekitError(f"a calibration cache cannot hold the tensor {broken[:60]!r}", fix=fix)
     return "".join(f"{name}: {struct.pack('>f', symmetric_scale(*ends)).hex()}\n" for name, ends in ranges.items())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.evaluate.score import TaskScores, primary_metric
-from edgekit.frames.markdown import cell
+from edgekit.frames.markdown import escaped
 from edgekit.tasks import Task, kind_of
 
 ROWS = {
@@ -80,5 +80,5 @@ def _rows(
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; numbers to the right."""
-    first, *others = ("| " + " | ".join(map(cell, row)) + " |" for row in (header, *rows))
+    first, *others = ("| " + " | ".join(map(escaped, row)) + " |" for row in (header, *rows))
     return "\n".join([first, "|---" + "|--:" * (len(header) - 1) + "|", *others]) + "\n"

@@ -18,7 +18,8 @@ _HEAD = """\
 #   DLA=0               build the cache lane for that DLA core, what it cannot run on the GPU
 # Engines and timing cache go to ./engines. An engine is only for the TensorRT version and the GPU that built it.
 set -eu
-cd "$(dirname "$0")"
+unset CDPATH  # where it is set, cd goes elsewhere
+cd -- "$(dirname -- "$0")"
 
 TRTEXEC=${TRTEXEC:-$(command -v trtexec || echo /usr/src/tensorrt/bin/trtexec)}
 WORKSPACE_MIB=${WORKSPACE_MIB:-1024}

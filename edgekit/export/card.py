@@ -7,7 +7,7 @@ from typing import Any
 
 from edgekit.bundle.manifest import Artifact, Manifest
 from edgekit.export.golden import FLOOR_DISAGREEMENT, FLOOR_ERROR, MARGIN
-from edgekit.frames.markdown import cell
+from edgekit.frames.markdown import code, escaped
 from edgekit.tasks import Task, kind_of
 
 CARD = "MODEL_CARD.md"
@@ -17,12 +17,12 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
     """The card as Markdown, from the manifest alone; ``pictures`` are names of files in the bundle."""
     student, pre = manifest.student, manifest.preprocessing
     parts = [
-        f"# {manifest.name}",
-        f"A `{student.name}` student of width {student.width}: {student.parameters:,} parameters, "
+        f"# {escaped(manifest.name)}",
+        f"A {code(student.name)} student of width {student.width}: {student.parameters:,} parameters, "
         f"{student.multiply_adds / 1e9:.2f} billion multiply-adds on a frame of {pre.size[0]}×{pre.size[1]}. "
         f"Exported by edgekit {manifest.edgekit} on {manifest.created} for the target `{manifest.target}`"
-        + (f", board {manifest.board}" if manifest.board else "")
-        + (f", JetPack {manifest.jetpack}" if manifest.jetpack else "")
+        + (f", board {escaped(manifest.board)}" if manifest.board else "")
+        + (f", JetPack {escaped(manifest.jetpack)}" if manifest.jetpack else "")
         + ".",
         "## What it predicts",
         "\n".join(_task_line(task, manifest) for task in manifest.tasks),
@@ -50,8 +50,8 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
 def _task_line(task: Task, manifest: Manifest) -> str:
     kind = kind_of(task)
     forms = dict.fromkeys(o.form for a in manifest.artifacts for o in a.outputs if o.task == task.name)
-    said = "; ".join(f"`{task.name}_{form}`: {kind.form(form).meaning}" for form in forms if form != "logits")
-    return f"- **{task.name}** ({task.kind}), {kind.about(task)}. {said}."
+    said = "; ".join(f"{code(f'{task.name}_{form}')}: {kind.form(form).meaning}" for form in forms if form != "logits")
+    return f"- **{escaped(task.name)}** ({task.kind}), {escaped(kind.about(task))}. {said}."
 
 
 def _preprocessing_text(manifest: Manifest) -> str:
@@ -78,7 +78,7 @@ def _metrics_text(manifest: Manifest) -> str:
         return "Not measured at this export."
     count, split = manifest.provenance.get("metric_frames"), manifest.provenance.get("split", "?")
     lines = [
-        f"On {count} frames of the split `{split}`, the primary metric of each task. *module*: the network as "
+        f"On {count} frames of the split {code(split)}, the primary metric of each task. *module*: the network as "
         "trained, its logits interpolated to the frame's size. *fp32* and *int8*: the files, through the same steps as "
         "on a device."
     ]
@@ -106,12 +106,12 @@ def _quantization_text(manifest: Manifest) -> str:
         f"INT8 ranges: {manifest.ranges.observer} over {manifest.ranges.count} frames, "
         f"{len(manifest.ranges.tensors)} tensors."
     )
-    return text + (f" Left in float: {', '.join(kept)}." if kept else "")
+    return text + (f" Left in float: {', '.join(map(escaped, kept))}." if kept else "")
 
 
 def _parity_text(manifest: Manifest) -> str:
     rows = [
-        (r["step"], r["task"], r["metric"], _number(r["value"]), _number(r["limit"]), "yes" if r["holds"] else "**no**")
+        (r["step"], r["task"], r["metric"], _number(r["value"]), _number(r["limit"]), "yes" if r["holds"] else "NO")
         for r in manifest.parity
     ]
     text = _table(("step", "task", "metric", "value", "limit", "holds"), rows) if rows else "Not compared."
@@ -139,9 +139,13 @@ def _limits_text(manifest: Manifest) -> str:
 
 def _data_text(manifest: Manifest) -> str:
     facts = manifest.provenance
-    trained = f"Trained by the recipe `{facts['recipe']}` ({facts['recipe_hash']})" if "recipe" in facts else "Trained"
+    trained = (
+        f"Trained by the recipe {code(facts['recipe'])} ({facts['recipe_hash']})" if "recipe" in facts else "Trained"
+    )
     text = (
-        f"{trained} on data of the source `{facts['data']}`." if "data" in facts else f"{trained} on data not stated."
+        f"{trained} on data of the source {code(facts['data'])}."
+        if "data" in facts
+        else f"{trained} on data not stated."
     )
     golden = (
         "The golden frames are synthetic: no photograph is in this bundle."
@@ -150,14 +154,14 @@ def _data_text(manifest: Manifest) -> str:
         "its pictures: its licence applies to them, and to handing them on (`--golden synthetic` leaves them out)."
     )
     licence = (
-        f"Licence of the data: {facts['licence']}."
+        f"Licence of the data: {escaped(facts['licence'])}."
         if "licence" in facts
         else (
             "What the licence of the training data allows, also commercially, was not stated in the recipe: look it up "
             "before you ship this network."
         )
     )
-    attribution = f" Attribution: {facts['attribution']}." if "attribution" in facts else ""
+    attribution = f" Attribution: {escaped(facts['attribution'])}." if "attribution" in facts else ""
     return f"{text} {golden} {licence}{attribution}"
 
 
@@ -169,7 +173,7 @@ def _versions(artifact: Artifact) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    first, *others = ("| " + " | ".join(map(cell, line)) + " |" for line in (header, *rows))
+    first, *others = ("| " + " | ".join(map(escaped, line)) + " |" for line in (header, *rows))
     return "\n".join([first, "| " + " | ".join(["---"] * len(header)) + " |", *others])
 
 

@@ -54,7 +54,7 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
     checks = []
     for output, limits in tolerance.items():
         for measure, limit in limits.items():
-            value = _measure(measure, answers[output], reference[output])
+            value = _measure(measure, answers[output], reference[output], str(bundle.source))
             holds = value >= limit if measure == "agreement" else value <= limit
             checks.append(GoldenCheck(key, output, measure, None if np.isnan(value) else value, limit, bool(holds)))
     return checks
@@ -104,10 +104,11 @@ def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list
     return out
 
 
-def _measure(measure: str, answer: np.ndarray, reference: np.ndarray) -> float:
+def _measure(measure: str, answer: np.ndarray, reference: np.ndarray, where: str) -> float:
     if answer.shape != reference.shape:
         raise EdgekitError(
             f"the network's answer is {answer.shape}, the golden reference {reference.shape}",
+            where=where,
             fix="export the bundle again; a built engine is rebuilt from it",
         )
     if measure == "agreement":
@@ -115,5 +116,7 @@ def _measure(measure: str, answer: np.ndarray, reference: np.ndarray) -> float:
     if measure == "error":
         return float(np.abs(answer.astype(np.float32) - reference.astype(np.float32)).mean(dtype=np.float64))
     raise EdgekitError(
-        f"the bundle asks for the measure '{measure}'", fix="update edgekit, which knows agreement, error"
+        f"the bundle asks for the measure '{measure}'",
+        where=where,
+        fix="update edgekit, which knows agreement, error",
     )

@@ -12,6 +12,7 @@ import pytest
 from edgekit.boards.table import table, within
 from edgekit.bundle.manifest import Profile, Ranges, Tensor
 from edgekit.engine.calibration_cache import scale_table, write_cache
+from edgekit.errors import EdgekitError
 from edgekit.export.build_script import build_script, profile_options
 from edgekit.export.lanes import ARTIFACT_ROWS
 
@@ -156,3 +157,25 @@ def test_open_dimensions_go_in_as_shapes(tmp_path):
 def test_a_bundle_for_the_cpu_has_no_script():
     with pytest.raises(ValueError, match="TensorRT"):
         build_script([a for a in ARTIFACT_ROWS if a.tensorrt is None])
+
+
+def test_it_builds_in_its_own_folder_whatever_cd_searches(bundle, tmp_path):
+    """CDPATH sends a relative ``cd`` elsewhere, and has it print where."""
+    (tmp_path / "elsewhere" / bundle.name).mkdir(parents=True)
+    build(bundle, version="100300")  # writes the program in trtexec's place
+    shutil.rmtree(bundle / "engines")
+    done = subprocess.run(
+        [SHELL, f"{bundle.name}/build.sh"],
+        cwd=bundle.parent,
+        env={"PATH": "/usr/bin:/bin", "TRTEXEC": str(bundle / "trtexec"), "CDPATH": str(tmp_path / "elsewhere")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert engines(bundle) and not any((tmp_path / "elsewhere" / bundle.name).iterdir())
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "\u2028", ""])
+def test_a_tensor_that_would_break_the_table_is_refused(name):
+    with pytest.raises(EdgekitError, match="cannot hold the tensor"):
+        scale_table({"x": (0.0, 1.0), name: (0.0, 1.0)})

@@ -7,10 +7,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from edgekit.evaluate.table import markdown_table
 from edgekit.export.card import _table
-from edgekit.frames.markdown import cell
+from edgekit.frames.markdown import code, escaped
 
 
 def split(line: str) -> list[str]:
@@ -21,10 +22,10 @@ def split(line: str) -> list[str]:
 
 
 @given(st.text(st.characters(codec="utf-8", categories=("L", "P", "S", "N", "Zs", "Cc")), min_size=1, max_size=12))
-def test_a_cell_is_one_cell_and_says_what_it_did(text):
-    shown = " ".join(text.split())
+def test_a_cell_is_one_cell_and_says_what_it_did(words):
+    shown = " ".join(words.split())
     if shown:
-        assert split(f"| {cell(text)} | x |") == [shown, "x"]
+        assert split(f"| {escaped(words)} | x |") == [shown, "x"]
 
 
 @pytest.mark.parametrize("write", [markdown_table, lambda header, rows: _table(header, rows)])
@@ -34,3 +35,32 @@ def test_tables_keep_their_columns(write, name):
     shown = " ".join(name.split())
     assert split(header) == ["model", shown, "sky"] and len(rule.strip("|").split("|")) == 3
     assert [split(row) for row in rows] == [["student", "1.0", "2.0"], [shown, "3.0", "4.0"]]
+
+
+PARSER = MarkdownIt("commonmark").enable("table")
+WORDS = st.text(
+    st.one_of(st.sampled_from("<>[]()!`*_~|\\&;:#-/ab \n"), st.characters(codec="utf-8", exclude_characters="\0")),
+    max_size=20,
+)
+
+
+def inline(source: str) -> list:
+    """What a parser of CommonMark finds in a paragraph."""
+    (_, paragraph, _) = PARSER.parse(source)
+    return paragraph.children
+
+
+@given(WORDS)
+def test_escaped_words_are_text_and_nothing_else(words):
+    found = inline(f"a {escaped(words)} z")
+    assert {token.type for token in found} <= {"text", "text_special"}
+    assert "".join(token.content for token in found).split() == ["a", *words.split(), "z"]
+
+
+@given(WORDS)
+def test_code_is_one_span_of_the_words(words):
+    shown = " ".join(words.split()).replace("`", "'")
+    if shown:
+        found = inline(f"a {code(words)} z")
+        assert [token.type for token in found] == ["text", "code_inline", "text"]
+        assert found[1].content.split() == shown.split()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgekit.bench.report.entries import Entry, highlights
 from edgekit.bench.report.read import Measurements
 from edgekit.bench.report.sections import columns, definitions, in_common, machines, notes
-from edgekit.frames.markdown import cell
+from edgekit.frames.markdown import escaped
 
 
 def report_markdown(found: Measurements) -> str:
@@ -36,7 +36,7 @@ def _table(entries: Sequence[Entry]) -> list[str]:
         "|" + "".join("---|" if c.text else "--:|" for c in shown) + ("---|" if said else ""),
     ]
     for entry in entries:
-        cells = [cell(c.value(entry)) for c in shown]
+        cells = [escaped(c.value(entry)) for c in shown]
         if said:
             cells.append(", ".join(str(number) for number, _, whose in said if entry in whose))
         lines.append("| " + " | ".join(cells) + " |")
