@@ -20,7 +20,9 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
     channels = teacher.channels()
     seen = channels.get("rgb")
     predicted = torch.cat([channels[task.name] for task in student.tasks])
-    total = sum(len(own) for own in channels.values())  # of the teacher's input and output alike
+    total = sum(
+        len(own) for own in channels.values()
+    )  # of the teacher's output, whose slots its input has, or begins with
     own = student.network.state_dict()
     given = teacher.network.state_dict()
     if own.keys() != given.keys() or seen is None:
@@ -28,7 +30,7 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
     for name, value in own.items():
         taken = given[name].cpu()
         if taken.shape != value.shape and taken.ndim == 4 and taken.shape[0] == value.shape[0]:
-            taken = taken[:, seen] if taken.shape[1] == total else taken
+            taken = taken[:, seen] if value.shape[1] == len(seen) else taken
         elif taken.shape != value.shape and taken.shape[0] == total:
             taken = taken[predicted]
         if taken.shape != value.shape:

@@ -9,13 +9,15 @@ as an entry point of the group ``edgekit.networks``.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from edgekit.networks.lite import Lite
 from edgekit.networks.repseg import RepSeg
 from edgekit.networks.safeuav import SafeUAV
-from edgekit.networks.timm_encoder import TimmSegmenter
+from edgekit.networks.timm_encoder import ENCODER, TimmSegmenter
 from edgekit.parts import Parts
 
 FAMILIES: Parts[type[nn.Module]] = Parts(
@@ -23,6 +25,7 @@ FAMILIES: Parts[type[nn.Module]] = Parts(
     "network family",
     {
         "repseg": RepSeg,
+        "lite": Lite,
         "safeuav": SafeUAV,
         "timm": TimmSegmenter,
     },
@@ -36,6 +39,13 @@ def resolved_shape(family: str, given: dict[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(FAMILIES[family]).parameters.values()
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     return {**own, **given}
+
+
+def encoder_of(family: str, shape: Mapping[str, Any]) -> str | None:
+    """timm's name of the encoder whose weights a network of this family and shape can begin with, if there is one."""
+    if family == "timm":
+        return shape.get("encoder", ENCODER)
+    return getattr(FAMILIES[family], "encoder_name", None)
 
 
 def parameter_count(module: nn.Module) -> int:

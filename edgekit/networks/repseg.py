@@ -102,11 +102,16 @@ class RepSeg(nn.Module):
 
     def fuse(self) -> RepSeg:
         """Replace every block by its single convolution, in place; evaluation mode only. Returns self."""
-        for module in list(self.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, QARepBlock):
-                    setattr(module, name, child.fused())
-        return self
+        return fuse_blocks(self)
+
+
+def fuse_blocks(network: nn.Module) -> nn.Module:
+    """Replace every QARepBlock by its single convolution, in place; evaluation mode only. Returns the network."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, QARepBlock):
+                setattr(module, name, child.fused())
+    return network
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

@@ -90,6 +90,10 @@ class TimmSegmenter(nn.Module):
                     module.eval()
         return self
 
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The encoder's tensors, named as timm's feature extractor names them."""
+        return self.encoder.state_dict()
+
     @torch.no_grad()
     def load_encoder(self, state: dict[str, Tensor], rgb: Sequence[int] | Tensor) -> None:
         """Take the weights of the same encoder for rgb, named as timm's feature extractor names them.
@@ -97,12 +101,17 @@ class TimmSegmenter(nn.Module):
         ``rgb``: which input channels are rgb. The stem reads them with the given kernels and all others with zeros, so
         that rgb alone gives what the encoder gave on rgb, to the bit. ValueError for other names or shapes.
         """
-        own, stem = self.encoder.state_dict(), f"{self._stem}.weight"
+        own, stem = self.encoder_state(), f"{self._stem}.weight"
         if state.keys() != own.keys():
             raise ValueError("the weights are not those of this encoder")
-        wide = torch.zeros_like(own[stem])
-        wide[:, rgb] = state[stem].to(wide)
-        self.encoder.load_state_dict({**state, stem: wide})
+        self.encoder.load_state_dict({**state, stem: widened(state[stem], own[stem], rgb)})
+
+
+def widened(given: Tensor, own: Tensor, rgb: Sequence[int] | Tensor) -> Tensor:
+    """Kernels over rgb as kernels of the shape of ``own``, which reads more channels; all but ``rgb`` are zero."""
+    wide = torch.zeros_like(own)
+    wide[:, rgb] = given.to(wide)
+    return wide
 
 
 def _build(encoder: str, drop_path: float) -> nn.Module:

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from edgekit.data.frameset import FrameSet
 from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError, first_line
 from edgekit.heads import HEADS
-from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import student_start, weights_of
+from edgekit.networks.pretrained import Weights, load_encoder
+from edgekit.pipeline.keys import student_start, student_weights, weights_of
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import Student
+from edgekit.students.student import RGB, new_student
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.config import MemberConfig
 from edgekit.teachers.external.teacher import ExternalTeacher
@@ -40,7 +41,7 @@ def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
         note("ensemble", few)
     with torch.random.fork_rng(devices=[]):  # the networks that are built here leave the random state as it was
         _check_members(recipe, base, tasks)
-        _check_student(recipe, tasks)
+        _check_student(recipe, base, tasks)
 
 
 def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[ExternalTeacher]) -> None:
@@ -125,11 +126,8 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
     }
     for index, member in shapes.values():
         network = _untrained(recipe, member, tasks)
-        weights, where = weights_of(member, base), f"teacher.members.{index}"
-        if weights and weights.fetched:
-            note(where, f"the weights will be downloaded before training: {weights.key}")
-        elif weights:
-            load_encoder(network.network, weights, network.channels()["rgb"])
+        where = f"teacher.members.{index}"
+        _check_weights(network.network, weights_of(member, base), network.channels()["rgb"], where)
         if member.family != "timm":
             continue  # all other families take any size
         crop = (member.train or recipe.teacher.train).crop
@@ -145,6 +143,13 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
             ) from error
 
 
+def _check_weights(network: nn.Module, weights: Weights | None, rgb: Tensor, where: str) -> None:
+    if weights and weights.fetched:
+        note(where, f"the weights will be downloaded before training: {weights.key}")
+    elif weights:
+        load_encoder(network, weights, rgb)
+
+
 def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) -> MultiModal:
     """A network of the ensemble, with statistics that stand for those of the data."""
     seen = [tasks[name] for name in recipe.teacher.modalities]
@@ -153,9 +158,10 @@ def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) 
     return MultiModal(member, seen, [tasks[name] for name in recipe.tasks], statistics)
 
 
-def _check_student(recipe: Recipe, tasks: Mapping[str, Task]) -> None:
+def _check_student(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> None:
     """Build the student, and start it from the first teacher where the recipe does. EdgekitError where one fails."""
-    plain = {"mean": [0.0] * 3, "std": [1.0] * 3}  # the true ones are known after the data was read
-    student = Student(recipe.student.name, [tasks[name] for name in recipe.tasks], **plain, **recipe.student.shape())
+    plain = [0.0] * 3, [1.0] * 3  # the true ones are known after the data was read
+    student = new_student(recipe.student, [tasks[name] for name in recipe.tasks], plain)
+    _check_weights(student.network, student_weights(recipe, base), RGB, "student")
     if student_start(recipe) == "teacher":
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

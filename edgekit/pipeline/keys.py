@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgekit.heads import HEADS
-from edgekit.networks import resolved_shape
+from edgekit.networks import encoder_of, resolved_shape
 from edgekit.networks.pretrained import IMAGENET, Weights, find_weights
-from edgekit.networks.timm_encoder import ENCODER
 from edgekit.pipeline.stage import FORMATS
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import student_shape
@@ -25,8 +24,10 @@ def student_key(bench: Workbench) -> dict[str, Any]:
     """The recipe's student: family, every argument of its shape, what it predicts."""
     config = bench.recipe.student
     family, shape = student_shape(config.name, config.width)
+    weights = student_weights(bench.recipe, bench.base)
     return {
         "family": family,
+        **({"weights": weights.key} if weights else {}),
         "shape": resolved_shape(family, shape),
         "input_scale": config.input_scale,
         "seed": config.seed,
@@ -41,9 +42,14 @@ def network_key(member: MemberConfig) -> dict[str, Any]:
 
 def weights_of(member: MemberConfig, base: Path) -> Weights | None:
     """The weights that a network of the ensemble starts from, if any. ``base``: where the recipe's paths start."""
-    if member.family != "timm":
-        return None
-    return find_weights(member.encoder or ENCODER, member.weights or IMAGENET, base)
+    encoder = encoder_of(member.family, member.shape())
+    return find_weights(encoder, member.weights or IMAGENET, base) if encoder else None
+
+
+def student_weights(recipe: Recipe, base: Path) -> Weights | None:
+    """The weights that the student's encoder begins with, if it has one that comes with weights."""
+    encoder = encoder_of(*student_shape(recipe.student.name, recipe.student.width))
+    return find_weights(encoder, recipe.student.weights or IMAGENET, base, "student") if encoder else None
 
 
 def student_start(recipe: Recipe) -> Literal["teacher", "labels", "nothing"]:

@@ -12,11 +12,19 @@ from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
 from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import heads_key, network_key, student_key, student_start, training_key, weights_of
+from edgekit.pipeline.keys import (
+    heads_key,
+    network_key,
+    student_key,
+    student_start,
+    student_weights,
+    training_key,
+    weights_of,
+)
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import Student, load_student, student_shape
+from edgekit.students.student import RGB, Student, load_student, new_student, student_shape
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
 from edgekit.training.checkpoint import UNFINISHED, load_checkpoint, save_checkpoint
@@ -149,7 +157,7 @@ def train_student(
             labels_only = train_student(bench) if start == "labels" else None
             seed = _seed(bench, recipe.student.seed)
             torch.manual_seed(seed)
-            student = new_student(bench)
+            student = _begin(bench)
             if start == "teacher":
                 warm_start(student, first_teacher)
             elif labels_only:
@@ -161,10 +169,12 @@ def train_student(
     return load_student(stage.folder / "network.pt")
 
 
-def new_student(bench: Workbench) -> Student:
-    """The recipe's student, untrained. EdgekitError over the parameter limit."""
-    mean, std = bench.statistics["rgb"]
-    return Student(bench.recipe.student.name, bench.tasks, mean=mean, std=std, **bench.recipe.student.shape())
+def _begin(bench: Workbench) -> Student:
+    """The recipe's student before training, with the weights of its encoder where it has such."""
+    student = new_student(bench.recipe.student, bench.tasks, bench.statistics["rgb"])
+    if weights := student_weights(bench.recipe, bench.base):
+        load_encoder(student.network, weights, RGB)
+    return student
 
 
 def _train(

@@ -27,6 +27,7 @@ class StudentSpec:
 
 _OWN = {
     "repseg": StudentSpec("repseg", {"width": 32}, "quarter-resolution, re-parameterised, made for INT8; the default"),
+    "lite": StudentSpec("lite", {"width": 48}, "begins with ImageNet's weights: the best with few labels"),
     "safeuav-150k": StudentSpec("safeuav", {"width": 6}, "the smallest student of the PHG-MAE paper, full resolution"),
     "safeuav-430k": StudentSpec("safeuav", {"width": 10}, "the paper's larger student, full resolution"),
 }

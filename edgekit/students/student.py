@@ -15,9 +15,13 @@ from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.names import component
 from edgekit.heads import HEADS
 from edgekit.networks import FAMILIES, parameter_count
+from edgekit.students.config import StudentConfig
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 from edgekit.tasks import Task, kind_of
 from edgekit.training.checkpoint import load_checkpoint, save_checkpoint
+
+RGB = torch.arange(3)
+"""The channels of a student's input that are rgb."""
 
 
 def student_shape(name: str, width: int | None) -> tuple[str, dict[str, Any]]:
@@ -85,6 +89,20 @@ class Student(nn.Module):
             "tasks": [asdict(t) for t in self.tasks],
         }
         save_checkpoint(path, {"format": 1, "spec": spec, "state": self.state_dict()})
+
+
+def new_student(
+    config: StudentConfig, tasks: Sequence[Task], statistics: tuple[Sequence[float], Sequence[float]]
+) -> Student:
+    """A recipe's student, untrained. ``statistics``: (mean, std) of the data's rgb, 0-255; a pretrained family has its
+    own (``rgb_statistics``). EdgekitError over the parameter limit.
+    """
+    mean, std = statistics
+    student = Student(config.name, tasks, mean=mean, std=std, **config.shape())
+    if hasattr(student.network, "rgb_statistics"):
+        for own, values in zip((student.mean, student.std), student.network.rgb_statistics, strict=True):
+            own.copy_(torch.tensor(values)[:, None, None])
+    return student
 
 
 def load_student(path: Path) -> Student:

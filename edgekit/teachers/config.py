@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edgekit.networks import FAMILIES
+from edgekit.networks import FAMILIES, encoder_of
 from edgekit.part_schema import Name
 from edgekit.teachers.external.config import ExternalConfig
 from edgekit.training.config import TrainConfig
 
 
 class MemberConfig(BaseModel):
-    """One network of the ensemble. ``encoder`` to ``freeze_norm`` are for the family timm alone."""
+    """One network of the ensemble. ``encoder``, ``drop_path`` to ``freeze_norm`` are for the family timm alone."""
 
     model_config = ConfigDict(extra="forbid")
     family: Annotated[str, Name(FAMILIES)] = "repseg"
@@ -34,10 +34,12 @@ class MemberConfig(BaseModel):
 
     @model_validator(mode="after")
     def _encoder_is_timm(self) -> MemberConfig:
-        names = ("encoder", "weights", "drop_path", "encoder_rate", "freeze_norm")
+        names = ("encoder", "drop_path", "encoder_rate", "freeze_norm")
         given = [name for name in names if getattr(self, name) is not None]
         if given and self.family != "timm":
             raise ValueError(f"{', '.join(given)} go with family: timm, not with {self.family}")
+        if self.weights is not None and encoder_of(self.family, {}) is None:
+            raise ValueError(f"weights go with a pretrained encoder, which the family {self.family} does not have")
         return self
 
     def shape(self) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import torch
 
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
+from edgekit.students.config import StudentConfig
 from edgekit.students.registry import STUDENTS
-from edgekit.students.student import Student
+from edgekit.students.student import Student, new_student
 from edgekit.tasks import Task
 from edgekit.teachers.config import MemberConfig
 from edgekit.teachers.multimodal import MultiModal
@@ -32,8 +33,7 @@ def teacher_of(family: str, width: int, modalities=(HSV, RGB)) -> MultiModal:
 
 
 def student_of(name: str, width: int | None = None) -> Student:
-    mean, std = STATISTICS["rgb"]
-    return Student(name, TASKS, width=width, mean=mean, std=std).eval()
+    return new_student(StudentConfig(name=name, width=width), TASKS, STATISTICS["rgb"]).eval()
 
 
 @pytest.mark.parametrize("name", STUDENTS)

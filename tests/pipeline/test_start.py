@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgekit.networks.lite import Lite
 from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.targets import targets_stage
-from edgekit.pipeline.training import student_stage
+from edgekit.pipeline.training import baseline_stage, student_stage
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import load_student
@@ -66,3 +67,62 @@ def test_the_students_key_holds_what_it_starts_from(photographs, tmp_path):
     assert labels != key("distill.start=nothing") != key("distill.start=nothing", "student.seed=1")
     assert labels != key("distill.start=labels", "baseline.learning_rate=1e-4")
     assert key("distill.start=nothing") == key("distill.start=nothing", "baseline.learning_rate=1e-4")
+
+
+LITE = ("student.name=lite", "student.width=4", "distill.start=nothing")
+
+
+def lite_weights(path: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    torch.save(Lite(3, 1).encoder_state(), path)
+    return path
+
+
+def test_a_pretrained_student_begins_with_its_weights_and_standardises_as_they_were_trained(
+    photographs, tell, tmp_path
+):
+    file = lite_weights(tmp_path / "weights.pth", 3)
+    changes = (*LITE, *STILL, f"student.weights={file}", "distill.unless_better=warn")
+    options = [a for change in changes for a in ("--set", change)]
+    done = tell("distill", photographs / "tiny.yaml", "--out", tmp_path, *options)
+    assert done.code in (0, 1), done.err  # an untrained student need not be better than another
+    given = torch.load(file, weights_only=True)
+    for stage in ("baseline", "student"):
+        (found,) = (tmp_path / "stages").glob(f"{stage}-*/network.pt")
+        student = load_student(found)
+        for name, value in student.network.encoder_state().items():
+            if value.ndim == 4:  # norms measure the frames
+                torch.testing.assert_close(value, given[name], atol=1e-6, rtol=0)
+        assert student.mean.flatten().tolist() == [127.5] * 3 and student.std.flatten().tolist() == [127.5] * 3
+
+
+def test_the_key_holds_the_content_of_the_weights(photographs, tmp_path):
+    def key(*changes: str) -> str:
+        return baseline_stage(Run.of(tiny(photographs, *LITE, *changes), photographs, tmp_path).bench()).key
+
+    file = lite_weights(tmp_path / "a.pth", 1)
+    first = key(f"student.weights={file}")
+    (tmp_path / "b.pth").write_bytes(file.read_bytes())
+    assert first == key(f"student.weights={tmp_path / 'b.pth'}") != key("student.weights=none")
+    lite_weights(file, 2)
+    assert first != key(f"student.weights={file}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["student.weights=imagenet"], "'repseg' has none"),
+        ([*LITE, "student.weights=nowhere.pth"], "there are no weights for the encoder"),
+        ([*LITE, "student.weights=other.pth"], "not those of the encoder"),
+        (["teacher.members.0.weights=imagenet"], "repseg does not have"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_anything_trains(photographs, tell, tmp_path, changes, message):
+    torch.save({"conv_stem.weight": torch.ones(32, 3, 3, 3)}, photographs / "other.pth")
+    options = [a for change in changes for a in ("--set", change)]
+    done = tell("distill", photographs / "tiny.yaml", "--out", tmp_path, *options)
+    assert (
+        done.code == 2
+        and message in done.found["error"]["what"]
+        and not list((tmp_path / "stages").glob("*/network.pt"))
+    )
