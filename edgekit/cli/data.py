@@ -1,4 +1,4 @@
-"""`edgekit data convert`."""
+"""`edgekit data`: a data set from films, or from another one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import json_option, print_json
+from edgekit.cli.output import json_option, print_json, print_rich, rich_table
 
 
-@click.group("data", epilog="Example: edgekit data convert recipes/uav.yaml --out data/uav")
+@click.group("data", epilog="Example: edgekit data extract pipeline.yaml --out data/flights")
 def command() -> None:
-    """Convert a recipe's data to one npz per frame and task."""
+    """Make a data set of one npz per frame and task: from films, or from a recipe's data."""
 
 
 @command.command(
@@ -49,3 +49,105 @@ def convert(recipe: Path, overrides: tuple[str, ...], out: Path, as_json: bool, 
         f"out     {done['out']}",
     ]
     click.echo("\n".join(lines))
+
+
+class Shard(click.ParamType):
+    """``I/N``, I from 1."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        index, slash, count = str(value).partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            self.fail(f"'{value}' is not I/N with I from 1 to N, such as 2/8", param, ctx)
+        return int(index) - 1, int(count)
+
+
+@command.command("extract", epilog="Example: edgekit data extract pipeline.yaml --out data/flights --shard 1/4")
+@click.argument("pipeline", type=PATH, metavar="PIPELINE")
+@set_option
+@click.option("--out", type=PATH, required=True, help="Folder of the sets; made if need be.")
+@click.option("--shard", type=Shard(), default="1/1", help="Only this share of the frames, for several machines.")
+@click.option("--retry-failed", is_flag=True, help="Try frames again that failed before.")
+@allow_code_option
+@json_option
+@click.pass_context
+def extract(
+    ctx: click.Context, pipeline: Path, overrides: tuple[str, ...], out: Path, as_json: bool, **options: Any
+) -> None:
+    """Make the maps of PIPELINE, a YAML file, for every frame of its films, in the layout of Dronescapes.
+
+    The source `dronescapes` reads that layout. What is there and up to date is kept, so the same command goes on after
+    an interrupt, a new film or a changed task. Exit code 1 where a frame failed; the others are made all the same.
+    """
+    from edgekit.extract.command import extract_data
+
+    done = extract_data(pipeline, overrides, out, **options)
+    if as_json:
+        print_json(done)
+    else:
+        lines = [f"{task:32} {n['written']} written, {n['kept']} there already" for task, n in done["tasks"].items()]
+        lines += [f"failed  {failure['where']}: {failure['what']}" for failure in done["failed"]]
+        lines.append(f"{done['frames']} frames in {done['seconds']:.1f} s: {out}")
+        click.echo("\n".join(lines))
+    ctx.exit(1 if done["failed"] else 0)
+
+
+_DIR = click.argument("folder", type=PATH, metavar="DIR")
+
+
+@command.command("status", epilog="Example: edgekit data status data/flights")
+@_DIR
+@json_option
+@click.pass_context
+def status(ctx: click.Context, folder: Path, as_json: bool) -> None:
+    """How many maps of DIR, a result of `edgekit data extract`, are there, out of date, failed and missing.
+
+    Exit code 1 where it is not complete.
+    """
+    from edgekit.extract.command import status_of
+
+    found = status_of(folder)
+    if as_json:
+        print_json(found)
+        ctx.exit(0 if found["complete"] else 1)
+    counts = ("frames", "done", "stale", "failed", "missing")
+    rows, lines = [], []
+    for task in found["films"][0]["tasks"] if found["films"] else []:
+        rate = found["maps_per_second"].get(task)
+        totals = [sum(film["tasks"][task][count] for film in found["films"]) for count in counts]
+        rows.append([task, *map(str, totals), f"{rate:.1f}" if rate else ""])
+    for film in found["films"]:
+        for task, cell in film["tasks"].items():
+            wrong = [f"{cell[count]} {count}" for count in counts[2:] if cell[count]]
+            lines += [f"{film['set']}/{film['film']}  {task}: {', '.join(wrong)}"] if wrong else []
+    lines += [f"{film}  not read to its end yet" for film in found["unread_films"]]
+    lines += [f"failed  {failure['where']}: {failure['what']}" for failure in found["failed"]]
+    if found["extra_files"]:
+        lines.append(f"{found['extra_files']} files are of frames that the pipeline does not take")
+    title = f"{folder}: {len(found['films'])} films"
+    print_rich(rich_table(title, ["map", *counts, "per second"], rows, right=[*counts, "per second"]))
+    click.echo("\n".join(lines))
+    ctx.exit(0 if found["complete"] else 1)
+
+
+@command.command("verify", epilog="Example: edgekit data verify data/flights --remove")
+@_DIR
+@click.option("--remove", is_flag=True, help="Remove files that are no good: the next extraction makes them again.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, folder: Path, remove: bool, as_json: bool) -> None:
+    """Read every map of DIR, a result of `edgekit data extract`: checksum, type, shape and range.
+
+    Exit code 1 where one is no good.
+    """
+    from edgekit.extract.command import verify_maps
+
+    found = verify_maps(folder, remove=remove)
+    if as_json:
+        print_json(found)
+    else:
+        lines = [f"{bad['file']}: {bad['what']}" for bad in found["bad"]]
+        lines.append(f"{found['files']} files, {len(found['bad'])} of them no good, {found['removed']} removed")
+        click.echo("\n".join(lines))
+    ctx.exit(1 if found["bad"] else 0)

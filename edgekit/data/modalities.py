@@ -24,10 +24,14 @@ _FAINT_EDGE = 4.0  # grey levels per pixel
 
 @dataclass(frozen=True)
 class Computed:
-    """A modality and how it comes from rgb: (H, W, 3) uint8 to the task's native array."""
+    """A modality and how it comes from rgb: (H, W, 3) uint8 to the task's native array.
+
+    ``version`` is raised when what ``compute`` gives changes, so that stored maps are made again.
+    """
 
     task: Task
     compute: Callable[[np.ndarray], np.ndarray]
+    version: int = 1
 
 
 def hsv(rgb: np.ndarray) -> np.ndarray:

@@ -64,6 +64,8 @@ class SchemaNode:
             return self.tagged().get(str(value.get(self.discriminator)))  # it may be a list
         wanted = "object" if isinstance(value, dict) else "array"
         options = [option for option in self.options if option.node.get("type", wanted) == wanted]
+        if len(options) > 1 and isinstance(value, dict):  # members that are told apart by keys they require
+            options = [o for o in options if value.keys() & {*o.node.get("required", ()), o.discriminator}]
         if len(options) != 1:
             return None
         return self if options[0] is self else options[0].choose(value)

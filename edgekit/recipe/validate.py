@@ -107,7 +107,8 @@ class _Explainer:
     def _bad_tag(self, path: KeyPath, error: Any, holder: SchemaNode | None) -> Problem:
         key, value = error["ctx"]["discriminator"].strip("'"), error["input"]
         node = holder and holder.child(path[-1])
-        known = node.tags() if node else []
+        options = [node, *node.options] if node else []
+        known = next((option.tags() for option in options if option.discriminator == key), [])
         here, allowed = (*path, key), f"one of {', '.join(known)}"
         if value.get(key) is None:
             return Problem(

@@ -354,3 +354,27 @@ def test_what_does_not_fit_is_named(kind, tasks, keys, what, fix):
     assert what in raised.value.what
     assert raised.value.where.startswith("extract.tasks.x")
     assert fix is None or fix in raised.value.fix
+
+
+def test_another_package_may_offer_one(tmp_path, monkeypatch):
+    (tmp_path / "negatives-1.0.dist-info").mkdir()
+    (tmp_path / "negatives-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: negatives\nVersion: 1.0\n")
+    (tmp_path / "negatives-1.0.dist-info/entry_points.txt").write_text(
+        "[edgekit.derivations]\nnegative = negatives:Negative\n"
+    )
+    (tmp_path / "negatives.py").write_text(
+        "from typing import Literal\n"
+        "from edgekit.data.derived.derivation import Derivation, DeriveCommon\n"
+        "from edgekit.tasks import Task\n"
+        "class Config(DeriveCommon):\n"
+        "    derive: Literal['negative']\n"
+        "class Negative(Derivation):\n"
+        "    Config = Config\n"
+        "    def __init__(self, config, needs):\n"
+        "        self.task = Task('', 'binary')\n"
+        "    def compute(self, maps):\n"
+        "        return 1 - maps[0]\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yes = np.eye(4, dtype=np.uint8)
+    np.testing.assert_array_equal(opened("negative", [Task("b", "binary")]).compute([yes]), 1 - yes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.tasks import Task
@@ -33,7 +33,7 @@ class DeriveCommon(BaseModel):
     """The keys that all derived maps have: ``derive`` names the kind, ``of`` the maps it is computed from."""
 
     model_config = ConfigDict(extra="forbid")
-    of: list[str] = Field(min_length=1)
+    of: Annotated[list[str], BeforeValidator(lambda of: [of] if isinstance(of, str) else of)] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,14 @@ class Derivation(ABC):
     ``Config``   its keys in a pipeline: a DeriveCommon with ``derive: Literal[…]``
     ``version``  raised when what ``compute`` gives changes, so that stored maps are made again
     ``ahead``    whether it is also shown the maps of the film's next frame, and absent for the last
+    ``uses_camera`` whether it depends on the camera
     ``task``     what it gives, under no name yet
     """
 
     Config: ClassVar[type[DeriveCommon]]
     version: ClassVar[int] = 1
     ahead: ClassVar[bool] = False
+    uses_camera: ClassVar[bool] = False
     task: Task
 
     @abstractmethod

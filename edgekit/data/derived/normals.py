@@ -33,6 +33,7 @@ class PlaneNormals(Derivation):
     """`plane_normals` of a depth map as seen by the pipeline's camera."""
 
     Config = PlaneNormalsConfig
+    uses_camera = True
 
     def __init__(self, config: PlaneNormalsConfig, needs: Needs):
         needs.expect("depth")

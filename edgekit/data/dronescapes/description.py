@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -32,7 +33,10 @@ class Description:
     made_from: str | None = None
 
     def write(self, root: Path) -> None:
-        write_text(root / NAME, json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
+        write_text(root / NAME, json.dumps(self.document(), indent=1))
+
+    def document(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
 
 
 _DESCRIPTION = TypeAdapter(Description)

@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.teachers.external.config import CodeConfig
 from edgekit.teachers.external.inputs import assemble, channel_count
-from edgekit.teachers.external.model import ExternalModel, Setting, task_outputs
+from edgekit.teachers.external.model import ExternalModel, Setting, of_frame, task_outputs
 from edgekit.teachers.external.permission import code_is_allowed
 from edgekit.training.precision import device
 
@@ -67,9 +67,17 @@ class Code(ExternalModel):
     def key(self) -> Any:
         return [sha256(path) for path in ([self._source] if self._source else []) + self._files]
 
-    @torch.no_grad()
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
-        inputs = [assemble(given, maps, self._setting.tasks, size).to(device()) for given in self._config.inputs]
+        return self.raw_batch([frame], [maps], size)[0]
+
+    @torch.no_grad()
+    def raw_batch(
+        self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
+    ) -> list[dict[str, Tensor] | None]:
+        inputs = [
+            torch.cat([assemble(given, m, self._setting.tasks, size) for m in maps]).to(device())
+            for given in self._config.inputs
+        ]
         found = self._network(*inputs)
         if isinstance(found, Tensor):
             found = {"output": found}
@@ -78,4 +86,5 @@ class Code(ExternalModel):
         elif not isinstance(found, Mapping):
             what = f"'{self._config.function}' returned a {type(found).__name__}, not tensors"
             raise EdgekitError(what, where=self._setting.where)
-        return task_outputs(found, self._config, self._setting.where)
+        each = [of_frame(found, i, len(maps)) if len(maps) > 1 else found for i in range(len(maps))]
+        return [task_outputs(values, self._config, self._setting.where) for values in each]

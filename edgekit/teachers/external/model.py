@@ -75,6 +75,12 @@ class ExternalModel(ABC):
         ``maps``: the needed native maps that the frame has; ``size`` (height, width) is the frame's.
         """
 
+    def raw_batch(
+        self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
+    ) -> list[dict[str, Tensor] | None]:
+        """``raw`` of several frames of one size: one after the other, where a kind cannot take them together."""
+        return [self.raw(frame, m, size) for frame, m in zip(frames, maps, strict=True)]
+
 
 def task_outputs(values: Mapping[str, Any], config: Any, where: str) -> dict[str, Tensor]:
     """A network's outputs by name, (1, C, h, w), (1, h, w, C) or (1, h, w) → task → (1, C, h, w).
@@ -118,6 +124,14 @@ def output_name(outputs: Mapping[str, Any], wanted: str | None, task: str, where
             f"the teacher has no output '{wanted}'", where=f"{where}.output", fix=f"it has {', '.join(outputs)}"
         )
     return wanted
+
+
+def of_frame(values: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
+    """The outputs of one frame of a batch of ``count``: a batch of one each. EdgekitError for other numbers of maps."""
+    for name, value in values.items():
+        if len(value) != count:
+            raise EdgekitError(f"the output '{name}' has {len(value)} maps for {count} frames", fix="give batch: 1")
+    return {name: value[index : index + 1] for name, value in values.items()}
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

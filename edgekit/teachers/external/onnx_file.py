@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import sha256
 from edgekit.teachers.external.config import OnnxConfig
 from edgekit.teachers.external.inputs import assemble, channel_count
-from edgekit.teachers.external.model import ExternalModel, Setting, output_name, task_outputs
+from edgekit.teachers.external.model import ExternalModel, Setting, of_frame, output_name, task_outputs
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
@@ -39,9 +39,18 @@ class OnnxFile(ExternalModel):
         return sha256(self._path)
 
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
+        return self._run([maps], size)[0]
+
+    def raw_batch(
+        self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
+    ) -> list[dict[str, Tensor] | None]:
+        fixed = any(isinstance(x.shape[0], int) for x in self._session.get_inputs())
+        return super().raw_batch(frames, maps, size) if fixed else self._run(maps, size)
+
+    def _run(self, frames: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]) -> list[dict[str, Tensor]]:
         feeds = {}
         for name, (given, dtype) in self._feeds.items():
-            x = assemble(given, maps, self._setting.tasks, size).numpy()
+            x = np.concatenate([assemble(given, maps, self._setting.tasks, size).numpy() for maps in frames])
             feeds[name] = np.clip(np.rint(x), 0, 255).astype(dtype) if dtype == np.uint8 else x.astype(dtype)
         try:
             values = self._session.run(self._outputs, feeds)
@@ -52,7 +61,9 @@ class OnnxFile(ExternalModel):
                 where=str(self._path),
                 fix="see size, multiple and layout of its inputs",
             ) from error
-        return task_outputs(dict(zip(self._outputs, values, strict=True)), self._config, self._setting.where)
+        named = dict(zip(self._outputs, values, strict=True))
+        each = [of_frame(named, i, len(frames)) if len(frames) > 1 else named for i in range(len(frames))]
+        return [task_outputs(found, self._config, self._setting.where) for found in each]
 
     def _matched(self) -> dict[str, tuple[Any, Any]]:
         """Graph's input -> (its section of the recipe, numpy type)."""

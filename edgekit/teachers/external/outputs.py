@@ -36,7 +36,9 @@ class ExternalOutput:
         self.theirs = list(config.classes or task.classes)
         self._matrix: Tensor | None = None
         if task.classes:
-            self._matrix = torch.from_numpy(class_matrix(task.classes, self.theirs, config.merge, config.ignore, where))
+            matrix = class_matrix(task.classes, self.theirs, config.merge, config.ignore, where)
+            if not np.array_equal(matrix, np.eye(len(matrix))):
+                self._matrix = torch.from_numpy(matrix)
         elif config.classes or config.merge or config.ignore:
             raise EdgekitError(f"'{task.name}' is {task.kind}: it has no classes", where=f"{where}.classes")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from edgekit.data.frameset import FrameSet
@@ -57,16 +58,21 @@ class ExternalTeacher:
 
         ``size`` None: the frame's. EdgekitError, naming the frame, for an output that does not fit.
         """
-        maps = frames.read(frame, ["rgb", *self.model.needs])
-        own = maps["rgb"].shape[:2]
+        return self.answers([frame], [frames.read(frame, ["rgb", *self.model.needs])], size)[0]
+
+    def answers(
+        self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int] | None
+    ) -> list[dict[str, Tensor]]:
+        """`answer` for several frames of one size, with their maps: rgb and those that the model needs."""
+        own = maps[0]["rgb"].shape[:2]
         try:
             with nullcontext() if self.model.stored else self._lock:
-                raw = self.model.raw(frame, maps, own)
-                if raw is None:
-                    return {}
-                return {n: self._outputs[n].soft(value.to(device()), size or own) for n, value in raw.items()}
+                return [
+                    {n: self._outputs[n].soft(value.to(device()), size or own) for n, value in (raw or {}).items()}
+                    for raw in self.model.raw_batch(frames, maps, own)
+                ]
         except EdgekitError as error:
-            where = f"{error.where or self.name} (frame {frame.split}/{frame.name})"
+            where = f"{error.where or self.name} (frame {frames[0].split}/{frames[0].name})"
             raise EdgekitError(error.what, where=where, fix=error.fix) from error
 
     def native(self, name: str, soft: Tensor):

@@ -1,0 +1,96 @@
+"""The maps of one frame: read where they lie, made where they are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.data.dronescapes.files import read_array
+from edgekit.data.modalities import COMPUTED
+from edgekit.data.source import FrameInfo
+from edgekit.errors import EdgekitError
+from edgekit.extract.files import key_in, key_of, map_file
+from edgekit.extract.films import Film, Shot
+from edgekit.extract.plan import Step
+from edgekit.tasks import kind_of
+
+
+class Missing(Exception):
+    """A map that this frame lacks, and so do those that need it."""
+
+
+class Frame:
+    """A shot, and what is known of its maps. Each is made once, from the maps that it needs."""
+
+    def __init__(self, out: Path, film: Film, shot: Shot, steps: Mapping[str, Step]):
+        self.film, self.shot = film, shot
+        self.info = FrameInfo(shot.name, film.name, shot.place, film.folder, labelled=False)
+        self.lost = False  # it cannot be read: then none of its maps is tried
+        self.new: dict[str, np.ndarray] = {}
+        """What is to be written, as its file will hold it."""
+        self._out, self._steps = out, steps
+        self._native: dict[str, np.ndarray] = {}
+
+    def key(self, name: str) -> str:
+        """Of a map's file: all that it depends on, and the film."""
+        return key_of(self._steps[name].key, self.shot.identity)
+
+    def path(self, name: str) -> str:
+        return map_file(self._out, self.film.folder, name, self.shot.name)
+
+    def is_done(self, name: str) -> bool:
+        return key_in(self.path(name)) == self.key(name)
+
+    def keep(self, name: str, native: np.ndarray) -> None:
+        """Take a map that was made, to be written. EdgekitError where it is none of its task."""
+        step = self._steps[name]
+        stored = step.to_disk(native, self.shot.name)
+        if step.exact:  # whoever needs it gets what the file says, whenever the file was made
+            native = kind_of(step.task).from_disk(step.task, stored, self.shot.name) if name != "rgb" else native
+        self.new[name], self._native[name] = stored, native
+
+    def needs(self, step: Step) -> list[np.ndarray]:
+        """The maps that a step needs, in its order, and for one that looks ahead those of the next frame too.
+
+        Missing where one failed.
+        """
+        found = [self.native(name) for name in step.needs]
+        if step.ahead:
+            assert self.shot.next is not None
+            found += [_of_rgb(self._steps.get(name), name, self.shot.next.rgb) for name in step.needs]
+        return found
+
+    def native(self, name: str) -> np.ndarray:
+        """A map: from memory or its file, or from those that it is made of. Missing where it failed."""
+        if name not in self._native:
+            self._native[name] = self._found(name)
+        return self._native[name]
+
+    def made(self, step: Step) -> np.ndarray:
+        """A map that no expert is needed for."""
+        if step.derivation is not None:
+            return step.derivation.compute(self.needs(step))
+        return _of_rgb(step, step.name, self.shot.rgb)
+
+    def _found(self, name: str) -> np.ndarray:
+        step = self._steps.get(name)
+        if name == "rgb" or step is None:
+            return _of_rgb(step, name, self.shot.rgb)
+        if step.exact and self.is_done(name):
+            try:
+                return kind_of(step.task).from_disk(step.task, read_array(self.path(name)), self.path(name))
+            except EdgekitError as error:
+                fix = "remove it: the next run makes it again (`edgekit data verify --remove` finds all such files)"
+                raise EdgekitError(error.what, where=error.where, fix=fix) from error
+        if step.exact and (step.expert is not None or step.ahead):
+            raise Missing(name)
+        return self.made(step)
+
+
+def _of_rgb(step: Step | None, name: str, rgb: np.ndarray) -> np.ndarray:
+    if name == "rgb":
+        return rgb
+    compute: Callable = (step.computed if step is not None and step.computed else COMPUTED[name]).compute
+    return compute(rgb)

@@ -1,0 +1,224 @@
+"""From films to maps: every frame right, every map what its expert or its definition says, and read by others."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgekit.cli.main import main
+from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
+from edgekit.data.modalities import COMPUTED
+from edgekit.errors import EdgekitError
+from edgekit.frames.images import write_png
+from edgekit.tasks import kind_of
+
+
+def test_every_map_of_every_frame_is_there(work):
+    done = work.run()
+    assert done.frames == 8 and not done.failed
+    assert set(done.written.values()) == {8, 6} and done.written["flow"] == 6  # the last of a film has none
+    again = work.run()
+    assert again.kept == done.written and not again.written
+
+
+@pytest.mark.parametrize("count", [350])
+def test_frames_have_their_numbers(work, film, frames_of, spelled, stored, count):
+    film(work.base / "long.mp4", frames_of(count, seed=3))
+    work.sets, work.tasks = "{train_set: [long.mp4]}", ""
+    work.run()
+    names = [f"long_{number:06d}" for number in range(count)]
+    assert sorted(p.stem for p in (work.out / "train_set/rgb").iterdir()) == names
+    wrong = [n for i, n in enumerate(names) if spelled(stored(work.out, "train_set", "rgb", n)) != i]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "numbers"),
+    [
+        ("  every: 2\n", [0, 2, 4]),
+        ("  frames: [3, 1]\n", [1, 3]),
+        ("  fps: 12\n", [0, 3]),  # of 25 a second: the first frame of each twelfth
+        ("  fps: 100\n", [0, 1, 2, 3, 4]),
+        ("  every: 4\n  size: [24, 48]\n", [0, 4]),
+    ],
+)
+def test_frames_are_chosen(work, spelled, stored, keys, numbers):
+    work.sets, work.keys, work.tasks = "{train_set: [a.mp4]}", keys, "\n    flow: {derive: flow_dis, of: rgb}"
+    if "size" in keys:
+        work.tasks = ""
+    work.run()
+    names = sorted(p.stem for p in (work.out / "train_set/rgb").iterdir())
+    assert names == [f"a_{number:06d}" for number in numbers]
+    found = [stored(work.out, "train_set", "rgb", name) for name in names]
+    if "size" in keys:
+        assert {x.shape for x in found} == {(24, 48, 3)}
+    else:
+        assert [spelled(x) for x in found] == numbers
+        assert sorted(p.stem for p in (work.out / "train_set/flow").iterdir()) == names[:-1]
+
+
+def test_experts_and_derived_maps_are_what_they_say(work, stored):
+    work.run()
+
+    def read(task, name="a_000003"):
+        return stored(work.out, "train_set", task, name)
+
+    rgb = read("rgb")
+    x = (rgb.astype(np.float32) / 255).transpose(2, 0, 1)[None]
+
+    def answer(name):
+        return onnxruntime.InferenceSession(work.base / f"{name}.onnx").run(None, {"x": x})[0][0]
+
+    a, b = answer("seg_a").argmax(axis=0), answer("seg_b").argmax(axis=0)
+    np.testing.assert_array_equal(read("seg_a"), a)  # computed three frames at a time
+    np.testing.assert_array_equal(read("seg_b"), b)
+    depth = read("depth")
+    assert depth.dtype == np.float32 and depth.shape == (48, 96, 1)
+    np.testing.assert_allclose(depth[..., 0], answer("depth")[0], atol=1e-6)
+    np.testing.assert_allclose(read("hsv"), COMPUTED["hsv"].compute(rgb), atol=1e-3)
+    built = (a == 1) | (b == 1) | (b == 2)
+    np.testing.assert_array_equal(read("built"), built)
+    np.testing.assert_array_equal(read("built(nearby)"), built & (depth[..., 0] <= np.float32(0.5)))
+    np.testing.assert_array_equal(read("two"), np.where(a == 0, 0, 1))
+    np.testing.assert_array_equal(read("semantic_output"), np.minimum(a, b))
+    np.testing.assert_allclose(read("unsure")[..., 0], np.where(a == b, 0, 0.5))
+    normals = read("normals_svd(depth)").astype(float) * 2 - 1
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=5e-3)
+    flow = read("flow").astype(float)
+    assert np.abs(np.median(flow[20:-6, 10:-10], axis=(0, 1)) - [-2, -1]).max() < 0.5
+
+
+def test_the_source_dronescapes_reads_it_unchanged(work):
+    work.run()
+    source = Dronescapes(DronescapesConfig(root=work.out), Path())
+    assert source.splits() == ("train",) and source.sequential
+    frames = source.frames("train")
+    assert [(f.scene, f.index) for f in frames] == [("a", i) for i in range(5)] + [("b", i) for i in range(3)]
+    assert not any(f.labelled for f in frames)
+    assert source.tasks["seg_a"].classes == ("road", "house", "tree", "sky")
+    for frame in frames:
+        maps = source.read(frame, source.tasks)
+        assert set(source.tasks) - set(maps) == ({"flow"} if frame.name in ("a_000004", "b_000002") else set())
+        for name, array in maps.items():
+            kind_of(source.tasks[name]).validate(source.tasks[name], array, name)
+
+
+def read_as_the_contract_says(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """A reader of `MultiTaskDataset`'s layout: frames are the union of names, every visible folder holds npz."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for task in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
+        files = [f for f in task.rglob("*.npz") if not f.name.startswith(".") and not f.stem.endswith("_extra")]
+        assert files, f"{task} holds no npz"
+        for file in files:
+            found.setdefault(file.stem, {})[task.name] = np.load(file)["arr_0"]
+    # names that mix numbers and words are sorted by both: they must begin with a letter
+    assert all(name[0].isalpha() for name in found)
+    return dict(
+        sorted(found.items(), key=lambda at: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", at[0])])
+    )
+
+
+def test_a_reader_written_from_the_layouts_contract_reads_it(work):
+    work.run()
+    frames = read_as_the_contract_says(work.out / "train_set")
+    assert list(frames) == [f"a_{i:06d}" for i in range(5)]
+    for maps in frames.values():
+        assert maps["rgb"].dtype == np.uint8 and maps["rgb"].shape == (48, 96, 3)
+        assert maps["built"].dtype == bool and maps["built"].shape == (48, 96)
+        assert maps["seg_a"].dtype == np.uint8 and maps["seg_a"].max() < 4
+        assert maps["normals_svd(depth)"].min() >= 0 and maps["normals_svd(depth)"].max() <= 1
+
+
+def test_photographs_keep_their_names(work, frames_of, spelled, stored):
+    folder = work.base / "9 roofs"
+    for number, name in enumerate(["IMG_2", "IMG_10", "porch (left)"]):
+        write_png(folder / f"{name}.png", frames_of(9)[number])
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
+    work.sets = "{train_set: ['9 roofs']}"
+    done = work.run()
+    assert [(f.frame, f.task) for f in done.failed] == [("film-9-roofs_broken", "rgb")]
+    assert [f.frame for f in work.run().failed] == ["film-9-roofs_broken"]
+    names = ["film-9-roofs_IMG_10", "film-9-roofs_IMG_2", "film-9-roofs_porch_left"]
+    assert sorted(p.stem for p in (work.out / "train_set/rgb").iterdir()) == names
+    assert [spelled(stored(work.out, "train_set", "rgb", n)) for n in names] == [1, 0, 2]
+    assert not (work.out / "train_set/flow").exists()  # photographs are no moments of a film
+    work.keys = "  film: true\n"
+    assert work.run().written["flow"] == 1  # from IMG_2 to IMG_10, behind which comes the broken one
+
+
+def test_predictions_on_disk_are_an_expert_too(work, stored):
+    said = np.random.default_rng(0).integers(0, 3, (5, 48, 96)).astype(np.uint8)
+    for i, array in enumerate(said[:3]):
+        path = work.base / f"predicted/seg/a_{i:06d}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, array)
+    work.sets = "{train_set: [a.mp4]}"
+    work.tasks = """
+    seg:
+      expert: {kind: npz, folders: [predicted], missing: skip}
+      output: {task: {kind: semantic, classes: [x, y, z]}}
+    """
+    done = work.run()
+    assert done.written["seg"] == 3 and not done.failed
+    np.testing.assert_array_equal(stored(work.out, "train_set", "seg", "a_000002"), said[2])
+    work.tasks = work.tasks.replace(", missing: skip", "")
+    assert [f.frame for f in work.run().failed] == ["a_000003", "a_000004"]
+
+
+def test_the_command_prints_what_it_did(work, capsys):
+    assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["frames"] == 8 and done["tasks"]["depth"]["written"] == 8 and done["failed"] == []
+    assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--set", "extract.every=2"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"depth +0 written, 5 there already", shown)
+    assert re.search(r"flow +3 written, 0 there already", shown)  # to another frame than before
+    assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--shard", "3/2"]) == 2
+
+
+DEPTH = "output: {task: {kind: depth}}"
+WRONG = [
+    ({"tasks": "x: {derive: plane_normals, of: deep}"}, "no map 'deep'", None),
+    ({"tasks": "x: {derive: majority, of: [y, y]}\n    y: {derive: majority, of: [x, x]}"}, "in a circle", None),
+    ({"tasks": "x: {computed: hsw}"}, '"hsw"', "did you mean 'hsv'"),
+    ({"tasks": "x: {derive: vot, of: rgb}"}, '"vot"', "did you mean 'vote'"),
+    ({"tasks": "x: {deriv: vote, of: rgb}"}, "one of the keys computed, expert, derive", None),
+    ({"tasks": "x: {derive: plane_normals, of: rgb}"}, "computed from depth", None),
+    ({"tasks": f"x: {{expert: {{kind: onnx, file: no.onnx}}, {DEPTH}}}"}, "'no.onnx' does not exist", "relative to"),
+    ({"tasks": "x: {expert: {kind: onnx, file: depth.onnx}, output: {}}"}, "output.task says", None),
+    ({"tasks": f"x: {{expert: {{kind: onnx, file: depth.onnx, role: member}}, {DEPTH}}}"}, "has no role", None),
+    ({"tasks": f"x: {{expert: {{kind: expert}}, {DEPTH}}}"}, "the kind expert", None),
+    ({"tasks": f"x: {{expert: {{kind: torch, function: 'm:f'}}, {DEPTH}}}"}, "wants to run code", "--allow-code"),
+    ({"tasks": "rgb: {computed: hsv}"}, "rgb is the frame itself", None),
+    ({"tasks": "../x: {computed: hsv}"}, "cannot name a file", None),
+    ({"sets": "{train_set: [c.mp4]}"}, "no films or photographs in 'c.mp4'", "films end in .mp4"),
+    ({"sets": "{train_set: [a.mp4], other: [a.mp4]}"}, "two films would be called 'a'", "rename"),
+    ({"sets": "{train_set: []}"}, "at least one film", None),
+    ({"keys": "  every: 2\n  fps: 2\n"}, "three ways", None),
+    ({"keys": "  evry: 2\n"}, "unknown key 'evry'", "did you mean 'every'"),
+    ({"keys": "  size: [0, 4]\n"}, "size.0 is 0", None),
+]
+
+
+@pytest.mark.parametrize(("change", "what", "fix"), WRONG)
+def test_a_mistake_is_named_before_anything_is_written(work, change, what, fix):
+    for key, value in change.items():
+        setattr(work, key, f"\n    {value}" if key == "tasks" else value)
+    with pytest.raises(EdgekitError) as raised:
+        work.run()
+    assert what in raised.value.what
+    assert fix is None or fix in str(raised.value.fix)
+    assert not work.out.exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(work):
+    work.out.mkdir()
+    (work.out / "notes.txt").write_text("mine")
+    with pytest.raises(EdgekitError, match=r"holds something else: notes\.txt"):
+        work.run()
+    assert [p.name for p in work.out.iterdir()] == ["notes.txt"]
