@@ -35,6 +35,12 @@ ROWS_BYTES = 256 * MB
 """Of a suite's rows, one JSON document a line."""
 TEXT_BYTES = 16 * MB
 """Of a class table or a list of frames."""
+LABELS_BYTES = _raised("EDGEKIT_MOST_BYTES", 512 * MB)
+"""Of a file of labels, as JSON, XML or text: COCO's largest has 450 MB."""
+OUTLINE_ROWS = 20_000_000
+"""Rows of pixels that the edges of one outline cross."""
+DRAWN_PIXELS = 1_000_000_000
+"""Of the rectangles around all shapes of one image."""
 NAME_BYTES = 200
 """Of a name that becomes a file's or a folder's; an ending and a few letters must fit behind it."""
 
@@ -44,6 +50,10 @@ MOST_PIXELS = _raised("EDGEKIT_MOST_PIXELS", 100_000_000)
 """Of a picture: decoding one takes up to 13 bytes a pixel, and there is one decoder a core."""
 ARRAY_BYTES = _raised("EDGEKIT_MOST_BYTES", 512 * MB)
 """Of the arrays of an ``.npz``, unpacked: a map of a frame, a bundle's golden frames and answers."""
+CHECKPOINT_MEMBERS = 20_000
+"""Tensors of a student or a checkpoint."""
+CHECKPOINT_BYTES = 256 * GB
+"""Of a file of a run's own stages, such as a checkpoint with the optimiser's state; a student is within MOST_BYTES."""
 ARRAY_HEADER = 10_000
 """Of the header of such an array."""
 

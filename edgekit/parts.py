@@ -10,7 +10,10 @@ and a recipe names it like one of edgekit's own. Nothing is imported before it i
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -111,12 +114,25 @@ class Parts(Mapping[str, T], Generic[T]):
 
     def _offered(self) -> dict[str, list[EntryPoint]]:
         """Name → the entry points of that name, one a package."""
-        from importlib.metadata import entry_points  # slow to import, and most commands ask for own parts alone
+        return _offers(self.group, tuple((folder, _changed(folder)) for folder in sys.path))
 
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            found.setdefault(point.name, []).append(point)
-        return found
+
+@lru_cache(64)
+def _offers(group: str, folders: tuple[tuple[str, int], ...]) -> dict[str, list[EntryPoint]]:
+    """Name → the entry points of that name, one a package, as long as the same is installed in these ``folders``."""
+    from importlib.metadata import entry_points  # slow to import, and most commands ask for own parts alone
+
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def _package(point: EntryPoint) -> str:

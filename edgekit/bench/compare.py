@@ -17,6 +17,7 @@ LEAST_EFFECT = 0.03
 CONFIDENCE = 0.99
 RESAMPLES = 2000
 LEAST_SAMPLES = 30
+LEAST_MS = 1e-9  # a clock's tick is longer
 COMPARED = ("end_to_end", "graph", "latency", "compute")
 """The timings that are compared, where both sides have them; the others are parts of these."""
 
@@ -69,6 +70,8 @@ def compare(
     if fewest < LEAST_SAMPLES:
         what = f"{fewest} runs are too few to compare, at least {LEAST_SAMPLES} are needed"
         raise EdgekitError(what, where=where, fix="measure again with --runs 100")
+    if not all(np.median(side["timings"][n]["samples_ms"]) > LEAST_MS for side in (a, b) for n in names):
+        raise EdgekitError("a timing of no length cannot be compared", where=where, fix="measure again")
     confidence = 1 - (1 - CONFIDENCE) / len(names)
     return [
         _find(name, a["timings"][name]["samples_ms"], b["timings"][name]["samples_ms"], effect, confidence)

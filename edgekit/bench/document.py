@@ -19,15 +19,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from edgekit.bench.statistics import summarise
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import write_text
+from edgekit.frames.outside import read_json
+from edgekit.frames.typed import Misfit, as_typed
 
 SCHEMA = 1
+_LARGEST = 1e18
 _GIVE = "give a file that `edgekit bench --json` or `edgekit bench suite` wrote"
 DEFINITIONS = {
     "end_to_end": "host time from the uint8 frame to the maps at the frame's own size",
@@ -69,26 +72,91 @@ def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
     file is missing or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgekitError(f"the file cannot be read: {error}", where=str(path), fix=_GIVE) from None
-    if path.suffix == ".jsonl":
-        from edgekit.bench.rows import parse_rows
+        if path.suffix == ".jsonl":
+            from edgekit.bench.rows import read_rows
 
-        rows = [row for row in parse_rows(text, str(path)) if row["status"] == "done"]
-        for row in rows:
-            check_measurement(row["measurement"], str(path))
-        return {row["label"]: row["measurement"] for row in rows}
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise EdgekitError(f"the file is no JSON: {error}", where=str(path), fix=_GIVE) from None
+            rows = [row for row in read_rows(path) if row["status"] == "done"]
+            for row in rows:
+                check_measurement(row["measurement"], str(path))
+            return {row["label"]: row["measurement"] for row in rows}
+        document = read_json(path, what="the measurement", fix=_GIVE)
+    except FileNotFoundError:
+        raise EdgekitError("the file cannot be read: there is none", where=str(path), fix=_GIVE) from None
     check_measurement(document, str(path))
     return {label(document): document}
 
 
+class _Timing(TypedDict, total=False):
+    definition: str
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+    jitter: float
+    samples_ms: list[float]
+
+
+class _Subject(TypedDict, total=False):
+    student: str
+    precision: str
+    backend: str
+    runtime: str
+    size: list[int]
+    threads: int | None
+
+
+class _Machine(TypedDict, total=False):
+    board: str | None
+    processor: str | None
+    usable_cores: int
+    python: str
+    edgekit: str
+
+
+class _Accuracy(TypedDict):
+    task: str
+    metric: str
+    value: float
+    higher_is_better: bool
+
+
+class _Power(TypedDict):
+    mean: float
+
+
+class _Temperature(TypedDict):
+    max: float
+
+
+class _Telemetry(TypedDict, total=False):
+    power_mode: str | None
+    total_mw: _Power | None
+    energy_mj_per_frame: float | None
+    temperatures_c: dict[str, _Temperature]
+
+
+class _Memory(TypedDict, total=False):
+    peak_mib: float | None
+
+
+class Measurement(TypedDict, total=False):
+    """What is read of a measurement from a file; there may be more in it."""
+
+    subject: _Subject
+    machine: _Machine
+    timings: dict[str, _Timing]
+    throughput: dict[str, float]
+    accuracy: list[_Accuracy] | None
+    telemetry: _Telemetry | None
+    memory: _Memory | None
+    marks: list[str]
+
+
 def check_measurement(document: Any, where: str) -> None:
-    """EdgekitError for anything but a measurement of this schema."""
+    """EdgekitError for anything but a measurement of this schema, with fields of their types and numbers of sizes."""
     if not isinstance(document, Mapping) or not isinstance(document.get("timings"), Mapping):
         raise EdgekitError("this is not a measurement", where=where, fix=_GIVE)
     if not all(isinstance(document.get(part), Mapping) for part in ("subject", "machine")):
@@ -103,7 +171,21 @@ def check_measurement(document: Any, where: str) -> None:
         samples = entry.get("samples_ms") if isinstance(entry, Mapping) else None
         whole = isinstance(samples, list) and samples and all(isinstance(v, (int, float)) and v >= 0 for v in samples)
         if not whole:
-            raise EdgekitError(f"the timing '{name}' has no samples", where=where, fix="measure again")
+            raise EdgekitError(f"the timing '{name[:60]}' has no samples", where=where, fix="measure again")
+    try:
+        as_typed(Measurement, document, "the measurement")
+        _check_numbers(document)
+    except Misfit as error:
+        raise EdgekitError(str(error), where=where, fix=_GIVE) from None
+
+
+def _check_numbers(value: Any) -> None:
+    """Misfit for a number beyond any that is measured, with which nothing can be computed."""
+    if isinstance(value, (dict, list)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            _check_numbers(entry)
+    elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
+        raise Misfit(f"the measurement holds the number {value:g}, which nothing has")
 
 
 def in_threads(count: int) -> str:

@@ -6,12 +6,38 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
+from edgekit import limits
 from edgekit.errors import EdgekitError
 from edgekit.frames.locks import take_lock
+from edgekit.frames.outside import parse_json, read_text
+from edgekit.frames.typed import Misfit, as_typed
 
 SCHEMA = 1
+_GIVE = "give a file that `edgekit bench suite` wrote"
+
+
+class _Error(TypedDict):
+    what: str
+
+
+class _Timed(TypedDict):
+    timings: dict[str, Any]
+
+
+class _Always(TypedDict):
+    schema: Literal[1]
+    key: str
+    label: str
+    cell: dict[str, Any]
+    status: Literal["done", "failed"]
+
+
+class _Row(_Always, total=False):
+    suite: str | None
+    measurement: _Timed | None
+    error: _Error | None
 
 
 class RowFile:
@@ -66,22 +92,22 @@ def parse_rows(text: str, where: str) -> list[dict[str, Any]]:
     for number, line in enumerate(text.split("\n")[:-1], 1):
         if not line.strip():
             continue
+        row = parse_json(line, where=f"{where}:{number}", what="the row", fix=_GIVE)
         try:
-            row = json.loads(line)
-            whole = (
-                row["schema"] == SCHEMA and row["status"] in ("done", "failed") and {"key", "label", "cell"} <= set(row)
-            )
-            whole = whole and (row["status"] == "failed" or "timings" in row["measurement"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            whole = False
-        if not whole:
-            raise EdgekitError(
-                "this is not a row of a suite",
-                where=f"{where}:{number}",
-                fix="give a file that `edgekit bench suite` wrote",
-            )
+            as_typed(_Row, row, "the row")
+            part = "measurement" if row["status"] == "done" else "error"
+            if not row.get(part):
+                raise Misfit(f"the row lacks the field '{part}'")
+        except Misfit as error:
+            what = f"this is not a row of a suite: {error}"
+            raise EdgekitError(what, where=f"{where}:{number}", fix=_GIVE) from None
         rows.append(row)
     return rows
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """``parse_rows`` of a file. FileNotFoundError where it is missing; EdgekitErrors as of ``read_text`` too."""
+    return parse_rows(read_text(path, what="the suite's rows", most=limits.ROWS_BYTES, fix=_GIVE), str(path))
 
 
 def latest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from edgekit import limits
 from edgekit.bench.document import in_threads
 from edgekit.bench.stopwatch import BenchPlan
 from edgekit.errors import EdgekitError
+from edgekit.frames.plain_yaml import read_yaml
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -85,21 +86,15 @@ class Suite:
 def read_suite(path: Path) -> Suite:
     """EdgekitError, naming file and key, for anything but a suite. Paths in it are relative to the file's folder."""
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgekitError(
-            f"the suite cannot be read: {error}", where=str(path), fix="give the suite's YAML file"
-        ) from None
-    except yaml.YAMLError as error:
-        raise EdgekitError(
-            f"the suite is no YAML: {error}", where=str(path), fix="correct the line that it names"
-        ) from None
+        given = read_yaml(path, what="the suite", fix="correct it: benchmarks/device_suite.yaml is one")
+    except FileNotFoundError:
+        raise _wrong(path, "", "the suite cannot be read: there is none", "give the suite's YAML file") from None
     if not isinstance(given, Mapping):
         raise _wrong(path, "", "a suite is a mapping of keys", "see benchmarks/device_suite.yaml")
     known = [f.name for f in fields(Suite)]
     for key in given:
         if key not in known:
-            raise _wrong(path, str(key), "there is no such key", f"use some of {', '.join(known)}")
+            raise _wrong(path, str(key)[:100], "there is no such key", f"use some of {', '.join(known)}")
     values = {key: _check(path, key, value) for key, value in given.items()}
     for key in ("name", "bundle", "students", "sizes", "precisions"):
         if key not in values:
@@ -107,11 +102,16 @@ def read_suite(path: Path) -> Suite:
     for key in ("bundle", "engine"):
         if values.get(key):
             values[key] = _template(path, key, values[key])
-    return Suite(**values)
+    suite = Suite(**values)
+    lists = (suite.power_modes, suite.students, suite.sizes, suite.precisions, suite.threads)
+    if (count := math.prod(max(1, len(entries)) for entries in lists)) > limits.SUITE_CELLS:
+        what = f"the suite has {count:,} combinations, and at most {limits.SUITE_CELLS:,} are measured"
+        raise _wrong(path, "students", what, "name fewer students, sizes, precisions, threads or power modes")
+    return suite
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+    return isinstance(value, str) and bool(value) and "\0" not in value
 
 
 def _number(value: Any) -> bool:
@@ -153,16 +153,18 @@ def _check(path: Path, key: str, value: Any) -> Any:
     if key in _ONE:
         fits, expected = _ONE[key]
         if not fits(value):
-            raise _wrong(path, key, f"{value!r} is not {expected}", f"write {expected}")
+            raise _wrong(path, key, f"{_shown(value)} is not {expected}", f"write {expected}")
         return value
     fits, expected = _MANY[key]
     if not isinstance(value, list) or not value:
-        raise _wrong(path, key, f"{value!r} is not a list", f"write a list, each of it {expected}")
+        raise _wrong(path, key, f"{_shown(value)} is not a list", f"write a list, each of it {expected}")
+    seen: set[str] = set()
     for entry in value:
         if not fits(entry):
-            raise _wrong(path, key, f"{entry!r} is not {expected}", f"write {expected}")
-        if value.count(entry) > 1:
-            raise _wrong(path, key, f"{entry!r} is listed twice", "list it once")
+            raise _wrong(path, key, f"{_shown(entry)} is not {expected}", f"write {expected}")
+        if str(entry) in seen:
+            raise _wrong(path, key, f"{_shown(entry)} is listed twice", "list it once")
+        seen.add(str(entry))
     return tuple(str(v) for v in value) if key == "power_modes" else tuple(value)
 
 
@@ -171,7 +173,7 @@ def _template(path: Path, key: str, text: str) -> str:
     rest = _filled(text, dict.fromkeys(("student", "size", "precision"), ""))
     if "{" in rest or "}" in rest:
         raise _wrong(
-            path, key, f"{text!r} has a placeholder that cannot be filled", "use {student}, {size}, {precision}"
+            path, key, f"{_shown(text)} has a placeholder that cannot be filled", "use {student}, {size}, {precision}"
         )
     return str(path.parent / text)
 
@@ -180,6 +182,11 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
     for name, value in names.items():
         text = text.replace(f"{{{name}}}", value)
     return text
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _wrong(path: Path, key: str, what: str, fix: str) -> EdgekitError:

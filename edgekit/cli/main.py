@@ -140,7 +140,7 @@ def _run(args: list[str]) -> int:
         return _fail(error, WRONG_INPUT, as_json=as_json, debug=debug)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "edgekit"
-        shown = EdgekitError(error.format_message(), fix=f"see `{command} --help`")
+        shown = EdgekitError(error.format_message(), where=command, fix=f"see `{command} --help`")
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             click.echo(error.format_message(), err=True)
             return WRONG_INPUT

@@ -175,12 +175,15 @@ def _check_frame(
     try:
         maps = source.read(info, names)
         if "rgb" not in maps:
-            raise EdgekitError("the frame has no rgb, which is what the student sees", where=where)
+            raise EdgekitError(
+                "the frame has no rgb, which is what the student sees", where=where, fix="add its photograph"
+            )
         for name, array in maps.items():
             kind_of(source.tasks[name]).validate(source.tasks[name], array, where)
         if len({array.shape[:2] for array in maps.values()}) > 1:
             sizes = ", ".join(f"{name} {a.shape[1]}x{a.shape[0]}" for name, a in maps.items())
-            raise EdgekitError(f"maps of one frame differ in size: {sizes} (width x height)", where=where)
+            what = f"maps of one frame differ in size: {sizes} (width x height)"
+            raise EdgekitError(what, where=where, fix="export them again at one size, or set data.size")
     except WriteError:
         raise
     except EdgekitError as error:

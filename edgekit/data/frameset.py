@@ -52,14 +52,16 @@ class FrameSet:
     def frames(self, split: str) -> list[FrameInfo]:
         """The usable frames of a split, in the source's order. EdgekitError for an unknown or empty split."""
         if split not in self.splits():
-            raise EdgekitError(f"there is no split '{split}'", fix=f"the data has {', '.join(self.splits())}")
+            fix = f"the data has {', '.join(self.splits())}"
+            raise EdgekitError(f"there is no split '{split}'", where="the data's splits", fix=fix)
         if self._fold and split in ("train", "val"):
             frames = self._folded(held_out=split == "val")
         else:
             frames = self.source.frames(split)
         frames = [f for f in frames if f.name not in self._excluded]
         if not frames:
-            raise EdgekitError(f"the split '{split}' has no usable frame", fix="run `edgekit recipe check` to see why")
+            fix = "run `edgekit recipe check` to see why"
+            raise EdgekitError(f"the split '{split}' has no usable frame", where=f"the split '{split}'", fix=fix)
         return frames
 
     def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import threading
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from edgekit.data.batches import SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.config import TargetsConfig, teaches
 from edgekit.errors import EdgekitError
+from edgekit.frames.arrays import read_arrays
 from edgekit.frames.files import atomic_write
 from edgekit.losses import DETAILS, LOSSES, Detail
 from edgekit.tasks import Task, kind_of
@@ -94,7 +93,8 @@ class TargetStore:
             try:
                 found = self._load(frame)
             except FileNotFoundError:
-                raise EdgekitError(f"no target for frame '{frame.name}'", where=str(self.path(frame))) from None
+                what, where = f"no target for frame '{frame.name}'", str(self.path(frame))
+                raise EdgekitError(what, where=where, fix="run again: it is computed then") from None
             size = sum(target.soft.nbytes + target.agreement.nbytes for target in found.values())
             with self._lock:
                 if key not in self._memory and size <= self._room:
@@ -104,18 +104,12 @@ class TargetStore:
 
     def _load(self, frame: FrameInfo) -> dict[str, SoftMap]:
         path = self.path(frame)
+        fix = "delete it and run again"
+        arrays: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in read_arrays(path, what="the target file", fix=fix).items():
+            task_name, _, key = name.partition("/")
+            arrays.setdefault(task_name, {})[key] = array
         try:
-            with zipfile.ZipFile(path) as file:
-                # whole members, so that their CRC is checked before numpy believes a header
-                members = {name.removesuffix(".npy"): io.BytesIO(file.read(name)) for name in file.namelist()}
-            arrays: dict[str, dict[str, np.ndarray]] = {}
-            for name, member in members.items():
-                task_name, key = name.split("/", 1)
-                arrays.setdefault(task_name, {})[key] = np.load(member, allow_pickle=False)
             return {task.name: decode(task, arrays[task.name]) for task in self._tasks}
-        except (FileNotFoundError, MemoryError):
-            raise
-        except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, …
-            raise EdgekitError(
-                f"the target file is damaged: {error}", where=str(path), fix="delete it and run again"
-            ) from error
+        except (KeyError, ValueError, TypeError, IndexError) as error:  # arrays of other names, shapes or types
+            raise EdgekitError(f"the target file is damaged: {error}", where=str(path), fix=fix) from error

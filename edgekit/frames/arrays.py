@@ -37,6 +37,8 @@ def read_arrays(
                 found = {
                     i.filename.removesuffix(_ENDING): i for i in archive.infolist() if i.filename.endswith(_ENDING)
                 }
+                if names is None and len(found) != _members(file):
+                    raise ValueError("it holds more or less than its arrays")
                 wanted = {name: found[name] for name in (found if names is None else names) if name in found}
                 size = sum(about.file_size for about in wanted.values())
                 if size > limits.ARRAY_BYTES:
@@ -45,6 +47,13 @@ def read_arrays(
         except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, …
             said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise EdgekitError(f"{what} is damaged: {said}", where=shown_path(path), fix=fix) from error
+
+
+def _members(file: BinaryIO) -> int:
+    """How many an archive without a comment says that it holds (APPNOTE 4.3.16); zipfile does not look at it."""
+    file.seek(-22, os.SEEK_END)
+    end = file.read(22)
+    return int.from_bytes(end[10:12], "little") if end.startswith(b"PK\5\6") else -1
 
 
 def _array(archive: zipfile.ZipFile, about: zipfile.ZipInfo) -> np.ndarray:

@@ -16,8 +16,8 @@ def as_typed(kind: Any, value: Any, path: str) -> Any:
     """``value``, plain values as JSON has them, as the annotated type ``kind``; Misfit names the field below ``path``.
 
     Mappings become dataclasses, whose fields must all be there, and no others; or TypedDicts, which may lack what is
-    not required, and keep what they do not name. Lists become tuples or stay lists, whole numbers become floats where
-    the type is float; True is no number.
+    not required, and keep what they do not name. Lists and tuples become what the type says, whole numbers become
+    floats where it is float; True is no number.
     """
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
@@ -33,9 +33,12 @@ def as_typed(kind: Any, value: Any, path: str) -> Any:
     if typing.is_typeddict(kind) or dataclasses.is_dataclass(kind):
         return _fields(kind, value, path)
     if origin is dict or kind is dict:
+        args = args or (str, Any)
         if not isinstance(value, dict):
             raise Misfit(f"{path} is {_shown(value)}, expected a mapping")
-        return {k: as_typed(args[1], v, f"{path}.{k[:60]}") for k, v in value.items()} if args else value
+        return {
+            as_typed(args[0], k, f"a key of {path}"): as_typed(args[1], v, f"{path}.{k[:60]}") for k, v in value.items()
+        }
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is type(None):
@@ -58,7 +61,7 @@ def _first_fitting(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
 
 
 def _sequence(origin: type, args: tuple[Any, ...], value: Any, path: str) -> Any:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         raise Misfit(f"{path} is {_shown(value)}, expected a list")
     any_length = origin is list or args[-1] is Ellipsis
     kinds = [args[0]] * len(value) if any_length else list(args)

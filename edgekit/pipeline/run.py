@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -18,8 +18,10 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import TaskScores
 from edgekit.evaluate.table import cells, class_cells, markdown_table, retention
-from edgekit.frames.files import write_text
+from edgekit.frames.files import expand_home, write_text
 from edgekit.frames.locks import locked
+from edgekit.frames.outside import read_json, read_text
+from edgekit.frames.typed import Misfit, as_typed
 from edgekit.networks import parameter_count
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw_pictures, predictors, score_models
@@ -47,6 +49,13 @@ from edgekit.training.distributed import world
 from edgekit.training.precision import device
 
 
+class _About(TypedDict):
+    """Of ``run.json``: where the recipe's relative paths start, and the SHA-256 of the recipe beside it."""
+
+    base: str
+    recipe: str
+
+
 @dataclass
 class Run:
     """A run directory, ``<root>/<recipe>-<hash>``."""
@@ -69,11 +78,11 @@ class Run:
         recipe = folder / "recipe.yaml"
         fix = "give the recipe to `edgekit distill` instead; finished stages are found again"
         try:
-            content = json.loads(about.read_text())
-            base = Path(content["base"])
-            unchanged = _sha256(recipe.read_text()) == content["recipe"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EdgekitError("the run's description is damaged", where=str(about), fix=fix) from error
+            content = as_typed(_About, read_json(about, what="the run's description", fix=fix), "run.json")
+            base = expand_home(content["base"])
+            unchanged = _sha256(read_text(recipe, what="the run's recipe", fix=fix)) == content["recipe"]
+        except (FileNotFoundError, Misfit) as error:
+            raise EdgekitError(f"the run's description is damaged: {error}", where=str(about), fix=fix) from error
         if not unchanged:  # a changed recipe is another run
             raise EdgekitError("the run's recipe was changed or damaged", where=str(recipe), fix=fix)
         return cls(folder, load_recipe(Recipe, recipe), base)
@@ -240,7 +249,7 @@ def _at_once(
 def evaluate_run(run: Run, split: str) -> dict[str, Any]:
     """Score a finished run on any split. EdgekitError where the run is not finished."""
     if world().size > 1:
-        raise EdgekitError("evaluating takes one process", fix="run it without torchrun")
+        raise EdgekitError("evaluating takes one process", where=str(run.folder), fix="run it without torchrun")
     bench = run.bench()
     files = {name: run.folder / f"{name}.pt" for name in ("baseline", "student")}
     trained = all(teacher_stage(bench, i).result() for i in range(len(run.recipe.teacher.members)))

@@ -8,13 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
+from edgekit import limits
+from edgekit.data.check import DataReport
+from edgekit.data.statistics import Statistics
+from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256, write_text
 from edgekit.frames.locks import locked
+from edgekit.frames.names import components
+from edgekit.frames.outside import open_regular, read_json
+from edgekit.frames.typed import Misfit, as_typed
 from edgekit.training.distributed import world
 from edgekit.training.progress import note
 
+DELETE = "delete the stage's folder, and run again"
 ELSEWHERE = "wait for it to end, or give this run another folder with --out"
 PATIENCE = 15.0
 """Seconds to wait for a locked stage: a worker whose parent was killed still writes its checkpoint."""
@@ -25,6 +33,44 @@ FORMATS = {
     **{"teacher": 2, "trial": 2, "targets": 2, "baseline": 2, "student": 2},
 }
 """Kind of stage → a number to raise when what it computes changes, so that results of older code are not used."""
+
+
+class _Done(TypedDict):
+    result: dict[str, Any]
+    files: dict[str, str]
+    digest: str
+
+
+class _Weights(TypedDict):
+    weights: list[float]
+
+
+class _Trained(TypedDict):
+    seconds: float
+
+
+class _Targets(TypedDict):
+    frames: int
+    members: int
+    seconds: float
+    bytes_per_frame: int
+
+
+class _Trial(TypedDict):
+    task: str
+    held_back: int
+    labelled: int
+    scores: dict[Literal["single_all", "ensemble", "baseline"], float | None]
+    difference: float | None
+    error: float | None
+    verdict: Literal["better", "worse", "unclear"]
+
+
+_RESULTS: dict[str, Any] = {
+    **{"check": DataReport, "statistics": Statistics, "class-weights": _Weights, "targets": _Targets, "trial": _Trial},
+    **dict.fromkeys(("teacher", "baseline", "student"), _Trained),
+}
+"""Kind of stage → what its result holds. Others hold any mapping."""
 
 
 class Stage:
@@ -41,11 +87,18 @@ class Stage:
     def result(self) -> dict[str, Any] | None:
         """The result given to ``finish``; None where the stage must run: it never did, or its files have changed."""
         try:
-            done = json.loads(self._marker.read_text())
-            intact = all(sha256(self.folder / name) == digest for name, digest in done["files"].items())
-            return done["result"] if intact and done["digest"] == _digest(done) else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no marker, or a damaged one
+            done = as_typed(_Done, read_json(self._marker), "done.json")
+            as_typed(_RESULTS.get(self.name, dict), done["result"], "done.json: result")
+            whole = done["digest"] == _digest(done) and all(self._holds(*file) for file in done["files"].items())
+            return done["result"] if whole else None
+        except (OSError, Misfit, EdgekitError):  # no marker, or a damaged one
             return None
+
+    def _holds(self, name: str, digest: str) -> bool:
+        """Whether the file is there, a regular one inside the folder, with this SHA-256."""
+        path = self.folder / components(name)
+        open_regular(path, most=limits.CHECKPOINT_BYTES).close()
+        return sha256(path) == digest
 
     def result_or(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The stored result; where there is none, what ``work`` returns in the first process, which is then stored."""

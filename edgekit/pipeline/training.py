@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import torch
 
+from edgekit import limits
 from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.warm_start import warm_start
+from edgekit.errors import EdgekitError
 from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import load_encoder
 from edgekit.pipeline.keys import (
@@ -21,13 +23,13 @@ from edgekit.pipeline.keys import (
     training_key,
     weights_of,
 )
-from edgekit.pipeline.stage import Stage
+from edgekit.pipeline.stage import DELETE, Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import RGB, Student, load_student, new_student, student_shape
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
-from edgekit.training.checkpoint import UNFINISHED, load_checkpoint, save_checkpoint
+from edgekit.training.checkpoint import UNFINISHED, check_state, load_checkpoint, save_checkpoint
 from edgekit.training.config import TrainConfig
 from edgekit.training.distributed import world
 from edgekit.training.loop import train
@@ -100,7 +102,13 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
             key = f"teacher.members.{index}.train" if member.train else "teacher.train"
             save = lambda trained, path: save_checkpoint(path, {"state": trained.state_dict()})  # noqa: E731
             _train(bench, stage, network, objective, batches, config, key, title, save)
-    network.load_state_dict(load_checkpoint(stage.folder / "network.pt")["state"])
+    path = stage.folder / "network.pt"
+    state = load_checkpoint(path, most=limits.CHECKPOINT_BYTES).get("state")
+    try:
+        check_state(state, network.state_dict())
+    except ValueError as error:
+        raise EdgekitError(f"the file is not this network: {error}", where=str(path), fix=DELETE) from None
+    network.load_state_dict(state)
     return network.to(device()).eval()
 
 

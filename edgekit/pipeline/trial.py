@@ -109,7 +109,7 @@ def describe_trial(trial: dict[str, Any]) -> str:
         )
     scores = ", ".join(f"{NAMES[row]} {decimals(score)}" for row, score in trial["scores"].items())
     where = f"on {held} held-back frames of {labelled} labelled ones, after {STEPS:.0%} of the steps ({trial['task']})"
-    if trial["difference"] is None:
+    if trial["difference"] is None or trial["error"] is None:
         return f"{scores} {where}: not comparable"
     difference = f"{abs(trial['difference']):.4f} ± {trial['error']:.4f}"
     if trial["verdict"] == WORSE:

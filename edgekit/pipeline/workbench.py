@@ -18,7 +18,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
 from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.fit import check_answers, check_fit, no_label
-from edgekit.pipeline.stage import FORMATS, Stage
+from edgekit.pipeline.stage import DELETE, FORMATS, Stage
 from edgekit.recipe.foreign import foreign_parts
 from edgekit.recipe.load import recipe_hash
 from edgekit.recipe.schema import LEGAL, Recipe
@@ -103,6 +103,12 @@ def _fold(recipe: Recipe) -> tuple[int, int] | None:
     return (fold.index, fold.of) if fold else None
 
 
+def _check_lengths(stage: Stage, found: Sequence[tuple[Sequence[list[float]] | None, Task]]) -> None:
+    """EdgekitError where what a stage stored is not one number per channel of each task."""
+    if not all(rows and {len(row) for row in rows} == {kind_of(task).channels(task)} for rows, task in found):
+        raise EdgekitError("what is stored is of other data", where=str(stage.folder), fix=DELETE)
+
+
 @dataclass
 class Workbench:
     """The opened recipe.
@@ -159,13 +165,16 @@ class Workbench:
         frames, recipe = self.frames, self.recipe
         names = sorted({"rgb", *recipe.teacher.modalities})
         measure = partial(compute_statistics, frames, frames.frames("train"), names)
-        self.statistics, self.class_weights = self.stage("statistics", names).result_or(measure), {}
+        stage = self.stage("statistics", names)
+        self.statistics, self.class_weights = stage.result_or(measure), {}
+        _check_lengths(stage, [(self.statistics.get(name), self.frames.tasks[name]) for name in names])
         labelled, _ = self.train_frames()
         for name, task in recipe.tasks.items():
             if task.class_balance and frames.tasks[name].classes:
                 stage = self.stage("class-weights", name, task.class_balance)
                 weigh = partial(class_weights, frames, labelled, name, task.class_balance)
                 self.class_weights[name] = stage.result_or(lambda: {"weights": weigh()})["weights"]  # noqa: B023
+                _check_lengths(stage, [([self.class_weights[name]], frames.tasks[name])])
         return self
 
     def stage(self, name: str, *inputs: object) -> Stage:

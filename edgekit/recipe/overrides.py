@@ -39,7 +39,8 @@ def read_chain(path: Path, model: type[BaseModel], below: Sequence[Path] = ()) -
     where = document.locate((EXTENDS,))
     wanted = document.value.pop(EXTENDS)
     if not isinstance(wanted, str) or not wanted:
-        raise EdgekitError(f"'extends' is {quoted(wanted)}, but must be the path of one recipe", where=where)
+        what = f"'extends' is {quoted(wanted)}, but must be the path of one recipe"
+        raise EdgekitError(what, where=where, fix="write `extends: other.yaml`")
     # str, so that the path reads as the user wrote it: recipes/../base.yaml becomes base.yaml
     base = Path(os.path.normpath(path.parent / expand_home(wanted)))
     if any(os.path.realpath(base) == os.path.realpath(file) for file in chain):

@@ -28,6 +28,10 @@ _MOST_SUGGESTIONS = 20
 """Unknown keys to look for a similar key for: to compare each of thousands with every key takes minutes."""
 
 
+_MOST_EXPLAINED = 500
+"""Problems that are put into words; those beyond are more than are shown, and counted alone."""
+
+
 def validate(document: Document, model: type[BaseModel], extra_keys: Iterable[str] = ()) -> tuple[Any, list[Problem]]:
     """Build ``model`` from ``document``: (instance, no problems) or (None, every problem).
 
@@ -54,12 +58,15 @@ class _Explainer:
             by_path.setdefault(path, []).append((error, holder))
             if in_union:
                 refused.add(path)
-        inside = {path[:length] for path in by_path for length in range(len(path))}
-        found = []
+        refused &= {path[:length] for path in by_path for length in range(len(path))}
+        found: list[Problem] = []
         for path, located in by_path.items():
-            if path in refused & inside:
+            if path in refused:
                 continue  # the value is meant for another member, whose own problems are enough
-            found.append(self._problem(path, [error for error, _ in located], located[0][1]))
+            if len(found) < _MOST_EXPLAINED:
+                found.append(self._problem(path, [error for error, _ in located], located[0][1]))
+            else:
+                found.append(Problem("this is wrong too", dotted(path)))
         return found
 
     def _locate(self, error: Any) -> tuple[KeyPath, SchemaNode | None, bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.names import component
+from edgekit.frames.typed import as_typed
 from edgekit.heads import HEADS
 from edgekit.networks import FAMILIES, parameter_count
 from edgekit.students.config import StudentConfig
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 from edgekit.tasks import Task, kind_of
-from edgekit.training.checkpoint import load_checkpoint, save_checkpoint
+from edgekit.training.checkpoint import check_state, load_checkpoint, save_checkpoint
 
 RGB = torch.arange(3)
 """The channels of a student's input that are rgb."""
@@ -114,20 +116,50 @@ def load_student(path: Path) -> Student:
         raise EdgekitError("the file is not a student of this version", where=str(path), fix="give a run's student.pt")
     if name not in STUDENTS:
         fix = "install the package that it comes from"
-        raise EdgekitError(f"the file is not a student that is installed: '{name}'", where=str(path), fix=fix)
+        raise EdgekitError(f"the file is not a student that is installed: '{name[:60]}'", where=str(path), fix=fix)
     try:
-        tasks = [Task(**t) for t in spec["tasks"]]
-        for task in tasks:  # which name files of a bundle
-            component(task.name, what="the task", where=str(path))
-        student = Student(name, tasks, width=spec["width"], input_scale=spec["input_scale"], allow_over_limit=True)
+        spec = as_typed(_Spec, spec, "spec")
+        _check_spec(spec, str(path))
+        build = partial(Student, name, spec.tasks, width=spec.width, input_scale=spec.input_scale)
+        with torch.device("meta"):  # shapes alone: a file may name any width
+            expected = build(allow_over_limit=True).state_dict()
+        check_state(file.get("state"), expected)
+        student = build(allow_over_limit=True)
         student.load_state_dict(file["state"])
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        if not (student.std > 0).all():
+            raise ValueError("frames are divided by a deviation that is not above 0")
+    except EdgekitError as error:
+        raise EdgekitError(error.what, where=error.where or str(path), fix=error.fix) from error
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError) as error:
         raise EdgekitError(
-            f"the file is not a whole student: {type(error).__name__} {first_line(error)}",
+            f"the file is not a whole student: {first_line(error)}",
             where=str(path),
             fix="give a run's student.pt, or run again",
         ) from error
     return student.eval()
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """What ``Student.save`` writes beside the tensors."""
+
+    student: str
+    width: int
+    input_scale: float
+    tasks: tuple[Task, ...]
+
+
+def _check_spec(spec: _Spec, where: str) -> None:
+    """ValueError or EdgekitError for values that no student has."""
+    names = [component(task.name, what="the task", where=where) for task in spec.tasks]  # of files in a bundle
+    if not names or len(set(names)) < len(names):
+        raise ValueError("it needs one task or more, each of a name of its own")
+    if spec.width < 1 or not 0.01 <= spec.input_scale <= 1:
+        raise ValueError(f"a width of {spec.width} and frames resized by {spec.input_scale:g} make no student")
+    for task in spec.tasks:
+        kind_of(task).check(task)
+        if not kind_of(task).predictable:
+            raise ValueError(f"'{task.name}' is of the kind {task.kind}, which is seen and not predicted")
 
 
 def _check_limit(student: Student, name: str) -> None:

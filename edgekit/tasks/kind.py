@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -77,7 +78,7 @@ class Kind(ABC):
 
     def check(self, task: Task) -> None:
         """Refuse a task of this kind that makes no sense, such as a range that is empty. ValueError with the reason."""
-        if not task.range[0] < task.range[1]:
+        if not -math.inf < task.range[0] < task.range[1] < math.inf:
             raise ValueError(f"range must be [least, most], got {list(task.range)}")
 
     @abstractmethod

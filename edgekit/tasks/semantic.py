@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from types import MappingProxyType
 
 import numpy as np
@@ -54,6 +55,13 @@ class Semantic(Kind):
     def check(self, task: Task) -> None:
         if not 1 <= len(task.classes) <= IGNORE:
             raise ValueError(f"{len(task.classes)} classes are given, expected 1 to {IGNORE}")
+        for what, given in (("colours", task.colours), ("weights", task.weights)):
+            if given and len(given) != len(task.classes):
+                raise ValueError(f"{len(given)} {what} are given for {len(task.classes)} classes")
+        if not all(0 <= value <= 255 for colour in task.colours for value in colour):
+            raise ValueError("a colour is red, green and blue, each from 0 to 255")
+        if not all(0 <= weight < math.inf for weight in task.weights):
+            raise ValueError("the weight of a class is finite, 0 or more")
 
     def about(self, task: Task) -> str:
         return f"one of {len(task.classes)} classes: {', '.join(task.classes)}"

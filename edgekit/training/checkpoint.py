@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
+from edgekit import limits
 from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import atomic_write
+from edgekit.frames.outside import open_regular
 
 UNFINISHED = "checkpoint.pt"
 """The file of a training that is under way, in its stage's folder; it is removed when the stage is finished."""
@@ -24,19 +28,55 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         part.write_bytes(buffer.getbuffer())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what ``save_checkpoint`` wrote, on the CPU; nothing in it is executed.
+def load_checkpoint(path: Path, *, most: int = limits.MOST_BYTES) -> dict[str, Any]:
+    """Read what ``save_checkpoint`` wrote, on the CPU; nothing in it is executed, and it takes the memory of its size.
 
-    EdgekitError where the file is missing or damaged, also by a single changed byte of a tensor.
+    EdgekitError where the file is missing, damaged, also by a single changed byte of a tensor, or over ``most`` bytes.
     """
-    if not path.exists():
-        raise EdgekitError("the checkpoint is missing", where=str(path), fix="run again")
+    fix = "delete it and run again"
     try:
-        with zipfile.ZipFile(path) as file:  # torch writes checksums into the file and does not look at them
-            damaged = file.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        file = open_regular(path, what="the checkpoint", most=most, fix=fix)
+    except FileNotFoundError:
+        raise EdgekitError("the checkpoint is missing", where=str(path), fix="run again") from None
+    try:
+        with file:
+            _check_whole(file)
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of many types: UnpicklingError, BadZipFile, zlib.error, EOFError, RuntimeError, …
-        fix = "delete it and run again"
         raise EdgekitError(f"the checkpoint cannot be read: {first_line(error)}", where=str(path), fix=fix) from error
+
+
+def check_state(state: Any, expected: Mapping[str, Tensor]) -> None:
+    """ValueError for anything but tensors of these names, shapes and types, each with finite numbers of its own."""
+    if not isinstance(state, dict) or set(state) != set(expected):
+        raise ValueError("its tensors are not those of its network")
+    for name, like in expected.items():
+        tensor = state[name]
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            raise ValueError(f"{name} is no tensor of numbers")
+        if (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+            wanted = f"{tuple(like.shape)} {like.dtype}"
+            raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, expected {wanted}")
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in state.values()}
+    if sum(stored.values()) < sum(like.nbytes for like in expected.values()):
+        raise ValueError("its tensors are larger than what is stored of them")
+    infinite = next((n for n, tensor in state.items() if not torch.isfinite(tensor).all()), None)
+    if infinite is not None:
+        raise ValueError(f"{infinite} holds numbers that are not finite")
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """BadZipFile for a file that torch would not write, or that does not match its checksums, which torch ignores."""
+    begins = file.read(4)
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        size = sum(member.file_size for member in members)
+        if begins != b"PK\3\4" or not stored or len(members) > limits.CHECKPOINT_MEMBERS or size > file.seek(0, 2):
+            raise zipfile.BadZipFile("it is compressed, or otherwise not as torch writes it")
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged[:60]} does not match its checksum")
+        described = next((m for m in members if m.filename.endswith("/data.pkl")), None)
+        if described and b"bytearray" in archive.read(described):  # of any size that the file names
+            raise zipfile.BadZipFile("it holds more than tensors and plain values")

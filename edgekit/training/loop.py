@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from edgekit import limits
 from edgekit.data.batches import Batch, Batches, Prefetch
 from edgekit.errors import EdgekitError
 from edgekit.training.checkpoint import UNFINISHED, load_checkpoint, save_checkpoint
@@ -183,9 +184,9 @@ def _restore(path: Path, stateful: dict[str, Any], progress: Progress) -> tuple[
     """(steps done, seconds spent): of the checkpoint, which is loaded; zeros where it is missing or damaged."""
 
     def restore() -> list:
-        state = load_checkpoint(path)
+        state = load_checkpoint(path, most=limits.CHECKPOINT_BYTES)
         if not _fits(state, stateful):
-            raise EdgekitError("the checkpoint is of another network")
+            raise EdgekitError("the checkpoint is of another network", where=str(path), fix="delete it and run again")
         for name, part in stateful.items():
             part.load_state_dict(state[name])
         return [state["step"], state["seconds"]]
@@ -201,7 +202,8 @@ def _restore(path: Path, stateful: dict[str, Any], progress: Progress) -> tuple[
     together = world()
     step, seconds = together.lead(f"the checkpoint of {progress.title}", restore_or_begin)
     if not together.first and step and restore()[0] != step:
-        raise EdgekitError("this process sees another checkpoint than process 0", where=str(path))
+        fix = "give --out a folder that all machines share"
+        raise EdgekitError("this process sees another checkpoint than process 0", where=str(path), fix=fix)
     return step, seconds
 
 

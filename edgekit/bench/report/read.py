@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit.bench.document import read_measurements
 from edgekit.bench.report.entries import Entry, entry_of
-from edgekit.bench.rows import latest, parse_rows
+from edgekit.bench.rows import latest, read_rows
 from edgekit.errors import EdgekitError
 
 
@@ -32,10 +32,11 @@ def read_report(files: Sequence[Path], title: str | None = None) -> Measurements
                 what = f"the measurement '{label}' is incomplete: {type(error).__name__} {error}"
                 raise EdgekitError(what, where=str(file), fix="measure again") from error
         if file.suffix == ".jsonl":
-            rows = latest(parse_rows(file.read_text(encoding="utf-8"), str(file)))
+            rows = latest(read_rows(file))
             found.failed += [(row["label"], row["error"]["what"]) for row in rows if row["status"] == "failed"]
             found.title = found.title or next((row.get("suite") for row in rows), None)
     if not found.entries and not found.failed:
-        raise EdgekitError("there is nothing to report: no row is finished", where=", ".join(map(str, files)))
+        where, fix = ", ".join(map(str, files)), "run `edgekit bench suite` to its end"
+        raise EdgekitError("there is nothing to report: no row is finished", where=where, fix=fix)
     found.title = found.title or "Measurements"
     return found

@@ -71,4 +71,5 @@ def _entries(folder: Path) -> Iterator[os.DirEntry]:
         with os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        raise EdgekitError(f"the folder cannot be listed: {error.strerror}", where=str(folder)) from error
+        fix = "check that it is a folder, and that it may be read"
+        raise EdgekitError(f"the folder cannot be listed: {error.strerror}", where=str(folder), fix=fix) from error

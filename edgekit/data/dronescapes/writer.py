@@ -128,7 +128,9 @@ def _placed(frames: FrameSet) -> list[tuple[FrameInfo, str, str]]:
             owner = owners.setdefault((folder, stem), frame.name)
             if owner != frame.name:
                 raise EdgekitError(
-                    f"the frames '{owner}' and '{frame.name}' would be written to the same file {stem}{SUFFIX}"
+                    f"the frames '{owner}' and '{frame.name}' would be written to the same file {stem}{SUFFIX}",
+                    where=frame.split,
+                    fix="rename one of the two",
                 )
             if stem.startswith(".") or f"{stem}{SUFFIX}".endswith(SIDE_FILE):
                 raise EdgekitError(
@@ -149,7 +151,8 @@ def _folders(frames: FrameSet, names: Sequence[str], rename: Mapping[str, str]) 
     for name, folder in folders.items():
         component(folder, what="the folder", where="--rename")
         if list(folders.values()).count(folder) > 1:
-            raise EdgekitError(f"two tasks would share the folder '{folder}', one is '{name}'", where="--rename")
+            what = f"two tasks would share the folder '{folder}', one is '{name}'"
+            raise EdgekitError(what, where="--rename", fix="give each a folder of its own")
     return folders
 
 

@@ -29,9 +29,10 @@ class Cvat(ManyInOne):
     """Frames of a `CvatConfig`: ``rgb`` and ``semantic``, as `ImageFolder`'s."""
 
     def _parse(self, path: Path) -> tuple[list[str], list[tuple[str, Drawing]]]:
-        text = read_labels(path)
+        content = read_labels(path)
         try:
-            if b"<!DOCTYPE" in text:  # what it may define can be made to grow without bound
+            text = content.decode("utf-8-sig")  # in other encodings the next line would look for other bytes
+            if "<!DOCTYPE" in text:  # what it may define can be made to grow without bound
                 raise ValueError("it defines entities, which CVAT does not")
             root = ElementTree.fromstring(text)
         except (ElementTree.ParseError, LookupError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from edgekit import limits
 from edgekit.data.folders import FileName, natural, nfc
 from edgekit.data.formats.shapes import Shape, paint
 from edgekit.data.image_folder.config import FormatConfig, SplitFiles
@@ -28,7 +29,7 @@ Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 def read_labels(path: Path) -> bytes:
     """A file of labels, whole. EdgekitError where it is missing or cannot be read."""
     try:
-        return read_bytes(path, what="the file of labels")
+        return read_bytes(path, what="the file of labels", most=limits.LABELS_BYTES)
     except FileNotFoundError:
         raise EdgekitError("the file of labels does not exist", where=str(path), fix="correct its name") from None
 
@@ -65,14 +66,22 @@ class Drawn(ImageFolder):
 
         ValueError for a class that is none, and a shape without an area but of an ignored class.
         """
-        found = []
+        found, room = [], limits.DRAWN_PIXELS
+        if size[0] * size[1] > limits.MOST_PIXELS:
+            raise ValueError(
+                f"the labels are of {size[1]}x{size[0]} pixels, and at most {limits.MOST_PIXELS:,} are read"
+            )
         for name, parts in shapes:
             value = self._table.index.get(nfc(name))
             if value is None:
                 raise ValueError(f"a shape is of the class '{name}', which is not among the data's classes")
             if parts is None and value != IGNORE:
                 raise ValueError(f"a shape of the class '{name}' has no area")
-            found += [(value, part) for part in parts or ()]
+            for part in parts or ():
+                room -= part.mask.size
+                if room < 0:
+                    raise ValueError(f"the shapes of one image cover more than {limits.DRAWN_PIXELS:,} pixels")
+                found.append((value, part))
         if self.small_above:
             found.sort(key=lambda told: -int(told[1].mask.sum()))
         return paint(*size, found, self._table.index[self.background])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit import limits
+
 FARTHEST = 1e6
 """Coordinates beyond this are no coordinates, in pixels."""
 
@@ -46,6 +48,8 @@ def polygon(points: Sequence | np.ndarray, height: int, width: int) -> Shape:
     first, last = (
         np.clip(np.ceil(f(start[:, 1], end[:, 1]) - 0.5), top, bottom).astype(int) for f in (np.minimum, np.maximum)
     )
+    if (last - first).sum() > limits.OUTLINE_ROWS:
+        raise ValueError(f"an outline crosses more than {limits.OUTLINE_ROWS:,} rows")
     edge = np.repeat(np.arange(len(xy)), last - first)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
     slope = (end - start)[edge]
@@ -67,7 +71,7 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, height: int, width: int)
         raise ValueError(f"an ellipse has the radii {rx:g} and {ry:g} around ({cx:g}, {cy:g})")
     top, bottom = (min(max(int(np.floor(cy + r)), 0), height) for r in (-ry, ry + 1))
     left, right = (min(max(int(np.floor(cx + r)), 0), width) for r in (-rx, rx + 1))
-    y, x = np.mgrid[top:bottom, left:right] + 0.5
+    y, x = (centre + 0.5 for centre in np.ogrid[top:bottom, left:right])
     return Shape(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1, top, left)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from edgekit.data.formats.drawn import Drawn, misfit, read_labels
@@ -14,6 +14,7 @@ from edgekit.data.image_folder.config import FormatConfig, SplitFiles
 from edgekit.data.image_folder.listing import SPLIT_FOLDERS, Files, FilesByName
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import stored_size
+from edgekit.frames.plain_yaml import read_yaml
 from edgekit.tasks import Task
 
 _SLACK = 0.01  # coordinates are shares of the picture's sides, and tools round them
@@ -50,9 +51,10 @@ class Yolo(Drawn):
         path = self._find(config.data)
         self._described_by = [path]
         try:
-            self._yaml = _Yaml.model_validate(yaml.safe_load(read_labels(path)))
-        except yaml.YAMLError as error:
-            raise EdgekitError(f"the description of the data is no YAML: {error}", where=str(path)) from error
+            fix = "write it as Ultralytics has it: names, and where train and val lie"
+            self._yaml = _Yaml.model_validate(read_yaml(path, what="the description of the data", fix=fix))
+        except FileNotFoundError:
+            raise EdgekitError("the file of labels does not exist", where=str(path), fix="correct its name") from None
         except ValidationError as error:
             raise misfit(error, path) from error
         names = self._yaml.names
@@ -73,7 +75,7 @@ class Yolo(Drawn):
     def _place(self, split: str, place: str) -> SplitFiles:
         """Where the files of a split lie: the labels beside the images, in a folder ``labels`` for one ``images``."""
         found = "/".join(part for part in place.split("/") if part not in ("", ".", ".."))
-        if not (self._root / found).exists():
+        if not os.path.exists(self._root / found):
             where, fix = f"{self._described_by[0]}: {split}", "say where the files lie with data.splits"
             raise EdgekitError(f"'{place}' is not below data.root", where=where, fix=fix)
         if found.endswith(".txt"):

@@ -146,7 +146,8 @@ def _targets(
         target[name] = index
     for new, names in merge.items():
         if not names:
-            raise EdgekitError(f"the class '{new}' is merged from no class", where=f"data.classes.{new}")
+            fix = "name the classes that it is merged from, or remove it"
+            raise EdgekitError(f"the class '{new}' is merged from no class", where=f"data.classes.{new}", fix=fix)
     left = [name for name in old if name not in target]
     if left:
         raise EdgekitError(

@@ -85,7 +85,8 @@ def list_splits(
             other = owner.setdefault(files[name].image, split)
             if other != split:
                 where = f"data.splits.{split}"
-                raise EdgekitError(f"the frame '{name}' is in the splits {other} and {split}", where=where)
+                what = f"the frame '{name}' is in the splits {other} and {split}"
+                raise EdgekitError(what, where=where, fix="list it in one of them")
         found[split] = {name: files[name] for name in names}
     everything = {files.image: name for frames in places.values() for name, files in frames.items()}
     left = [name for image, name in everything.items() if image not in owner]
@@ -165,7 +166,8 @@ def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
             fix = did_you_mean(entry, known) or "write names of files in images, without the suffix"
             raise EdgekitError(f"there is no frame '{entry}'", where=where, fix=fix)
         if name in names:
-            raise EdgekitError(f"the frame '{name}' is listed twice, first in line {names[name]}", where=where)
+            what = f"the frame '{name}' is listed twice, first in line {names[name]}"
+            raise EdgekitError(what, where=where, fix="list it once")
         names[name] = number
     return list(names)
 

@@ -7,6 +7,7 @@ sidecar is checked before the plan is touched.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shlex
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.frames.files import sha256
+from edgekit.frames.outside import read_bytes, read_json
+from edgekit.frames.typed import Misfit, as_typed
 
 SCHEMA = 1
 BUNDLE = "{bundle}"  # in ``Sidecar.command``
@@ -106,16 +108,15 @@ def read_sidecar(plan: Path) -> Sidecar:
             where=str(plan),
             fix=f"copy the two files together, or {again}",
         )
+    document = read_json(path, what="the engine's sidecar", fix=again)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if isinstance(schema, int) and schema != SCHEMA:
+        what = f"the engine's sidecar has schema {schema}, this edgekit reads {SCHEMA}"
+        raise EdgekitError(what, where=str(path), fix=again)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != SCHEMA:
-            what = f"the engine's sidecar has schema {document['schema']}, this edgekit reads {SCHEMA}"
-            raise EdgekitError(what, where=str(path), fix=again)
-        document["installed"] = Installed(**document["installed"])
-        document["layers"], document["notes"] = tuple(document["layers"]), tuple(document["notes"])
-        return Sidecar(**document)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EdgekitError(f"the engine's sidecar cannot be read: {error}", where=str(path), fix=again) from error
+        return as_typed(Sidecar, document, "the sidecar")
+    except Misfit as error:
+        raise EdgekitError(f"the engine's sidecar cannot be read: {error}", where=str(path), fix=again) from None
 
 
 def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Path, model_sha256: str | None) -> bytes:
@@ -143,12 +144,12 @@ def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Pa
             where=str(plan),
             fix=f"build it from this bundle: {sidecar.rebuild(source)}",
         )
-    if sha256(plan) != sidecar.plan:
-        size = plan.stat().st_size
+    content = read_bytes(plan, what="the engine", fix=f"build it again: {sidecar.rebuild(source)}")
+    if hashlib.sha256(content).hexdigest() != sidecar.plan:
         raise EdgekitError(
-            f"the engine's file is not the one its sidecar describes ({size:,} bytes, built with "
+            f"the engine's file is not the one its sidecar describes ({len(content):,} bytes, built with "
             f"{sidecar.plan_bytes:,}): it was changed, cut short or copied without its sidecar",
             where=str(plan),
             fix=f"copy both files again, or build it again: {sidecar.rebuild(source)}",
         )
-    return plan.read_bytes()
+    return content

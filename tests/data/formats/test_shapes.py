@@ -130,3 +130,11 @@ def test_an_outline_may_be_flat():
     assert (drawn(polygon(flat, HEIGHT, WIDTH)) == drawn(polygon(points, HEIGHT, WIDTH))).all()
     with pytest.raises(ValueError, match="7 coordinates"):
         polygon([*flat, 3], HEIGHT, WIDTH)
+
+
+def test_an_outline_that_fills_memory_is_refused():
+    """A zigzag of a megabyte: each of its edges crosses every row."""
+    zigzag = np.array([(x, y) for x in range(5000) for y in (0, 16384)])
+    with pytest.raises(ValueError, match="crosses more than 20,000,000 rows"):
+        polygon(zigzag, 16384, 16384)
+    assert polygon(zigzag[:8], 16384, 16384).mask.any()

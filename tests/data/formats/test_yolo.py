@@ -128,6 +128,8 @@ def test_a_bad_line_is_named_and_its_frame_bad_alone(lay_out, root, open_source,
         ("names: {0: roof}\ntrain: images/gone\n", "'images/gone' is not below data.root"),
         ("names: {0: roof}\ntrain: [a, b]\n", "train: "),
         ("names: !!python/object/apply:os.system ['true']\n", "no YAML"),
+        ("names: &x [a]\ntrain: *x\n", "aliases are not read"),
+        (f"names: [a]\ntrain: {'x' * 300}\n", "is not below data.root"),
     ],
 )
 def test_a_bad_description_is_refused(lay_out, root, open_source, text, what):

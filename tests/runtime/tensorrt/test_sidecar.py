@@ -101,7 +101,7 @@ def test_no_sidecar_no_plan(plan, refusal):
 def test_a_damaged_sidecar(plan, refusal, text):
     sidecar_path(plan).write_text(text)
     error = refusal()
-    assert "sidecar cannot be read" in error.what and "edgekit build" in error.fix
+    assert "the engine's sidecar" in error.what and "edgekit build" in error.fix
 
 
 @pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
