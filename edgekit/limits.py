@@ -59,13 +59,11 @@ ARRAY_HEADER = 10_000
 
 ARCHIVE_BYTES, ARCHIVE_MEMBERS = 4 * GB, 1000
 """Of a bundle's ``.tar``."""
-GRAPH_NODES, GRAPH_CONSTANT = 20_000, 1 * GB
-"""Nodes of an ONNX graph, and bytes of a tensor that is computed without any input."""
+GRAPH_BYTES, GRAPH_NODES, GRAPH_CONSTANT = 16 * MB, 20_000, 1 * GB
+"""Of a graph in a bundle, which has a million parameters at most; its nodes; and bytes computed without any input."""
 SIDE = 16384
 """Height or width of a network's input."""
 BATCH = 256
 """Frames that a network takes at once."""
 TENSOR_BYTES = 2 * GB
 """Of one input or output of a network."""
-SESSION_SECONDS = 60
-"""A foreign graph is first loaded in a process of its own, and that is ended after so long."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import limits
+from edgekit.bundle.check import check_graphs, contradictions
 from edgekit.bundle.manifest import MANIFEST, Artifact, Manifest
 from edgekit.bundle.mistaken import what_it_is
 from edgekit.bundle.unpack import unpack
@@ -20,13 +20,11 @@ from edgekit.frames.arrays import read_arrays
 from edgekit.frames.files import sha256
 from edgekit.frames.outside import open_regular, read_bytes
 from edgekit.frames.unfinished import remove_abandoned
-from edgekit.tasks import kind_of
 
 ENGINES = "engines"
 """Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
 
 _AGAIN = "copy the bundle again if it was whole where it came from, else export it again"
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 
 
 @dataclass(frozen=True)
@@ -128,9 +126,10 @@ class Bundle:
 
 
 def open_bundle(path: str | os.PathLike) -> Bundle:
-    """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file.
+    """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file, its graphs.
 
-    EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema.
+    EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
+    where a graph is another than the manifest says, or one that must not be loaded.
     """
     source = Path(path)
     if not source.exists():
@@ -148,6 +147,7 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     bundle = Bundle(manifest, folder, source)
     for name, digest in manifest.files.items():
         _check_file(folder / name, digest)
+    check_graphs(manifest, bundle.read, str(folder))
     return bundle
 
 
@@ -161,55 +161,10 @@ def read_manifest(path: Path) -> Manifest:
         )
     content = read_bytes(path, what="the manifest", most=limits.JSON_BYTES, fix=_AGAIN)
     manifest = Manifest.from_json(content, where=str(path))
-    problem = next(_contradictions(manifest), None)
+    problem = next(contradictions(manifest), None)
     if problem:
         raise EdgekitError(problem, where=str(path), fix=_AGAIN)
     return manifest
-
-
-def _contradictions(manifest: Manifest):
-    """Errors that the types alone cannot show, one sentence each."""
-    for name in manifest.files:
-        if not _PLAIN_NAME.fullmatch(name) or name == MANIFEST:
-            yield f"the manifest lists a file outside the bundle or with an unusual name: {name!r}"
-    if not manifest.artifacts:
-        yield "the bundle is incomplete: it has no artifact"
-    if not manifest.tasks:
-        yield "the bundle is incomplete: it predicts nothing"
-    for file in (manifest.golden.file, *(a.file for a in manifest.artifacts)):
-        if file not in manifest.files:
-            yield f"the bundle is incomplete: '{file}' is used and not among its files"
-    names = [task.name for task in manifest.tasks]
-    if len(set(names)) < len(names):
-        yield f"the tasks' names are not unique: {', '.join(names)}"
-    kinds = {task.name: kind_of(task) for task in manifest.tasks}
-    for task in manifest.tasks:
-        if not kinds[task.name].predictable:
-            yield f"task '{task.name}' is of the kind {task.kind}, which no student predicts"
-        try:
-            kinds[task.name].check(task)
-        except ValueError as error:
-            yield f"task '{task.name}': {error}"
-    for artifact in manifest.artifacts:
-        for output in artifact.outputs:
-            if output.task not in kinds:
-                yield f"'{artifact.file}' has an output of an unknown task '{output.task}'"
-            elif output.form not in kinds[output.task].form_names:
-                yield f"'{artifact.file}' has {output.form} of '{output.task}', a {kinds[output.task].name} task"
-            if output.stride < 1:
-                yield f"'{artifact.file}' has an output of stride {output.stride}"
-        if not artifact.outputs:
-            yield f"'{artifact.file}' has no outputs"
-        if len(artifact.input.shape) != 4:
-            yield f"'{artifact.file}' has an input of shape {artifact.input.shape}, expected four dimensions"
-        for tensor in (artifact.input, *artifact.outputs):
-            if any(isinstance(side, int) and side < 1 for side in tensor.shape):
-                yield f"'{artifact.file}' has '{tensor.name}' of the impossible shape {tensor.shape}"
-    pre = manifest.preprocessing
-    if min(pre.size) < 1 or min(pre.std) <= 0 or not all(0 <= v <= 255 for v in pre.pad) or pre.depth_scale <= 0:
-        yield f"the pre-processing is impossible: {pre}"
-    if pre.content and not all(1 <= part <= side for part, side in zip(pre.content, pre.size, strict=True)):
-        yield f"frames are to fill {pre.content} of an input of {pre.size}"
 
 
 def _check_file(path: Path, digest: str) -> None:

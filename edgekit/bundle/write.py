@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit import limits
+from edgekit.bundle.check import check_graphs, contradictions
 from edgekit.bundle.manifest import MANIFEST, Manifest
 from edgekit.bundle.unpack import opened
 from edgekit.errors import EdgekitError
@@ -25,10 +26,13 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> M
     ``out`` ending in ``.tar`` is one archive, else a directory. What was there before is replaced if it was a bundle. A
     kill at any moment leaves the old one or the new one, never half of one; where the system cannot exchange two names
     at once, there may be none until the next export, or whoever opens it, puts the old one back.
-    EdgekitError where something else is in the way, or the place cannot be written.
+    EdgekitError where something else is in the way, the place cannot be written, or ``open_bundle`` would refuse it.
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = dataclasses.replace(manifest, files=digests)
+    if problem := next(contradictions(manifest), None):
+        raise EdgekitError(f"the bundle would not open: {problem}", where=str(out), fix="export with other settings")
+    check_graphs(manifest, files.__getitem__, str(out))
     everything = {MANIFEST: manifest.to_json().encode(), **files}
     try:
         if out.suffix == ".tar":

@@ -81,12 +81,12 @@ def _behind(network: Network, name: str) -> str:
 def _readers(network: Network, name: str) -> tuple[list[NodeProto], list[str]]:
     """The nodes that read a tensor, directly or through Q/DQ and views, and the names that those give it."""
     nodes, names = [], [name]
-    for node in network.consumers.get(name, []):
-        if node.op_type in QUANTIZERS or node.op_type in VIEWS:
-            further = _readers(network, node.output[0])
-            nodes, names = nodes + further[0], names + further[1]
-        else:
-            nodes.append(node)
+    for given in names:  # which grows meanwhile
+        for node in network.consumers.get(given, []):
+            if node.op_type in QUANTIZERS or node.op_type in VIEWS:
+                names.append(node.output[0])
+            else:
+                nodes.append(node)
     return nodes, names
 
 

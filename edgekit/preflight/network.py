@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from edgekit import limits
 from edgekit.errors import EdgekitError
+from edgekit.frames.outside import read_bytes
 from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, tensor_shape
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
@@ -62,6 +64,7 @@ class Network:
 
     def value(self, name: str) -> np.ndarray | None:
         """A constant's value; None for a tensor that is computed."""
+        name = self.source(name, ("Identity",))
         if name in self._initializers:
             return numpy_helper.to_array(self._initializers[name])
         made = self.producers.get(name)
@@ -71,8 +74,6 @@ class Network:
                 return numpy_helper.to_array(value)
             plain = next((attribute(made, k) for k in _PLAIN_VALUES if attribute(made, k) is not None), None)
             return None if plain is None else np.asarray(plain)
-        if made is not None and made.op_type == "Identity":
-            return self.value(made.input[0])
         return None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
@@ -122,20 +123,24 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     """An ONNX file. EdgekitError where it is missing, not ONNX, or not a valid graph."""
     fix = "give an ONNX file, a bundle, or a student's name (edgekit students lists them)"
     try:
-        model = onnx.load(str(path), load_external_data=False)  # no file that a graph names is read
-        outside = next((t.name for t in _tensors(model.graph) if uses_external_data(t)), None)
+        # no file that a graph names is read, and nothing that never ends
+        model = onnx.load_from_string(read_bytes(path, what="the graph", fix=fix))
+        tensors = list(_tensors(model.graph))
+        outside = next((t.name for t in tensors if uses_external_data(t)), None)
         if outside is not None:
             raise EdgekitError(
                 f"the graph keeps '{outside}' in another file",
                 where=str(path),
                 fix="save it as one file: onnx.save(onnx.load(FILE), NEW)",
             )
+        if len(model.graph.node) > limits.GRAPH_NODES:
+            raise ValueError(f"{len(model.graph.node):,} nodes, and at most {limits.GRAPH_NODES:,} are read")
+        for tensor in tensors:
+            numpy_helper.to_array(tensor)  # as it says, whole: the checker does not look
         onnx.checker.check_model(model)
     except FileNotFoundError as error:
         raise EdgekitError(f"a file is missing: {error}", where=str(path), fix=fix) from error
-    except OSError as error:
-        raise EdgekitError(f"the file cannot be read: {error.strerror or error}", where=str(path), fix=fix) from error
-    except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError) as error:
+    except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError, KeyError) as error:
         raise EdgekitError(f"this is not a whole ONNX graph: {_first_line(error)}", where=str(path), fix=fix) from error
     return model
 

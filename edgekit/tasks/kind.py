@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,6 +16,8 @@ from edgekit.tasks.legend import Legend
 from edgekit.tasks.metric import PrimaryMetric
 from edgekit.tasks.store import Arrays
 from edgekit.tasks.task import IGNORE, Task
+
+_MOST = 1e30  # of a value: maps are float32
 
 
 class Meter(ABC):
@@ -78,7 +79,7 @@ class Kind(ABC):
 
     def check(self, task: Task) -> None:
         """Refuse a task of this kind that makes no sense, such as a range that is empty. ValueError with the reason."""
-        if not -math.inf < task.range[0] < task.range[1] < math.inf:
+        if not -_MOST < task.range[0] < task.range[1] < _MOST:
             raise ValueError(f"range must be [least, most], got {list(task.range)}")
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import signal
@@ -11,6 +12,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import SCHEMA, Artifact, Golden, Manifest, OutputTensor, Preprocessing, StudentInfo, Tensor
@@ -18,7 +20,21 @@ from edgekit.bundle.write import check_place, write_bundle
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
 
-FILES = {"fp32.onnx": b"not a network, but bytes", "golden.npz": b"golden", "build.sh": b"#!/bin/sh\n"}
+
+def network() -> bytes:
+    """What the manifest below describes."""
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["numbers"], to=TensorProto.INT32),
+        helper.make_node("ReduceMax", ["numbers"], ["most"], axes=[3], keepdims=0),
+        helper.make_node("Cast", ["most"], ["semantic_classes"], to=TensorProto.UINT8),
+    ]
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, (1, 64, 96, 3))
+    classes = helper.make_tensor_value_info("semantic_classes", TensorProto.UINT8, (1, 64, 96))
+    graph = helper.make_graph(nodes, "g", [frames], [classes])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+FILES = {"fp32.onnx": network(), "golden.npz": b"golden", "build.sh": b"#!/bin/sh\n"}
 
 
 def manifest(**changes) -> Manifest:
@@ -217,3 +233,17 @@ def test_a_rename_that_fails_puts_the_old_bundle_back(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert open_bundle(tmp_path / "bundle").manifest.name == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.tar"])
+def test_what_would_not_open_is_not_written(tmp_path, name):
+    """Neither a graph that is another one, nor a manifest that contradicts itself."""
+    student = StudentInfo("repseg", 16, 1, 1, 4)
+    for changes, files, says in (
+        ({}, {**FILES, "fp32.onnx": b"no network"}, "the graph"),
+        ({"student": dataclasses.replace(student, name="../x")}, FILES, "separator"),
+        ({"student": dataclasses.replace(student, stride=0)}, FILES, "the student is impossible"),
+    ):
+        with pytest.raises(EdgekitError, match=says):
+            write_bundle(manifest(**changes), files, tmp_path / name)
+        assert not list(tmp_path.iterdir())

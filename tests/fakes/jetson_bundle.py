@@ -63,12 +63,18 @@ def change_graph(folder: Path, file: str, change) -> None:
     model = onnx.load(folder / file)
     change(model)
     (folder / file).write_bytes(model.SerializeToString())
-    change_manifest(folder, lambda m: _rehashed(m, folder, file))
+    version = next(o.version for o in model.opset_import if o.domain == "")
+    change_manifest(folder, lambda m: _of_opset(_rehashed(m, folder, file), file, version))
 
 
 def change_manifest(folder: Path, change) -> None:
     path = folder / "manifest.json"
     path.write_text(change(Manifest.from_json(path.read_text())).to_json())
+
+
+def _of_opset(manifest: Manifest, file: str, version: int) -> Manifest:
+    artifacts = (dataclasses.replace(a, opset=version) if a.file == file else a for a in manifest.artifacts)
+    return dataclasses.replace(manifest, artifacts=tuple(artifacts))
 
 
 def _rehashed(manifest: Manifest, folder: Path, file: str) -> Manifest:

@@ -53,7 +53,6 @@ class OnnxRuntime(Backend):
                 where=self._where,
                 fix="update onnxruntime, or choose another precision or lane of the bundle",
             ) from error
-        self._check_interface()
 
     def _session_options(self, onnxruntime: Any) -> Any:
         options = onnxruntime.SessionOptions()
@@ -68,18 +67,6 @@ class OnnxRuntime(Backend):
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
         return options
-
-    def _check_interface(self) -> None:
-        """EdgekitError where the file's inputs and outputs are not those of the manifest."""
-        inputs = [i.name for i in self._session.get_inputs()]
-        missing = {o.name for o in self.artifact.outputs} - {o.name for o in self._session.get_outputs()}
-        if inputs != [self.artifact.input.name] or missing:
-            wrong = f"inputs {', '.join(inputs)}" if not missing else f"no output {', '.join(sorted(missing))}"
-            raise EdgekitError(
-                f"the network is not the one of the manifest: it has {wrong}",
-                where=self._where,
-                fix="export the bundle again",
-            )
 
     def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         if self._session is None:
