@@ -151,3 +151,20 @@ def verify(ctx: click.Context, folder: Path, remove: bool, as_json: bool) -> Non
         lines.append(f"{found['files']} files, {len(found['bad'])} of them no good, {found['removed']} removed")
         click.echo("\n".join(lines))
     ctx.exit(1 if found["bad"] else 0)
+
+
+@command.command("show", epilog="Example: edgekit data show data/flights --out flights.html")
+@_DIR
+@click.option("--out", type=PATH, required=True, help="The page, one HTML file that needs nothing else.")
+@click.option("--frames", type=click.IntRange(1, 200), default=8, show_default=True, help="So many of all frames.")
+@json_option
+def show(folder: Path, out: Path, frames: int, as_json: bool) -> None:
+    """Show maps of DIR, a result of `edgekit data extract`, side by side, with their values and worst disagreements."""
+    from edgekit.extract.show import show as page
+    from edgekit.frames.files import write_text
+
+    write_text(out, page(folder, frames))
+    if as_json:
+        print_json({"out": str(out)})
+    else:
+        click.echo(str(out))

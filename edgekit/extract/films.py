@@ -68,7 +68,10 @@ class Film:
         """How many frames will be taken, as far as the file tells."""
         if self.photographs:
             return sum(map(_chosen(config), range(len(self.photographs))))
-        video = Video(self.path)
+        try:
+            video = Video(self.path)
+        except EdgekitError:  # noted when it is its turn
+            return None
         try:
             if video.count is None:
                 return None

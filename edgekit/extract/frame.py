@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class Frame:
         self.lost = False  # it cannot be read: then none of its maps is tried
         self.new: dict[str, np.ndarray] = {}
         """What is to be written, as its file will hold it."""
+        self.damaged: dict[str, str] = {}
+        """Maps whose files were found damaged, and removed."""
         self._out, self._steps = out, steps
         self._native: dict[str, np.ndarray] = {}
 
@@ -81,9 +84,10 @@ class Frame:
         if step.exact and self.is_done(name):
             try:
                 return kind_of(step.task).from_disk(step.task, read_array(self.path(name)), self.path(name))
-            except EdgekitError as error:
-                fix = "remove it: the next run makes it again (`edgekit data verify --remove` finds all such files)"
-                raise EdgekitError(error.what, where=error.where, fix=fix) from error
+            except EdgekitError as error:  # whole to its end, and damaged inside: its expert's turn is over
+                self.damaged[name] = f"{error.what}; it was removed, and the next run makes it again"
+                os.unlink(self.path(name))
+                raise Missing(name) from error
         if step.exact and (step.expert is not None or step.ahead):
             raise Missing(name)
         return self.made(step)

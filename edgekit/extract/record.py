@@ -59,11 +59,12 @@ class FilmRecord:
 
 @dataclass
 class PlanRecord:
-    """The keys of a result's tasks, what each needs, and which of them the last frame of a film lacks."""
+    """The keys of tasks, what each needs, which the last frame lacks, which are disagreements of experts."""
 
     keys: dict[str, str]
     needs: dict[str, list[str]]
     ahead: list[str]
+    disagreements: list[str]
     films: list[tuple[str, str]]
 
     def write(self, out: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.data.derived.votes import Disagreement
 from edgekit.data.dronescapes.description import NAME, Description
 from edgekit.errors import EdgekitError, WriteError, first_line
 from edgekit.extract.config import ExtractConfig
@@ -83,6 +84,7 @@ def _prepare(config: ExtractConfig, out: Path, steps: Mapping[str, Step], films:
         keys={name: step.key for name, step in steps.items()},
         needs={name: list(step.needs) for name, step in steps.items()},
         ahead=[name for name, step in steps.items() if step.ahead],
+        disagreements=[name for name, step in steps.items() if isinstance(step.derivation, Disagreement)],
         films=[(film.folder, film.name) for film in films],
     ).write(out)
     tasks = {name: step.task for name, step in steps.items()}
@@ -181,6 +183,8 @@ class _Work:
                     self._ask(step, wanted[i : i + step.batch])
             self.done.seconds[step.name] += time.perf_counter() - before
         for frame in frames:
+            # not noted: there is nothing that would keep the next run from making them
+            self.done.failed += [self._failure(frame, name, what) for name, what in frame.damaged.items()]
             for name, stored in frame.new.items():
                 place = (frame.film.folder, frame.film.name, frame.shot.name, name)
                 writing = self._writers.submit(write_map, frame.path(name), stored, frame.key(name))
@@ -230,16 +234,20 @@ class _Work:
     def _attempt(self, frame: Frame, step: Step, action: Callable[[], None]) -> None:
         try:
             action()
-        except (Missing, WriteError) as error:
-            if isinstance(error, WriteError):
-                raise
+        except Missing:  # what it needs failed, and is noted
+            return
+        except WriteError:
+            raise
         except Exception as error:
             self._fail(frame, step, error)
 
     def _fail(self, frame: Frame, step: Step, error: Exception) -> None:
         what = error.what if isinstance(error, EdgekitError) else f"{type(error).__name__}: {first_line(error)}"
-        film, frame.lost = frame.film, frame.lost or step.name == "rgb"
-        self._note(Failure(film.folder, film.name, frame.shot.name, step.name, frame.key(step.name), what))
+        frame.lost |= step.name == "rgb"
+        self._note(self._failure(frame, step.name, what))
+
+    def _failure(self, frame: Frame, task: str, what: str) -> Failure:
+        return Failure(frame.film.folder, frame.film.name, frame.shot.name, task, frame.key(task), what)
 
     def _note(self, failure: Failure) -> None:
         failure.write(self.out)

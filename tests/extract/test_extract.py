@@ -181,6 +181,18 @@ def test_the_command_prints_what_it_did(work, capsys):
     assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--shard", "3/2"]) == 2
 
 
+def test_a_film_that_cannot_be_opened_is_noted_and_the_others_go_on(work, capsys):
+    (work.base / "broken.mp4").write_bytes(b"\0\0\0\x20ftypisom and nothing behind it")
+    work.sets, work.tasks = "{train_set: [broken.mp4, b.mp4]}", ""
+    for written in (3, 0):
+        assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--json"]) == 1
+        done = json.loads(capsys.readouterr().out)
+        assert done["tasks"]["rgb"]["written"] == written
+        assert [(f["where"], f["film"]) for f in done["failed"]] == [("train_set/rgb/broken", "broken")]
+    assert main(["data", "status", str(work.out)]) == 1
+    assert "broken" in capsys.readouterr().out
+
+
 DEPTH = "output: {task: {kind: depth}}"
 WRONG = [
     ({"tasks": "x: {derive: plane_normals, of: deep}"}, "no map 'deep'", None),

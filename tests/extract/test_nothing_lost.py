@@ -112,6 +112,20 @@ def test_a_damaged_file_is_found_and_made_again(work, damage):
     assert work.tree() == whole
 
 
+def test_a_file_that_is_damaged_inside_is_found_when_it_is_needed(work):
+    work.run()
+    whole = work.tree()
+    path = work.out / "train_set/depth/a_000003.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+    (work.out / "train_set/normals_svd(depth)/a_000003.npz").unlink()
+    done = work.run()
+    assert [(f.frame, f.task) for f in done.failed] == [("a_000003", "depth")] and "damaged" in done.failed[0].what
+    assert work.run().written == {"depth": 1, "normals_svd(depth)": 1}
+    assert work.tree() == whole
+
+
 # Failures
 
 EXPERT = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -151,23 +151,24 @@ class Dronescapes:
     def _infos(self, splits: Mapping[str, list[str]], scenes: Mapping[str, str]) -> dict[str, list[FrameInfo]]:
         stems = {name: _frames_of(self._sets[name], self.tasks) for sets in splits.values() for name in sets}
         in_splits = {split: [(s, name) for name in sets for s in stems[name]] for split, sets in splits.items()}
-        counted = [s for frames in in_splits.values() for s, _ in frames]
+        owns = {split: _own_names(frames) for split, frames in in_splits.items()}
+        counted = [own for split in owns.values() for own in split]
         repeated = len(set(counted)) < len(counted)
         infos = {}
         for split, frames in in_splits.items():
             seen: dict[str, str] = {}
             numbers = _Numbers()
             infos[split] = []
-            for stem, folder in frames:
-                if stem in seen:
+            for (stem, folder), own in zip(frames, owns[split], strict=True):
+                if own in seen:
                     raise EdgekitError(
-                        f"the frame '{stem}' is in the sets {seen[stem]} and {folder} of one split",
+                        f"the frame '{stem}' is in the sets {seen[own]} and {folder} of one split",
                         where=f"data.splits.{split}",
                         fix="keep one of the two sets",
                     )
-                seen[stem] = folder
-                name = f"{split}-{stem}" if repeated else stem
-                scene = scenes.get(stem) or required_scene(self._config.scene_regex, stem)
+                seen[own] = folder
+                name = f"{split}-{own}" if repeated else own
+                scene = scenes.get(stem) or (folder if own != stem else required_scene(self._config.scene_regex, stem))
                 infos[split].append(
                     FrameInfo(name, scene, numbers.next(scene, stem, folder), split, self._is_labelled(folder, stem))
                 )
@@ -177,6 +178,16 @@ class Dronescapes:
     def _is_labelled(self, folder: str, stem: str) -> bool:
         tasks = self._sets[folder]
         return folder not in self._config.unlabelled and any(stem in tasks.get(name, ()) for name in self._labels)
+
+
+def _own_names(frames: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of the frames (stem, set) of a split: the stems, but for mere numbers that several sets have.
+
+    So does a program that numbers the frames of each film from 0, in a folder of its own: these are told apart by it.
+    """
+    numbers = [stem for stem, _ in frames if stem.isdecimal()]
+    alike = len(set(numbers)) < len(numbers)
+    return [f"{folder}_{stem}" if alike and stem.isdecimal() else stem for stem, folder in frames]
 
 
 class _Numbers:

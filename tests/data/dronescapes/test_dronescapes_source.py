@@ -283,6 +283,21 @@ def test_the_same_name_in_two_splits_is_two_frames(root, open_data, write, maps)
     assert not np.array_equal(source.read(val, ["rgb"])["rgb"], source.read(train, ["rgb"])["rgb"])
 
 
+def test_films_that_are_numbered_from_0_each_are_told_apart(open_data, tmp_path):
+    """As VRE writes them: a folder per film, and the frames' numbers as names."""
+    for film, count in (("north", 3), ("south", 12)):
+        for number in range(count):
+            path = tmp_path / "data" / film / "rgb" / "npz" / f"{number}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, np.full((4, 6, 3), 10 * number + (film == "south"), np.uint8))
+    source = open_data(splits={"train": ["north", "south"]})
+    frames = source.frames("train")
+    assert [(f.scene, f.index) for f in frames] == [("north", i) for i in range(3)] + [("south", i) for i in range(12)]
+    assert [f.name for f in frames][2:5] == ["north_2", "south_0", "south_1"]
+    values = [int(source.read(f, ["rgb"])["rgb"][0, 0, 0]) for f in frames]
+    assert values == [0, 10, 20, *(10 * i + 1 for i in range(12))]
+
+
 def test_what_does_not_fit_is_told(root, open_data, write, maps, tmp_path):
     assert "does not exist" in refusal(open_data, splits={"train": ["train"]}).what
     assert "train_set" in refusal(open_data, splits={"train": ["train"]}).fix
