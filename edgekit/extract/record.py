@@ -18,6 +18,7 @@ from edgekit.frames.names import component
 from edgekit.frames.outside import read_json
 
 _FILMS, _PLAN, _RATES = "films", "plan.json", "rates"
+_RATES_TYPE = TypeAdapter(dict[str, tuple[int, float]])
 
 
 @dataclass
@@ -102,8 +103,8 @@ def read_rates(out: Path) -> Iterator[Mapping[str, tuple[int, float]]]:
     """Of each shard's last run: task -> (maps made, seconds of computing them)."""
     for path in sorted((out / HIDDEN / _RATES).glob("*.json")):
         try:
-            yield read_json(path, what="the rates")
-        except (FileNotFoundError, EdgekitError):
+            yield _RATES_TYPE.validate_python(read_json(path, what="the rates"))
+        except (FileNotFoundError, EdgekitError, ValidationError):
             continue
 
 

@@ -140,7 +140,7 @@ def _worst(
     rows = []
     for mean, folder, name in sorted(means, reverse=True)[:_WORST]:
         row = Row(f"{folder}/{name}", note=f"{mean:.3f} on the mean")
-        for task in ["rgb", disagreement, *plan.needs[disagreement]]:
+        for task in ["rgb", disagreement, *plan.needs.get(disagreement, [])]:
             if task in tasks:
                 row.pictures[task] = _picture(tasks[task], _read(out, folder, name, tasks[task]))
         rows.append(row)

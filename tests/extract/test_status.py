@@ -111,3 +111,13 @@ def test_a_plan_cannot_name_files_elsewhere(work):
     plan.write_text(plan.read_text().replace('"train_set"', '"../../train_set"'))
     with pytest.raises(EdgekitError, match="cannot name a file"):
         verify(work.out, remove=True)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"depth": 3}', '{"depth": [1, "x"]}'])
+def test_damaged_records_are_passed_over(work, text):
+    work.tasks, work.sets = "", "{train_set: [b.mp4]}"
+    work.run()
+    for path in (work.out / ".edgekit").glob("[rf]*/**/*.json"):
+        path.write_text(text)
+    assert status(work.out).rates == {} and status(work.out).unread == [("train_set", "b")]
+    assert work.run().kept["rgb"] == 3 and status(work.out).complete
