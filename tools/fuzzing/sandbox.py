@@ -65,7 +65,8 @@ class Child:
             place.mkdir(parents=True)
         (outside / "canary.txt").write_text(CANARY)
         self._notified = _watch(outside, outside / "canary.txt")
-        self._began, self._seconds, self._waited = time.monotonic(), seconds, 0.0
+        self._began, self._seconds, self._looked = time.monotonic(), seconds, 0.0
+        self._delays: dict[str, int] = {}
         self.pid = os.fork()
         if self.pid == 0:
             _child(self.folder, self.box, outside, make, self._notified, within)
@@ -74,8 +75,10 @@ class Child:
         """The outcome once it has ended; it is ended where its time is over."""
         pid, status, used = os.wait4(self.pid, os.WNOHANG)
         wall = time.monotonic() - self._began
-        self._waited = _waited(self.pid) or self._waited
-        seconds = max(0.0, wall - self._waited)
+        if wall > self._looked + 0.2:
+            self._looked = wall
+            _add_delays(self.pid, self._delays)
+        seconds = max(0.0, wall - sum(self._delays.values()) / 1e9)
         late = pid == 0 and seconds > self._seconds
         if pid == 0 and not late:
             return None
@@ -140,12 +143,17 @@ def call(function: Callable[[], object]) -> Act:
     return act
 
 
-def _waited(pid: int) -> float:
-    """Seconds that a process was ready and other processes had the cores: a busy machine makes nothing hang."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
+def _add_delays(pid: int, delays: dict[str, int]) -> None:
+    """Nanoseconds that each thread of a process and its children was ready while others had the cores.
+
+    A busy machine makes nothing hang; what sleeps or computes is not delayed.
+    """
+    with contextlib.suppress(OSError, IndexError, ValueError):  # each may end meanwhile
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            task = Path(f"/proc/{pid}/task/{thread}")
+            delays[thread] = int((task / "schedstat").read_text(encoding="utf-8").split()[1])
+            for child in (task / "children").read_text(encoding="utf-8").split():
+                _add_delays(int(child), delays)
 
 
 def _child(
