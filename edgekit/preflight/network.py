@@ -114,7 +114,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for node in graph.node:
         for held in node.attribute:
-            yield from (held.t, *held.tensors)
+            yield from (*([held.t] if held.HasField("t") else []), *held.tensors)
             for inner in (held.g, *held.graphs):
                 yield from _tensors(inner)
 

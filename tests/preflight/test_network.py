@@ -49,7 +49,7 @@ def test_another_size_than_the_graphs_is_refused(model):
 def test_files_that_are_no_graphs(tmp_path, model):
     with pytest.raises(EdgekitError, match="a file is missing"):
         read_onnx(tmp_path / "none.onnx")
-    with pytest.raises(EdgekitError, match="cannot be read"):
+    with pytest.raises(EdgekitError, match="not a regular file"):
         read_onnx(tmp_path)
     for name, content in (("noise", b"\xff\x00garbage"), ("empty", b""), ("text", b"hello")):
         (tmp_path / name).write_bytes(content)
@@ -63,3 +63,15 @@ def test_files_that_are_no_graphs(tmp_path, model):
             read_onnx(tmp_path / "cut.onnx")
     onnx.save(whole, tmp_path / "whole.onnx")
     assert read_onnx(tmp_path / "whole.onnx").graph.node[0].op_type == "Relu"
+
+
+def test_attributes_of_every_type_are_read_and_a_damaged_tensor_of_one_is_not(tmp_path):
+    """An attribute that holds no tensor has an empty one, which is no damage."""
+    nodes = "c = Constant<value = float[3] {1, 2, 3}>() p = AveragePool<kernel_shape = [2, 2]>(x) y = Add(p, c)"
+    whole = model(f"(float[1,3,9,4] x) => (float[1,3,8,3] y) {{ {nodes} }}")
+    onnx.save(whole, tmp_path / "whole.onnx")
+    assert len(read_onnx(tmp_path / "whole.onnx").graph.node) == 3
+    whole.graph.node[0].attribute[0].t.dims[0] = 2**40
+    onnx.save(whole, tmp_path / "damaged.onnx")
+    with pytest.raises(EdgekitError, match="not a whole ONNX graph"):
+        read_onnx(tmp_path / "damaged.onnx")
