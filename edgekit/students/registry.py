@@ -26,11 +26,13 @@ class StudentSpec:
 
 
 _OWN = {
-    "repseg": StudentSpec("repseg", {"width": 32}, "quarter-resolution, re-parameterised, made for INT8; the default"),
+    "repseg": StudentSpec(
+        "repseg", {"width": 32}, "quarter-resolution, re-parameterised, the fastest; begins with nothing"
+    ),
     "lite": StudentSpec(
         "lite",
         {"width": 48, "stages": 4, "dilations": (2, 4)},
-        "begins with ImageNet's weights: best with few labels, slower",
+        "begins with ImageNet's weights: the best with few labels; the default",
     ),
     "safeuav-150k": StudentSpec("safeuav", {"width": 6}, "the smallest student of the PHG-MAE paper, full resolution"),
     "safeuav-430k": StudentSpec("safeuav", {"width": 10}, "the paper's larger student, full resolution"),

@@ -50,7 +50,12 @@ class MemberConfig(BaseModel):
 
 
 class TeacherTrainConfig(TrainConfig):
-    """As for every network, but labelled frames alone: others train a teacher only in reconstruction."""
+    """As for every network, but labelled frames alone, which others train only in reconstruction, and fewer steps: a
+    pretrained encoder is fine-tuned soon. A network from nothing needs several thousand.
+    """
+
+    steps: int = Field(1000, ge=1)
+    ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
 
     labelled_share: float = Field(1.0, ge=0, le=1, description="share of each batch drawn from labelled frames")
 
@@ -83,7 +88,8 @@ class TeacherConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     modalities: list[str] = Field(["rgb"], min_length=1, description="what the networks see")
     members: list[MemberConfig] = Field(
-        [MemberConfig(seed=0), MemberConfig(seed=1)], description="trained here; [] where all teachers are external"
+        [MemberConfig(family="lite", seed=0), MemberConfig(family="lite", seed=1)],
+        description="trained here; [] where all teachers are external",
     )
     external: list[ExternalConfig] = Field([], description="trained elsewhere: expert, npz, onnx, phg_mae or torch")
     masking: MaskingConfig = MaskingConfig()

@@ -154,7 +154,7 @@ def test_every_recipe_of_the_real_images_is_one(module):
     for name in real_images.RECIPES:
         for common in ((), variants.QUICK):
             loaded[name] = load_recipe(Recipe, BENCHMARKS.parent / f"recipes/{name}.yaml", list(common))
-            assert loaded[name].student.name == "repseg"
+            assert loaded[name].student.name == "lite"
     one, other = (recipe.model_dump(exclude={"name", "data"}) for recipe in loaded.values())
     for part in ("teacher", "distill"):  # the same settings, but for the crop and the flip of cameras that look down
         for settings in (one, other):

@@ -1,4 +1,4 @@
-"""Every recipe that docs/teachers.md shows is one, and its networks can be built."""
+"""Every recipe that docs/teachers.md and docs/students.md show is one, and its networks can be built."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from edgekit.networks import FAMILIES, parameter_count
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
+from edgekit.students.registry import STUDENTS
 from edgekit.tasks import Task
 from edgekit.teachers.multimodal import MultiModal
 
@@ -25,7 +27,7 @@ SEMANTIC = Task("semantic", "semantic", classes=("sky", "roof", "grass"))
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -40,6 +42,21 @@ def test_an_example_is_a_recipe_whose_networks_can_be_built(example, tmp_path):
     for member in recipe.teacher.members:
         network = MultiModal(member, [RGB], [SEMANTIC], {"rgb": ([120.0] * 3, [60.0] * 3)})
         assert network.channels().keys() == {"rgb", "semantic"}
+
+
+def test_the_students_of_the_page(tmp_path):
+    page = (DOCS / "students.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "recipe.yaml").write_text(BASE + example)
+    student = load_recipe(Recipe, tmp_path / "recipe.yaml", []).student
+    assert student == load_recipe(Recipe, tmp_path / "recipe.yaml", ["student={}"]).student.model_copy(
+        update={"weights": "imagenet", "width": 48}
+    )
+    for name, spec in STUDENTS.items():
+        assert f"`{name}`" in page
+        network = FAMILIES[spec.family](3, 10, **spec.shape)
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{name}`")]
+        assert all(f"| {round(parameter_count(network) / 1000)}k |" in row for row in rows)
 
 
 def test_every_field_of_a_member_is_in_the_table():

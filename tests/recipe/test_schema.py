@@ -46,7 +46,7 @@ def test_there_are_shipped_recipes():
 
 def test_every_section_but_data_and_tasks_has_defaults():
     recipe = made()
-    assert recipe.teacher.modalities == ["rgb"] and recipe.student.name == "repseg"
+    assert recipe.teacher.modalities == ["rgb"] and recipe.student.name == "lite"
     assert recipe.weights() == {"semantic": 1.0}
     assert set(recipe.distill.active()) == {"soft", "regression", "normals"}
     for key in LEAST:
