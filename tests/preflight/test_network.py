@@ -65,7 +65,7 @@ def test_files_that_are_no_graphs(tmp_path, model):
     assert read_onnx(tmp_path / "whole.onnx").graph.node[0].op_type == "Relu"
 
 
-def test_attributes_of_every_type_are_read_and_a_damaged_tensor_of_one_is_not(tmp_path):
+def test_attributes_of_every_type_are_read_and_a_damaged_tensor_of_one_is_not(model, tmp_path):
     """An attribute that holds no tensor has an empty one, which is no damage."""
     nodes = "c = Constant<value = float[3] {1, 2, 3}>() p = AveragePool<kernel_shape = [2, 2]>(x) y = Add(p, c)"
     whole = model(f"(float[1,3,9,4] x) => (float[1,3,8,3] y) {{ {nodes} }}")
