@@ -36,7 +36,7 @@ Measured = dict[str, dict[int, dict[str, float]]]
 
 def markdown(measured: Measured, facts: Mapping[str, float]) -> str:
     """Tables, one per data set, and how far the goals are met."""
-    parts = [provenance(["torch", "timm"])]
+    parts = [provenance(["torch"])]
     for name, seeds in measured.items():
         by_row = {row: [found[row] for found in seeds.values()] for row in ROWS}
         gains = {row: [found["student"] - found[row] for found in seeds.values()] for row in ("baseline", "longer")}

@@ -62,7 +62,9 @@ def _draw(seed: int, case: int, what: list[str]) -> tuple[str, random.Random]:
 
 def _start(root: Path, base: Path, seed: int, case: int, what: list[str]) -> tuple[str, sandbox.Child]:
     kind, rng = _draw(seed, case, what)
-    return kind, sandbox.Child(root / f"case-{case}", lambda box, outside: KINDS[kind](rng, base, box, outside))
+    act = lambda box, outside: KINDS[kind](rng, base, box, outside)  # noqa: E731
+    # a run names the folder of its data, which is that of the bases
+    return kind, sandbox.Child(root / f"case-{case}", act, within=base if kind == "runs" else None)
 
 
 def _one(root: Path, asked: argparse.Namespace, what: list[str]) -> int:
