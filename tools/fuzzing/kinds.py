@@ -93,7 +93,9 @@ def manifest(rng: random.Random, bases: Path, box: Path, outside: Path) -> Act:
     path.write_bytes(mutate_bytes(rng, text.encode()) if rng.random() < 0.05 else text.encode("utf-8", "surrogatepass"))
     if rng.random() < 0.1:
         with contextlib.suppress(OSError, ValueError):
-            (box / "bundle" / rng.choice(NAMES)).write_text("stray")
+            stray = box / "bundle" / rng.choice(NAMES)
+            if stray.resolve().is_relative_to(box.resolve()):  # a name may lead out, and this tool follows none
+                stray.write_text("stray")
     photograph = shutil.copy(bases / "photographs" / "train" / "images" / "f0.png", box)
     return command(
         *rng.choice(

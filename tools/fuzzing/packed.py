@@ -207,7 +207,8 @@ def mutate_student(rng: random.Random, content: bytes, outside: Path) -> bytes:
     how = rng.random()
     if how < 0.6:
         about = {"format": file["format"], "spec": file["spec"]}
-        file |= about if rng.random() < 0 else _plain(mutate_tree(rng, about))
+        changed = _plain(mutate_tree(rng, about))
+        file = file | changed if isinstance(changed, dict) else changed
     elif how < 0.7:
         file["spec"]["tasks"][0]["name"] = rng.choice([str(outside / "x"), f"../{outside.name}/x", *NAMES])
     elif how < 0.75:

@@ -132,12 +132,13 @@ def call(function: Callable[[], object]) -> Act:
 
     def act() -> int:
         from edgekit.errors import EdgekitError
+        from edgekit.frames.terminal import spelled_out
 
         try:
             function()
             return 0
         except EdgekitError as error:
-            print(f"edgekit: {error}", file=sys.stderr)
+            print(f"edgekit: {spelled_out(str(error))}", file=sys.stderr)
             return 2
 
     return act
