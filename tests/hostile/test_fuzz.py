@@ -27,5 +27,5 @@ def test_some(kinds):
 
 
 @pytest.mark.slow
-def test_ten_thousand():
-    assert fuzzed((), "--seed", "1", "--cases", "10000") == 0
+def test_a_thousand():
+    assert fuzzed((), "--seed", "1", "--cases", "1000") == 0
