@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import pwd
 import shlex
 import shutil
 import signal
@@ -30,6 +31,11 @@ def why_no_sshd() -> str | None:
         return "no sshd here: apt-get install openssh-server"
     if os.geteuid() == 0 and not os.path.isdir("/run/sshd"):
         return "sshd needs the folder /run/sshd when root starts it: mkdir /run/sshd"
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam("sshd")
+        except KeyError:
+            return "sshd needs the user sshd when root starts it: useradd --system --no-create-home sshd"
     return None
 
 
