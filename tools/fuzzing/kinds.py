@@ -149,9 +149,7 @@ def runs(rng: random.Random, bases: Path, box: Path, outside: Path) -> Act:
     shutil.copytree(bases / "runs", box / "runs")
     run = next(path.parent for path in (box / "runs").glob("*/run.json"))
     about = json.loads((run / "run.json").read_text())
-    files = [
-        path for path in sorted((box / "runs").rglob("*.json")) if path.name in ("run.json", "done.json", "latest.json")
-    ]
+    files = [path for path in sorted((box / "runs").rglob("*.json")) if path.name in ("run.json", "done.json")]
     path = rng.choice([*files, run / "run.json"])
     if rng.random() < 0.75:
         tree = json.loads(path.read_text())
