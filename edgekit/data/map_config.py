@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edgekit.data.class_names import ClassNames
 from edgekit.part_schema import Name
 from edgekit.tasks import KINDS, Task
+from edgekit.tasks.modality import MOST_CHANNELS
 
 ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
@@ -27,7 +28,7 @@ class MapConfig(BaseModel):
     classes: ClassNames = []
     colours: list[tuple[ColourLevel, ColourLevel, ColourLevel]] = []
     weights: list[Annotated[float, Field(ge=0)]] = []
-    channels: int = Field(1, ge=1, le=512)
+    channels: int = Field(1, ge=1, le=MOST_CHANNELS)
     range: tuple[float, float] | None = None
     unit: Literal["", "m"] = ""
     vector: bool = False

@@ -153,7 +153,9 @@ class Connection:
     def _listen(self) -> None:
         with self._ssh.stderr as said:
             for line in said:
-                self._said = (self._said + line.decode(errors="replace"))[-4000:]
+                # Since Python 3.13 a traceback quotes the whole agent.
+                text = line.decode(errors="replace").rstrip()[:300]
+                self._said = f"{self._said}{text}\n"[-4000:]
 
     def _lost(self) -> Exception:
         """Why the other end says no more."""

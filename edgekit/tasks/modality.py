@@ -12,6 +12,7 @@ from edgekit.tasks.legend import Legend
 from edgekit.tasks.task import Task
 
 EIGHT_BIT = (0.0, 255.0)
+MOST_CHANNELS = 512
 
 
 class Modality(Kind):
@@ -30,6 +31,8 @@ class Modality(Kind):
 
     def check(self, task: Task) -> None:
         super().check(task)
+        if not 1 <= task.channels <= MOST_CHANNELS:
+            raise ValueError(f"a modality has 1 to {MOST_CHANNELS} channels, got {task.channels}")
         if task.vector and task.channels < 2:
             raise ValueError("vector is for a modality of two channels or more: x and y of a displacement")
 

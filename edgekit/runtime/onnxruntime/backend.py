@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
 
 _NOWHERE = "/nonexistent"  # a folder that no system has
-_WARNINGS_OFF = 3  # onnxruntime's severity: errors alone
+_ERRORS_OFF = 4  # severity: only what ends the process; what it would print is in the exception
 
 
 class OnnxRuntime(Backend):
@@ -60,7 +60,7 @@ class OnnxRuntime(Backend):
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = _WARNINGS_OFF
+        options.log_severity_level = _ERRORS_OFF
         # A graph from memory that names files for its weights would have them read from the working directory.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
         # Threads spin while a network runs and sleep in between, when other code needs the cores.

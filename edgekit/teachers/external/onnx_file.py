@@ -104,7 +104,7 @@ def _session(path: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would print is in the exception
     options.intra_op_num_threads = torch.get_num_threads()  # the threads that training has, not every core
     there = onnxruntime.get_available_providers()
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -245,3 +246,14 @@ def test_a_damaged_description_is_told(photographs, tmp_path):
         (tmp_path / "out" / "edgekit.json").write_text(text)
         error = refusal(Dronescapes, DronescapesConfig(root="out"), tmp_path)
         assert error.where.endswith("edgekit.json") and error.fix
+
+
+@pytest.mark.parametrize("channels", [0, -(1 << 63), 513])
+def test_a_description_of_impossible_channels_is_refused(photographs, tmp_path, channels):
+    write_dronescapes(photographs, ["rgb"], tmp_path / "out")
+    file = tmp_path / "out" / "edgekit.json"
+    written = json.loads(file.read_text())
+    written["tasks"]["rgb"]["channels"] = channels
+    file.write_text(json.dumps(written))
+    error = refusal(Dronescapes, DronescapesConfig(root="out"), tmp_path)
+    assert f"1 to 512 channels, got {channels}" in error.what and error.where == str(file)
