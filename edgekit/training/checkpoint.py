@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from edgekit import limits
-from edgekit.errors import EdgekitError, first_line
+from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
-from edgekit.frames.outside import open_regular
+from edgekit.networks.tensor_file import read_tensors
 
 UNFINISHED = "checkpoint.pt"
 """The file of a training that is under way, in its stage's folder; it is removed when the stage is finished."""
@@ -35,16 +34,9 @@ def load_checkpoint(path: Path, *, most: int = limits.MOST_BYTES) -> dict[str, A
     """
     fix = "delete it and run again"
     try:
-        file = open_regular(path, what="the checkpoint", most=most, fix=fix)
+        return read_tensors(path, what="the checkpoint", most=most, fix=fix)
     except FileNotFoundError:
         raise EdgekitError("the checkpoint is missing", where=str(path), fix="run again") from None
-    try:
-        with file:
-            _check_whole(file)
-            file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many types: UnpicklingError, BadZipFile, zlib.error, EOFError, RuntimeError, …
-        raise EdgekitError(f"the checkpoint cannot be read: {first_line(error)}", where=str(path), fix=fix) from error
 
 
 def check_state(state: Any, expected: Mapping[str, Tensor]) -> None:
@@ -64,19 +56,3 @@ def check_state(state: Any, expected: Mapping[str, Tensor]) -> None:
     infinite = next((n for n, tensor in state.items() if not torch.isfinite(tensor).all()), None)
     if infinite is not None:
         raise ValueError(f"{infinite} holds numbers that are not finite")
-
-
-def _check_whole(file: BinaryIO) -> None:
-    """BadZipFile for a file that torch would not write, or that does not match its checksums, which torch ignores."""
-    begins = file.read(4)
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        size = sum(member.file_size for member in members)
-        if begins != b"PK\3\4" or not stored or len(members) > limits.CHECKPOINT_MEMBERS or size > file.seek(0, 2):
-            raise zipfile.BadZipFile("it is compressed, or otherwise not as torch writes it")
-        if damaged := archive.testzip():
-            raise zipfile.BadZipFile(f"{damaged[:60]} does not match its checksum")
-        described = next((m for m in members if m.filename.endswith("/data.pkl")), None)
-        if described and b"bytearray" in archive.read(described):  # of any size that the file names
-            raise zipfile.BadZipFile("it holds more than tensors and plain values")
