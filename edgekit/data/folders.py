@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import signal
@@ -24,6 +25,8 @@ from edgekit.frames.names import component
 from edgekit.tasks import Task, kind_of
 
 Side = Annotated[int, Field(ge=1, le=16384)]
+MOST_PIXELS = 480 * 640
+"""Of a frame that no recipe gives a size: crops that a network is trained on show too little of a larger one."""
 
 
 def _compiles(pattern: str) -> str:
@@ -107,6 +110,12 @@ def required_scene(pattern: str, name: str) -> str:
             fix="write an expression that fits every name, e.g. '^[a-z]+'",
         )
     return scene
+
+
+def bounded_size(height: int, width: int) -> tuple[int, int] | None:
+    """The size of at most `MOST_PIXELS` with the same ratio of sides, rounded to whole pixels; None: small enough."""
+    shrink = math.sqrt(MOST_PIXELS / (height * width))
+    return (max(1, round(height * shrink)), max(1, round(width * shrink))) if shrink < 1 else None
 
 
 def resized(task: Task, array: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

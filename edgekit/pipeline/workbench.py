@@ -25,7 +25,7 @@ from edgekit.recipe.schema import LEGAL, Recipe
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.training.distributed import world
-from edgekit.training.progress import Progress
+from edgekit.training.progress import Progress, note
 
 
 def check_data(recipe: Recipe, base: Path) -> DataReport:
@@ -93,6 +93,13 @@ def _read_all(
     return report
 
 
+def _read_and_tell(source: Source, recipe: Recipe, members: Sequence[ExternalTeacher], log: Path) -> dict:
+    report = _read_all(source, recipe, members, log)
+    for remark in report.notes:
+        note("data", remark)
+    return report.to_json()
+
+
 def _frames(source: Source, recipe: Recipe, report: DataReport) -> FrameSet:
     memory = int(recipe.data.memory_gb * 2**30)
     return FrameSet(source, excluded=report.excluded(), cache_bytes=memory, fold=_fold(recipe))
@@ -142,7 +149,7 @@ class Workbench:
                 [FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]
             ),
         )
-        report = DataReport.from_json(checked.result_or(lambda: _read_all(source, recipe, external, log).to_json()))
+        report = DataReport.from_json(checked.result_or(lambda: _read_and_tell(source, recipe, external, log)))
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
         parts = foreign_parts(recipe, frames.tasks)

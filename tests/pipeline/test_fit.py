@@ -10,6 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.pipeline.workbench import Workbench
+from edgekit.recipe.load import load_recipe
+from edgekit.recipe.schema import Recipe
+
 CLASSES = "classes: [sky, roof, grass]"
 
 
@@ -92,3 +96,14 @@ def test_an_answer_of_other_classes(tell, base):
     section = f"{{name: net, kind: onnx, file: net.onnx, outputs: {{semantic: {{{CLASSES}}}}}}}"
     error = refused(tell, base, f"teacher.external=[{section}]")
     assert "5 channels, expected 3" in error["what"] and "outputs.semantic" in error["where"]
+
+
+def test_remarks_on_the_data_are_told_when_it_is_read(base, capsys):
+    recipe = load_recipe(Recipe, base / "tiny.yaml", ["data.class_names=[sky, roof, grass, sea]"])
+
+    def told() -> str:
+        Workbench.open(recipe, base, base / "runs", base / "log")
+        return capsys.readouterr().err
+
+    assert "no train label of 'semantic' holds sea" in told()
+    assert "sea" not in told(), "the data is as it was, and is not read again"

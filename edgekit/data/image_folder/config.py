@@ -60,7 +60,8 @@ class ImageFolderConfig(BaseModel):
                  the sub-folder)
     labels_upright  whether labels are drawn on the photographs as their EXIF orientation turns them (true) or as their
                  pixels are stored (false); default: as the label's size says, and an error where both sizes are one
-    size         (height, width) to resize every frame to (default: as it is)
+    size         (height, width) to resize every frame to (default: as it is, and a frame of more than 307,200 pixels,
+                 480x640, to so many: crops of large photographs show too little of them to learn from)
     film         the sorted frames of a scene are consecutive moments, so that temporal consistency can be measured
     """
 

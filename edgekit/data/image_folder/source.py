@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.folders import hash_files, required_scene, resized, root_folder
+from edgekit.data.folders import MOST_PIXELS, bounded_size, hash_files, required_scene, resized, root_folder
 from edgekit.data.image_folder.class_table import ClassTable, LabelClasses, read_class_dict
 from edgekit.data.image_folder.config import ImageFolderConfig, SplitFiles
 from edgekit.data.image_folder.listing import (
@@ -27,7 +28,7 @@ from edgekit.frames.files import expand_home
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_label, read_photo, stored_size, turn
 from edgekit.tasks import Task
 
-_READING = 2  # raised when other maps come of the same files
+_READING = 3  # raised when other maps come of the same files
 LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the others exist to be measured on
 
 
@@ -59,6 +60,7 @@ class ImageFolder:
         self._files: dict[str, Files] = {}
         self._orientations: dict[str, int] = {}  # by EXIF, of the frames that were read
         self._frames = self._infos(config, self._list(config))
+        self._note_size()
 
     def splits(self) -> tuple[str, ...]:
         return tuple(self._frames)
@@ -95,7 +97,10 @@ class ImageFolder:
                 where=str(files.label),
                 fix="export the label at the size of the image",
             )
-        return {name: resized(self.tasks[name], array, self._size) for name, array in maps.items()}
+        size = self._size
+        if size is None and maps:
+            size = bounded_size(*next(iter(maps.values())).shape[:2])
+        return {name: resized(self.tasks[name], array, size) for name, array in maps.items()}
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
@@ -136,6 +141,18 @@ class ImageFolder:
             )
         drawn_upright = size != stored if self._labels_upright is None else self._labels_upright
         return label if drawn_upright else turn(label, orientation)
+
+    def _note_size(self) -> None:
+        """A remark where the first frame is larger than a network is trained on unasked."""
+        with contextlib.suppress(EdgekitError, StopIteration):  # reading it says what is wrong
+            files = self._files[next(info.name for infos in self._frames.values() for info in infos)]
+            (height, width), orientation = stored_size(files.image)
+            if self._size is None and (size := bounded_size(height, width)):
+                own, read = ((w, h) if orientation < 5 else (h, w) for h, w in ((height, width), size))
+                self.notes.append(
+                    f"frames of more than {MOST_PIXELS:,} pixels are made smaller: {files.image.name} from "
+                    "{}x{} to {}x{} (width x height); data.size says another size".format(*own, *read)
+                )
 
     def _describe(self, config: ImageFolderConfig) -> Task:
         """The label's task. Sets what labels mean, ``_table`` and ``_meaning``, and ``_described_by``."""

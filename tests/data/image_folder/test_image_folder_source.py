@@ -374,3 +374,38 @@ def test_real_photographs_of_the_semantic_drone_data(semantic_drone):
     for index, old in enumerate(MERGED.values()):
         expected = np.any([(painted == colour[name]).all(-1) for name in old], axis=0)
         assert ((maps["semantic"] == index) == expected).all()
+
+
+@pytest.mark.parametrize(("stored", "orientation"), [((600, 1200), 1), ((600, 1200), 6), ((400, 900), 1)])
+def test_a_large_frame_is_made_smaller_where_the_recipe_gives_no_size(tmp_path, stored, orientation):
+    """Its label too; the expected size is the formula's: sides times sqrt(307,200 / pixels)."""
+    for part in ("images", "labels"):
+        (tmp_path / "train" / part).mkdir(parents=True)
+    height, width = stored
+    upright = stored if orientation < 5 else stored[::-1]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (width, height), (90, 20, 30)).save(tmp_path / "train" / "images" / "a.jpg", exif=exif)
+    halves = np.zeros(upright, np.uint8)
+    halves[:, upright[1] // 2 :] = 1
+    Image.fromarray(halves).save(tmp_path / "train" / "labels" / "a.png")
+    config = {"root": tmp_path, "class_names": ["left", "right"]}
+    source = ImageFolder(ImageFolderConfig(**config), tmp_path)
+    maps = source.read(source.frames("train")[0], ["rgb", "semantic"])
+    factor = (307_200 / (height * width)) ** 0.5
+    expected = tuple(int(side * factor + 0.5) for side in upright)
+    assert maps["rgb"].shape == (*expected, 3) and maps["semantic"].shape == expected
+    assert abs(maps["semantic"].mean() - 0.5) < 0.01 and set(np.unique(maps["semantic"])) == {0, 1}
+    (remark,) = source.notes
+    assert f"from {upright[1]}x{upright[0]} to {expected[1]}x{expected[0]} (width x height)" in remark
+    kept = ImageFolder(ImageFolderConfig(**config, size=upright), tmp_path)
+    assert kept.read(kept.frames("train")[0], ["rgb"])["rgb"].shape[:2] == upright and not kept.notes
+
+
+def test_a_frame_of_just_so_many_pixels_stays(tmp_path):
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    (tmp_path / "train" / "labels").mkdir()
+    Image.new("RGB", (640, 480)).save(tmp_path / "train" / "images" / "a.png")
+    Image.new("L", (640, 480)).save(tmp_path / "train" / "labels" / "a.png")
+    source = ImageFolder(ImageFolderConfig(root=tmp_path, class_names=["all"]), tmp_path)
+    assert source.read(source.frames("train")[0], ["rgb"])["rgb"].shape == (480, 640, 3) and not source.notes
