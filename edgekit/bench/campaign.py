@@ -14,17 +14,17 @@ from typing import Any
 
 from edgekit.bench.power import Interruption, current_mode, find_mode, lock_clocks, switch_to
 from edgekit.bench.rows import SCHEMA, RowFile
-from edgekit.bench.suite import Cell, Suite, read_suite
+from edgekit.bench.suite import Combination, Suite, read_suite
 from edgekit.bench.telemetry.system import System
 from edgekit.boards.power import PowerMode
 from edgekit.bundle.bundle import open_bundle
 from edgekit.errors import EdgekitError
 
 LONGEST_ROW = 3600.0
-Measure = Callable[[Cell, Suite], dict[str, Any]]
+Measure = Callable[[Combination, Suite], dict[str, Any]]
 
 
-class Failure(Exception):
+class RowFailure(Exception):
     """A row could not be measured. ``error``: {what, where, fix}."""
 
     def __init__(self, error: dict[str, Any]):
@@ -85,9 +85,11 @@ def run_suite(
     return outcome
 
 
-def _groups(waiting: list[tuple[Cell, str]], system: System) -> list[tuple[PowerMode | None, list[tuple[Cell, str]]]]:
+def _groups(
+    waiting: list[tuple[Combination, str]], system: System
+) -> list[tuple[PowerMode | None, list[tuple[Combination, str]]]]:
     """By power mode: the present one first, since it costs no change, then in the suite's order."""
-    groups: dict[str | None, list[tuple[Cell, str]]] = {}
+    groups: dict[str | None, list[tuple[Combination, str]]] = {}
     for cell, key in waiting:
         groups.setdefault(cell.power_mode, []).append((cell, key))
     found = [(find_mode(system, name) if name else None, group) for name, group in groups.items()]
@@ -95,12 +97,12 @@ def _groups(waiting: list[tuple[Cell, str]], system: System) -> list[tuple[Power
     return sorted(found, key=lambda entry: not (entry[0] and now and entry[0].name == now.name))
 
 
-def _row(cell: Cell, key: str, suite: Suite, measure: Measure) -> dict[str, Any]:
+def _row(cell: Combination, key: str, suite: Suite, measure: Measure) -> dict[str, Any]:
     began = time.monotonic()
     measurement = error = None
     try:
         measurement = measure(cell, suite)
-    except Failure as failure:
+    except RowFailure as failure:
         error = failure.error
     return {
         "schema": SCHEMA,
@@ -116,7 +118,7 @@ def _row(cell: Cell, key: str, suite: Suite, measure: Measure) -> dict[str, Any]
     }
 
 
-def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
+def measure_in_child(cell: Combination, suite: Suite) -> dict[str, Any]:
     """``edgekit bench`` in a process of its own, so that a row that runs out of memory does not end the others."""
     argv = [sys.executable, "-m", "edgekit", "bench", "measure", cell.bundle, "--json"]
     argv += ["--backend", cell.backend, "--precision", cell.precision]
@@ -133,7 +135,7 @@ def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
     if "timings" in document:
         return document
     if "error" in document:
-        raise Failure(document["error"])
+        raise RowFailure(document["error"])
     last = (done.err.strip().splitlines() or ["it printed nothing"])[-1]
     if done.code is None:
         what = f"the process did not end: {last}"
@@ -141,7 +143,7 @@ def measure_in_child(cell: Cell, suite: Suite) -> dict[str, Any]:
         what = f"the process was killed by signal {-done.code}; out of memory ends in signal 9"
     else:
         what = f"the process ended with {done.code}: {last}"
-    raise Failure({"what": what, "where": None, "fix": None})
+    raise RowFailure({"what": what, "where": None, "fix": None})
 
 
 def _in_short(measurement: dict[str, Any]) -> str:

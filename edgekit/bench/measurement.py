@@ -23,7 +23,7 @@ from edgekit.bench.timed import PARTS, Timed
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import kind_of
 
-Progress = Callable[[str, float], None]
+OnProgress = Callable[[str, float], None]
 PROFILED_RUNS = 50
 LEAST_PIPELINED = 10
 
@@ -34,7 +34,7 @@ def measure_predictor(
     plan: BenchPlan,
     *,
     system: System | None = None,
-    progress: Progress = lambda step, done: None,
+    progress: OnProgress = lambda step, done: None,
     layers: bool = False,
     soak_seconds: float = 0.0,
 ) -> dict[str, Any]:

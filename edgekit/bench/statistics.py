@@ -12,7 +12,7 @@ PERCENTILES = (90, 95, 99)
 
 
 @dataclass(frozen=True)
-class Summary:
+class TimeSummary:
     """Milliseconds, but for ``count``.
 
     std     standard deviation of the sample (n − 1)
@@ -32,14 +32,14 @@ class Summary:
     jitter: float
 
 
-def summarise(samples: Sequence[float] | np.ndarray) -> Summary:
+def summarise(samples: Sequence[float] | np.ndarray) -> TimeSummary:
     """Latencies in the order they were taken, one or more, finite. ValueError for anything else."""
     values = np.asarray(samples, np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"expected a row of finite latencies, got {values!r}")
     ordered = np.sort(values)
     p90, p95, p99 = (percentile(ordered, p) for p in PERCENTILES)
-    return Summary(
+    return TimeSummary(
         count=len(values),
         mean=float(values.mean()),
         std=float(values.std(ddof=1)) if len(values) > 1 else 0.0,

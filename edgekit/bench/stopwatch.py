@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bench.statistics import Summary, summarise
+from edgekit.bench.statistics import TimeSummary, summarise
 
 LEAST_WARM_UPS = 3
 
@@ -50,7 +50,7 @@ class Series:
         """Runs per second of wall time, as trtexec counts it."""
         return self.count / self.seconds
 
-    def summary(self, name: str) -> Summary:
+    def summary(self, name: str) -> TimeSummary:
         return summarise(self.values[name])
 
 

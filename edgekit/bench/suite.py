@@ -22,7 +22,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Combination:
     """One combination, and with that one row. ``power_mode`` None: the one the machine is in."""
 
     bundle: str
@@ -70,7 +70,7 @@ class Suite:
     def plan(self) -> BenchPlan:
         return BenchPlan(self.warm_up, self.duration, self.runs)
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Combination]:
         """Every combination, power modes outermost."""
         found = []
         for mode, student, size, precision, threads in itertools.product(
@@ -79,7 +79,7 @@ class Suite:
             names = {"student": student, "size": size, "precision": precision}
             engine = _filled(self.engine, names) if self.engine else None
             bundle = _filled(self.bundle, names)
-            found.append(Cell(bundle, student, size, precision, self.backend, mode, self.lane, threads, engine))
+            found.append(Combination(bundle, student, size, precision, self.backend, mode, self.lane, threads, engine))
         return found
 
 

@@ -17,7 +17,7 @@ from edgekit.boards.release import package_version, parse_l4t_release
 from edgekit.boards.table import Board, JetPack, OldBoard, OldJetPack
 from edgekit.errors import EdgekitError
 
-Run = Callable[[Sequence[str]], "str | None"]
+RunCommand = Callable[[Sequence[str]], "str | None"]
 _SECONDS = 10
 
 
@@ -46,7 +46,7 @@ class Machine:
         return self.board is not None or self.l4t is not None
 
 
-def read_machine(root: Path = Path("/"), run: Run | None = None) -> Machine:
+def read_machine(root: Path = Path("/"), run: RunCommand | None = None) -> Machine:
     """``root``: where /proc, /sys and /etc lie; ``run``: a command → what it printed, None where it could not run."""
     run = run or run_tool
     model = text_of(root / "proc/device-tree/model") or None

@@ -39,7 +39,7 @@ def add(name: str, host: str, folder: str, as_json: bool) -> None:
 
     Ports, keys and jump hosts are those of your ssh configuration. Passwords are never asked for.
     """
-    board = registry.Board(name, host, folder)
+    board = registry.RemoteBoard(name, host, folder)
     registry.add(board)
     print_json(board.__dict__) if as_json else click.echo(f"next: edgekit board install {name}")
 

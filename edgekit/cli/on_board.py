@@ -53,13 +53,13 @@ def _run(ctx: click.Context, name: str) -> int:
     from edgekit.remote.agent import FOLDER
     from edgekit.remote.connection import Connection
     from edgekit.remote.install import check_installed
-    from edgekit.remote.job import Step, bring, perform, show
+    from edgekit.remote.job import BoardStep, bring, perform, show
 
     board, bundle = registry.find(name), open_bundle(ctx.params["bundle"])
     copies, brought = [bundle_copy(bundle)], []
     words, group = _words(ctx, copies), ctx.command_path.split()[1]
     what = shlex.join(["edgekit", group, bundle.manifest.name, *words]).replace(FOLDER, "")
-    step = Step([f"{FOLDER}/venv/bin/edgekit", group, f"{FOLDER}/{copies[0].folder}", *words], prints=True)
+    step = BoardStep([f"{FOLDER}/venv/bin/edgekit", group, f"{FOLDER}/{copies[0].folder}", *words], prints=True)
 
     def collect(output: str) -> None:
         if group == "build":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from edgekit.compile.kernels import Kernel
-from edgekit.report.plots import Step, steps
+from edgekit.report.plots import SequenceStep, steps
 
 _SHOWN = 3  # nodes named in a box
 _KINDS = {"kgen": "pointwise", "runtime_fusion": "fused at load time", "correlation": "convolution"}
@@ -21,7 +21,9 @@ def picture(kernels: Sequence[Kernel], title: str) -> Figure:
         sources = tuple(dict.fromkeys(maker[t.name] for t in kernel.reads if t.name in maker))
         maker.update((tensor.name, place) for tensor in kernel.writes)
         found.append(
-            Step(f"{_KINDS.get(kernel.kind, kernel.kind)}: {_nodes(kernel)}", _types(kernel), _series(kernel), sources)
+            SequenceStep(
+                f"{_KINDS.get(kernel.kind, kernel.kind)}: {_nodes(kernel)}", _types(kernel), _series(kernel), sources
+            )
         )
     return steps(found, title, ("INT8", "FP16", "FP32", "other"))
 

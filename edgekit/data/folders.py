@@ -25,7 +25,7 @@ from edgekit.frames.names import component
 from edgekit.tasks import Task, kind_of
 
 Side = Annotated[int, Field(ge=1, le=16384)]
-MOST_PIXELS = 480 * 640
+UNSIZED_PIXELS = 480 * 640
 """Of a frame that no recipe gives a size: crops that a network is trained on show too little of a larger one."""
 
 
@@ -113,8 +113,8 @@ def required_scene(pattern: str, name: str) -> str:
 
 
 def bounded_size(height: int, width: int) -> tuple[int, int] | None:
-    """The size of at most `MOST_PIXELS` with the same ratio of sides, rounded to whole pixels; None: small enough."""
-    shrink = math.sqrt(MOST_PIXELS / (height * width))
+    """The size of at most `UNSIZED_PIXELS` with the same ratio of sides, in whole pixels; None: small enough."""
+    shrink = math.sqrt(UNSIZED_PIXELS / (height * width))
     return (max(1, round(height * shrink)), max(1, round(width * shrink))) if shrink < 1 else None
 
 

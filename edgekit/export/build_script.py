@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgekit.bundle.manifest import Profile, Tensor
-from edgekit.export.lanes import Row
+from edgekit.export.lanes import ArtifactRow
 
 SCRIPT, TABLE = "build.sh", "ranges.txt"
 
@@ -101,7 +101,7 @@ fi
 """
 
 
-def build_script(rows: Sequence[Row], profiles: Mapping[str, str] | None = None) -> str:
+def build_script(rows: Sequence[ArtifactRow], profiles: Mapping[str, str] | None = None) -> str:
     """The script for the rows that TensorRT builds. ValueError where there is none.
 
     ``profiles``: key of a row → trtexec's options for the dimensions that its file leaves open.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Upsampling = Literal["nearest", "bilinear"]
 Floats = Literal["float32", "float16"]
-Side = Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
+NetworkSide = Annotated[int, Field(ge=16, le=8192, multiple_of=16)]
 
 
 class OpenDimensions(BaseModel):
@@ -32,7 +32,7 @@ class ExportConfig(BaseModel):
     """How the student is deployed. Nothing here changes what is trained."""
 
     model_config = ConfigDict(extra="forbid")
-    size: tuple[Side, Side] | None = Field(
+    size: tuple[NetworkSide, NetworkSide] | None = Field(
         None,
         description="(height, width) of the network's input; none: the frames' size × student.input_scale, up to 16",
     )

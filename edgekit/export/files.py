@@ -11,7 +11,7 @@ from edgekit.bundle.manifest import Artifact, Preprocessing, Profile
 from edgekit.export.body import SIZE_MULTIPLE
 from edgekit.export.config import OpenDimensions
 from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy, deploy_body
-from edgekit.export.lanes import Row
+from edgekit.export.lanes import ArtifactRow
 from edgekit.export.metadata import metadata
 from edgekit.export.outputs import Style
 from edgekit.tasks import Task
@@ -39,7 +39,7 @@ class ExportPlan:
     provenance: Mapping[str, str]
 
 
-def deployed(row: Row, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:
+def deployed(row: ArtifactRow, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:
     """The row's finished graph; the cache lane's is the plain body."""
     forms = {task.name: LOGITS_ONLY for task in plan.tasks} if row.lane == "cache" else plan.forms
     about = metadata(plan.tasks, forms, plan.preprocessing, plan.provenance)
@@ -49,7 +49,7 @@ def deployed(row: Row, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:
     return deploy(body, plan.tasks, forms, plan.preprocessing, plan.stride, style=plan.style, **common)
 
 
-def artifacts_of(rows: Sequence[Row], files: Mapping[str, Deployed], plan: ExportPlan) -> tuple[Artifact, ...]:
+def artifacts_of(rows: Sequence[ArtifactRow], files: Mapping[str, Deployed], plan: ExportPlan) -> tuple[Artifact, ...]:
     """The manifest's description of every row."""
     return tuple(
         Artifact(

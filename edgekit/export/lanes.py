@@ -25,7 +25,7 @@ _DLA = '${DLA:+--useDLACore="$DLA" --allowGPUFallback}'
 
 
 @dataclass(frozen=True)
-class Row:
+class ArtifactRow:
     """A way to run the student, before its file is made. Rows that name the same file share it.
 
     tensorrt  (oldest, newest) version that builds it, None at the end for no limit known; None: not for TensorRT
@@ -69,22 +69,22 @@ class Row:
         bounds = _number(oldest, missing=0), _number(newest, missing=99) if newest else "99999"
         return " ".join(filter(None, ("build", self.key, *bounds, self.file, self.trtexec)))
 
-    def of_other_weights(self) -> Row:
+    def of_other_weights(self) -> ArtifactRow:
         """The cache lane's INT8 with a file of its own: recovery changed weights that fp32 and fp16 must not have."""
         return replace(self, file="logits-int8.onnx")
 
 
-ARTIFACT_ROWS: tuple[Row, ...] = (
-    Row("fp32.onnx", "onnxruntime", "fp32", WEAK),
-    Row("int8-onnxruntime.onnx", "onnxruntime", "int8", WEAK),
-    Row("fp32.onnx", "weak", "fp32", WEAK, _TO_10),
-    Row("fp32.onnx", "weak", "fp16", WEAK, _TO_10, "--fp16"),
-    Row("int8-weak.onnx", "weak", "int8", WEAK, _TO_10, "--int8 --fp16"),
-    Row("fp16-strong.onnx", "strong", "fp16", STRONG, _FROM_10, "$STRONG"),
-    Row("int8-strong.onnx", "strong", "int8", STRONG, _FROM_10, "$STRONG"),
-    Row("logits.onnx", "cache", "fp32", WEAK, _TO_10),
-    Row("logits.onnx", "cache", "fp16", WEAK, _TO_10, f"--fp16 {_DLA}"),
-    Row("logits.onnx", "cache", "int8", WEAK, _TO_10, f'--int8 --fp16 --calib="$CACHE" {_DLA}'),
+ARTIFACT_ROWS: tuple[ArtifactRow, ...] = (
+    ArtifactRow("fp32.onnx", "onnxruntime", "fp32", WEAK),
+    ArtifactRow("int8-onnxruntime.onnx", "onnxruntime", "int8", WEAK),
+    ArtifactRow("fp32.onnx", "weak", "fp32", WEAK, _TO_10),
+    ArtifactRow("fp32.onnx", "weak", "fp16", WEAK, _TO_10, "--fp16"),
+    ArtifactRow("int8-weak.onnx", "weak", "int8", WEAK, _TO_10, "--int8 --fp16"),
+    ArtifactRow("fp16-strong.onnx", "strong", "fp16", STRONG, _FROM_10, "$STRONG"),
+    ArtifactRow("int8-strong.onnx", "strong", "int8", STRONG, _FROM_10, "$STRONG"),
+    ArtifactRow("logits.onnx", "cache", "fp32", WEAK, _TO_10),
+    ArtifactRow("logits.onnx", "cache", "fp16", WEAK, _TO_10, f"--fp16 {_DLA}"),
+    ArtifactRow("logits.onnx", "cache", "int8", WEAK, _TO_10, f'--int8 --fp16 --calib="$CACHE" {_DLA}'),
 )
 
 
@@ -94,13 +94,13 @@ def _number(version: str, *, missing: int) -> str:
     return str(int(major) * 100 + (int(minor) if minor else missing))
 
 
-def row_of(rows: Sequence[Row], key: str) -> Row | None:
+def row_of(rows: Sequence[ArtifactRow], key: str) -> ArtifactRow | None:
     return next((row for row in rows if row.key == key), None)
 
 
 def rows_for(
     target: ExportTarget, precision: Precision | None = None, board: str | None = None, jetpack: str | None = None
-) -> tuple[Row, ...]:
+) -> tuple[ArtifactRow, ...]:
     """The rows of a target down to ``precision`` (default: all there are); fp32 is always among them.
 
     ``cpu``: onnxruntime's. ``jetson``: all, onnxruntime's too, so that the bundle can be checked anywhere; narrowed to
@@ -144,5 +144,5 @@ def _tensorrt_versions(board: str | None, jetpack: str | None) -> list[str] | No
     return [release.tensorrt]
 
 
-def _builds(row: Row, versions: Sequence[str] | None) -> bool:
+def _builds(row: ArtifactRow, versions: Sequence[str] | None) -> bool:
     return versions is None or any(within(version, *row.tensorrt) for version in versions)

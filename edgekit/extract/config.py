@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from edgekit.data.derived.derivation import Camera, DeriveCommon
+from edgekit.data.derived.derivation import DeriveCommon, PinholeCamera
 from edgekit.data.derived.registry import DERIVATIONS
 from edgekit.data.folders import FileName, Side
 from edgekit.data.modalities import COMPUTED
@@ -95,7 +95,7 @@ class ExtractConfig(BaseModel):
     fps: float | None = Field(None, gt=0)
     frames: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
     film: bool | None = None
-    camera: Camera = Camera()
+    camera: PinholeCamera = PinholeCamera()
     tasks: dict[FileName, TaskSection] = {}
 
     @field_validator("sets")

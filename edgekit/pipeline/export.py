@@ -26,7 +26,7 @@ from edgekit.export.contract import contract, forms_of, network_size
 from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.fuse import fused
 from edgekit.export.golden import GOLDEN, synthetic_frames
-from edgekit.export.lanes import ARTIFACT_ROWS, ExportTarget, Precision, Row, row_of, rows_for
+from edgekit.export.lanes import ARTIFACT_ROWS, ArtifactRow, ExportTarget, Precision, row_of, rows_for
 from edgekit.export.outputs import Style
 from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
@@ -177,7 +177,9 @@ def _quantizer(subject: Subject, request: Request, plan: ExportPlan, manifest: M
     return Quantizer(config, plan, scorer, subject.log, request.threads)
 
 
-def _compare(checker: Checker, rows: Sequence[Row], files, files_of, plan: ExportPlan, log: Path | None) -> None:
+def _compare(
+    checker: Checker, rows: Sequence[ArtifactRow], files, files_of, plan: ExportPlan, log: Path | None
+) -> None:
     """The fp32 file's outputs against the module, and every other body's logits against the fp32 graph's."""
     steps = {row.file: row.gate for row in rows if row.gate}
     with Progress("comparing", log) as progress:
@@ -224,7 +226,7 @@ def _plan(subject: Subject, request: Request) -> ExportPlan:
     )
 
 
-def _bodies(rows: Sequence[Row], made: Mapping[int, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
+def _bodies(rows: Sequence[ArtifactRow], made: Mapping[int, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:
     """File → body. The fp32 files share one; the fp16 one is it in half precision."""
     return {row.file: halved(made[row.opset]) if row.half else made[row.opset] for row in rows if row.style is None}
 

@@ -20,13 +20,13 @@ from edgekit.export.golden import (
     standardised,
     tolerated,
 )
-from edgekit.export.lanes import Row, row_of
+from edgekit.export.lanes import ArtifactRow, row_of
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.halve import halved
 
 
 def golden_of(
-    rows: Sequence[Row],
+    rows: Sequence[ArtifactRow],
     files: Mapping[str, Deployed],
     bodies: Bodies,
     frames: np.ndarray,
@@ -55,7 +55,7 @@ def golden_of(
     return Golden(GOLDEN, len(frames), source, tolerance), packed(frames, reference)
 
 
-def _lowered(row: Row, rows: Sequence[Row], bodies: Bodies) -> onnx.ModelProto | None:
+def _lowered(row: ArtifactRow, rows: Sequence[ArtifactRow], bodies: Bodies) -> onnx.ModelProto | None:
     """The graph that a TensorRT builder may make of a weakly typed file; None where it keeps the file's types.
 
     Float32 may be TF32, whose mantissa is float16's; with flags it is float16, or INT8 by the range table.

@@ -20,7 +20,7 @@ from edgekit.export.body import INPUT, SIZE_MULTIPLE
 from edgekit.export.compare import row as parity_row
 from edgekit.export.deploy import closed, opened
 from edgekit.export.files import ExportPlan
-from edgekit.export.lanes import Row
+from edgekit.export.lanes import ArtifactRow
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import LazyFrame, prepared
@@ -73,7 +73,7 @@ class Quantized:
     facts        the manifest's section
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ArtifactRow, ...]
     bodies: dict[str, onnx.ModelProto]
     plain: onnx.ModelProto
     calibration: Calibration
@@ -95,7 +95,7 @@ class Quantizer:
     log: Path | None
     threads: int
 
-    def quantize(self, rows: Sequence[Row], body: onnx.ModelProto, shots: Sequence[LazyFrame]) -> Quantized:
+    def quantize(self, rows: Sequence[ArtifactRow], body: onnx.ModelProto, shots: Sequence[LazyFrame]) -> Quantized:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
         feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))
@@ -150,7 +150,7 @@ class Quantizer:
         finally:
             report.end()
 
-    def _write(self, row: Row, body: onnx.ModelProto, ranges, keep: frozenset[str]) -> onnx.ModelProto:
+    def _write(self, row: ArtifactRow, body: onnx.ModelProto, ranges, keep: frozenset[str]) -> onnx.ModelProto:
         if row.half:
             return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
         return write_style(body, ranges, keep, style=row.style, reduce_range=self.config.reduce_range)

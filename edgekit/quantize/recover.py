@@ -33,7 +33,7 @@ ReportProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Step:
+class Attempt:
     """One attempt: its name, the gate's verdicts, and whether it was kept, so that later attempts build on it."""
 
     name: str
@@ -60,10 +60,10 @@ class Recovery:
     model: ModelProto
     calibration: Calibration
     keep_float: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Attempt, ...]
 
     @property
-    def shipped(self) -> Step:
+    def shipped(self) -> Attempt:
         """The attempt that made what is shipped."""
         return next(step for step in reversed(self.steps) if step.kept)
 
@@ -150,7 +150,7 @@ class _Search:
                 where="export.quantize.keep_float",
                 fix=f"use names of {', '.join(self.layers)}",
             )
-        self.steps: list[Step] = []
+        self.steps: list[Attempt] = []
         self.calibration = calibration or self._calibrate(self.model)
         self.reference = reference if reference is not None else self.evaluate(self.model)
         self.uncorrected, self.corrects = self.model, False
@@ -258,8 +258,8 @@ class _Search:
             self.best = step
         return better
 
-    def _record(self, name: str, verdicts: Verdicts, *, kept: bool, note: str = "") -> Step:
-        self.steps.append(Step(name, verdicts, kept, note))
+    def _record(self, name: str, verdicts: Verdicts, *, kept: bool, note: str = "") -> Attempt:
+        self.steps.append(Attempt(name, verdicts, kept, note))
         return self.steps[-1]
 
 

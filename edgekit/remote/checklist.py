@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.remote.agent import FOLDER
-from edgekit.remote.job import OUTPUT, Step
+from edgekit.remote.job import OUTPUT, BoardStep
 
 _ANY = range(256)
 _BENCH = "edgekit bench uav --backend tensorrt"
@@ -52,10 +52,10 @@ def items(soak: str) -> Items:
     ]
 
 
-def steps(bundle: str, listed: Items) -> list[Step]:
+def steps(bundle: str, listed: Items) -> list[BoardStep]:
     """``bundle``: its folder, relative to the board's. What is printed on the way is in the report too."""
     begin = f"mkdir report {OUTPUT} && ln -s '{FOLDER}/{bundle}' uav"
     lines = [(begin, "the checklist of docs/on_device.md")]
     lines += [(line, f"{number} of {len(listed)}: {line}") for number, (line, _) in enumerate(listed, 1)]
     lines.append((_PACK, "packing the report"))
-    return [Step(["bash", "--norc", "-c", line], f"\nedgekit: {say}\n", go_on=True) for line, say in lines]
+    return [BoardStep(["bash", "--norc", "-c", line], f"\nedgekit: {say}\n", go_on=True) for line, say in lines]

@@ -17,7 +17,7 @@ from typing import Any
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, sha256
 from edgekit.remote import agent
-from edgekit.remote.registry import Board
+from edgekit.remote.registry import RemoteBoard
 
 # The user's own configuration decides on all else. Nothing is asked for, and no host key is accepted unseen.
 _OPTIONS = {
@@ -50,7 +50,7 @@ class Connection:
     EdgekitError where the board cannot be reached, refuses, or is lost.
     """
 
-    def __init__(self, board: Board):
+    def __init__(self, board: RemoteBoard):
         self.board = board
         self.hello: dict[str, Any] | None = None
         self._said = ""

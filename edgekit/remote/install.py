@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, cache_folder, make_cache, sha256, write_text
 from edgekit.frames.locks import locked
 from edgekit.remote.agent import FOLDER
-from edgekit.remote.job import Copy, Step
+from edgekit.remote.job import BoardStep, Copy
 
 WHEELHOUSE = "wheelhouse"
 _MACHINES = ("aarch64", "x86_64")
@@ -111,22 +111,22 @@ def wheelhouse(hello: dict[str, Any], pycuda: bool) -> Copy:
         return Copy(WHEELHOUSE, {p.name: p for p in sorted(folder.iterdir()) if p.suffix in (".whl", ".gz", ".zip")})
 
 
-def steps(hello: dict[str, Any], wheels: Copy, as_json: bool) -> list[Step]:
+def steps(hello: dict[str, Any], wheels: Copy, as_json: bool) -> list[BoardStep]:
     """Make the environment, install from the wheelhouse without a network, and let the doctor look at the board."""
     python, place = f"{FOLDER}/venv/bin/python", f"{FOLDER}/{WHEELHOUSE}"
     pip = f"{python} -m pip --disable-pip-version-check install --quiet --no-index --find-links {place}".split(" ")
     kept = hello["installed"] is not None and version(hello["installed"]["python"]) == version(hello["python"])
     make = ["python3", "-m", "venv", "--system-site-packages", f"{FOLDER}/venv"]
-    found = [] if kept else [Step([*make, "--clear"], "edgekit: making an environment\n")]
+    found = [] if kept else [BoardStep([*make, "--clear"], "edgekit: making an environment\n")]
     # As files: else pip would leave what the system has of any version.
     needed = [f"{place}/{name}" for name in wheels.files if not name.startswith(("edgekit-", "pycuda-"))]
-    found.append(Step([*pip, *needed], "edgekit: installing what it needs\n"))
-    found.append(Step([*pip, "--no-deps", "--force-reinstall", "edgekit"], "edgekit: installing edgekit\n"))
+    found.append(BoardStep([*pip, *needed], "edgekit: installing what it needs\n"))
+    found.append(BoardStep([*pip, "--no-deps", "--force-reinstall", "edgekit"], "edgekit: installing edgekit\n"))
     if compiled := [name for name in wheels.files if name.startswith("pycuda-")]:
         say = f"edgekit: {compiled[0]} has no wheel and is compiled there, which takes minutes\n"
-        found.append(Step([*pip, "--no-build-isolation", "pycuda"], say))
+        found.append(BoardStep([*pip, "--no-build-isolation", "pycuda"], say))
     doctor = [f"{FOLDER}/venv/bin/edgekit", "doctor", "--folder", FOLDER, *(["--json"] if as_json else [])]
-    return [*found, Step(doctor, prints=True)]
+    return [*found, BoardStep(doctor, prints=True)]
 
 
 def _platforms(hello: dict[str, Any]) -> list[str]:

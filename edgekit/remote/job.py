@@ -31,7 +31,7 @@ Bars = Callable[[], AbstractContextManager[Callable[[str, float], None]]]
 
 
 @dataclass(frozen=True)
-class Step:
+class BoardStep:
     """words    of the command; ``FOLDER`` in them stands for the board's folder
     say      is printed before it, as it is
     prints   whether its stdout is the job's; else it goes where stderr goes
@@ -56,7 +56,7 @@ class Copy:
 def perform(
     connection: Connection,
     what: str,
-    steps: list[Step],
+    steps: list[BoardStep],
     copies: list[Copy],
     bars: Bars,
     collect: Callable[[str], Any] = lambda output: None,

@@ -19,7 +19,7 @@ _BUSY = "another process is changing the boards"
 
 
 @dataclass(frozen=True)
-class Board:
+class RemoteBoard:
     """``host`` as ssh takes it: ``user@host``, or a Host of ~/.ssh/config. ``folder`` there, from the home folder."""
 
     name: str
@@ -32,10 +32,10 @@ def file() -> Path:
     return expand_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "edgekit" / "boards.json"
 
 
-def boards() -> dict[str, Board]:
+def boards() -> dict[str, RemoteBoard]:
     """By name. EdgekitError where the file is damaged."""
     try:
-        return {entry["name"]: Board(**entry) for entry in read_json(file(), what="the file of boards")}
+        return {entry["name"]: RemoteBoard(**entry) for entry in read_json(file(), what="the file of boards")}
     except FileNotFoundError:
         return {}
     except (TypeError, KeyError):
@@ -43,7 +43,7 @@ def boards() -> dict[str, Board]:
         raise EdgekitError("the file of boards is no list of boards", where=str(file()), fix=fix) from None
 
 
-def find(name: str) -> Board:
+def find(name: str) -> RemoteBoard:
     """EdgekitError, listing those there are, where no board has that name."""
     known = boards()
     if name not in known:
@@ -52,7 +52,7 @@ def find(name: str) -> Board:
     return known[name]
 
 
-def add(board: Board) -> None:
+def add(board: RemoteBoard) -> None:
     """EdgekitError where its name or address is none, or another board has that name."""
     if not _NAME.fullmatch(board.name):
         raise EdgekitError(f"'{board.name}' is no name for a board", fix="use letters, digits, '.', '_' and '-'")
@@ -66,7 +66,7 @@ def add(board: Board) -> None:
         _write({**known, board.name: board})
 
 
-def remove(name: str) -> Board:
+def remove(name: str) -> RemoteBoard:
     """Forget a board; nothing is done there. EdgekitError where there is none of that name."""
     with locked(file().parent, _BUSY, patience=5.0):
         board = find(name)
@@ -74,6 +74,6 @@ def remove(name: str) -> Board:
     return board
 
 
-def _write(known: dict[str, Board]) -> None:
+def _write(known: dict[str, RemoteBoard]) -> None:
     text = json.dumps([board.__dict__ for board in known.values()], indent=1, ensure_ascii=False)
     write_text(file(), text + "\n")

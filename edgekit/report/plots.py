@@ -63,7 +63,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Step:
+class SequenceStep:
     """One of a sequence: ``label``, ``note`` at the right; ``sources``: places of the steps that it reads from."""
 
     label: str
@@ -137,7 +137,7 @@ def bars(groups: Mapping[str, Sequence[Bar]], x_name: str, series: Sequence[str]
 
 
 @matplotlib.rc_context(STYLE)
-def steps(found: Sequence[Step], title: str, series: Sequence[str]) -> Figure:
+def steps(found: Sequence[SequenceStep], title: str, series: Sequence[str]) -> Figure:
     """A box per step from the top down, numbered from 1; arcs on the left where one does not read from the last."""
     figure = Figure(figsize=(_WIDTH, 1.0 + 0.34 * len(found)), layout="constrained")
     axes = figure.subplots()

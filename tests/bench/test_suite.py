@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgekit.bench.campaign import Failure, bundle_digests, measure_in_child, run_suite
+from edgekit.bench.campaign import RowFailure, bundle_digests, measure_in_child, run_suite
 from edgekit.bench.power import find_mode, parse_power_modes
 from edgekit.bench.rows import RowFile, parse_rows
 from edgekit.bench.suite import Suite, read_suite
@@ -222,7 +222,7 @@ def test_a_failed_row_stops_no_other_and_is_tried_again(tmp_path):
 
     def half(cell, suite):
         if cell.student == "x":
-            raise Failure({"what": "no engine", "where": None, "fix": "build one"})
+            raise RowFailure({"what": "no engine", "where": None, "fix": "build one"})
         return fine(cell, suite)
 
     with RowFile(path) as file:
@@ -263,7 +263,7 @@ def test_a_row_is_measured_by_a_process_of_its_own(tiny_bundle):
 
 
 def test_what_a_process_says_of_its_failure_is_kept(tmp_path):
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(RowFailure) as failure:
         measure_in_child(*cell_of(tmp_path / "none"))
     assert failure.value.error["what"] == "there is no bundle here"
     assert failure.value.error["where"] == str(tmp_path / "none")
@@ -280,7 +280,7 @@ def test_what_a_process_says_of_its_failure_is_kept(tmp_path):
 def test_a_process_that_dies_is_a_failed_row(monkeypatch, tmp_path, program, what):
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda argv, **options: run([sys.executable, "-c", program], **options))
-    with pytest.raises(Failure, match=what):
+    with pytest.raises(RowFailure, match=what):
         measure_in_child(*cell_of(tmp_path))
 
 

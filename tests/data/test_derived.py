@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from edgekit.data.derived.derivation import Camera, Needs
+from edgekit.data.derived.derivation import Needs, PinholeCamera
 from edgekit.data.derived.normals import plane_normals
 from edgekit.data.derived.registry import DERIVATIONS
 from edgekit.errors import EdgekitError
@@ -24,7 +24,7 @@ SIZE = (23, 31)
 
 def opened(kind, tasks, **keys):
     given = {"derive": kind, "of": [task.name for task in tasks], **keys}
-    return DERIVATIONS[kind](DERIVATIONS[kind].Config(**given), Needs(tasks, Camera(), "extract.tasks.x"))
+    return DERIVATIONS[kind](DERIVATIONS[kind].Config(**given), Needs(tasks, PinholeCamera(), "extract.tasks.x"))
 
 
 def semantic(name, classes=STREETS):
@@ -249,7 +249,7 @@ def surfaces():
 
 
 @pytest.mark.parametrize("name", surfaces())
-@pytest.mark.parametrize(("window", "camera"), [(11, Camera()), (5, Camera(fov=50, sensor=(1280, 1024)))])
+@pytest.mark.parametrize(("window", "camera"), [(11, PinholeCamera()), (5, PinholeCamera(fov=50, sensor=(1280, 1024)))])
 def test_normals_equal_the_eigenvectors_of_a_solver(name, window, camera):
     depth = surfaces()[name].astype(np.float32)
     expected, gap = slow_normals(depth, camera, window)
@@ -265,7 +265,7 @@ def test_normals_equal_the_eigenvectors_of_a_solver(name, window, camera):
 @pytest.mark.parametrize("normal", [(0, 0, 1), (0, 0.9, 0.3), (-0.5, 0.4, 0.6), (0.7, 0, 0.7)])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 250.0])
 def test_a_plane_has_one_normal_whatever_its_scale(normal, scale):
-    camera, (height, width) = Camera(), (60, 80)
+    camera, (height, width) = PinholeCamera(), (60, 80)
     unit = np.array(normal) / np.linalg.norm(normal)
     fx, fy = camera.focal_lengths(height, width)
     v, u = np.mgrid[:height, :width]
@@ -278,15 +278,15 @@ def test_a_plane_has_one_normal_whatever_its_scale(normal, scale):
 
 
 def test_points_that_are_one_have_no_normal():
-    assert np.isnan(plane_normals(np.zeros((20, 30), np.float32), Camera())).all()
-    assert np.isnan(plane_normals(np.full((20, 30), np.nan, np.float32), Camera())).all()
+    assert np.isnan(plane_normals(np.zeros((20, 30), np.float32), PinholeCamera())).all()
+    assert np.isnan(plane_normals(np.full((20, 30), np.nan, np.float32), PinholeCamera())).all()
 
 
 def test_a_normals_kind_takes_the_pipelines_camera():
     depth = surfaces()["noisy"].astype(np.float32)
     found = checked(opened("plane_normals", [DEPTH], window=7), [depth])
-    np.testing.assert_array_equal(found, plane_normals(depth, Camera(), 7))
-    assert np.abs(found - plane_normals(depth, Camera(fov=40), 7)).max() > 0.01
+    np.testing.assert_array_equal(found, plane_normals(depth, PinholeCamera(), 7))
+    assert np.abs(found - plane_normals(depth, PinholeCamera(fov=40), 7)).max() > 0.01
 
 
 # Flow

@@ -103,7 +103,7 @@ def test_files_that_a_board_names_outside_its_folder_are_refused(tmp_path):
     """A board is not trusted with this machine's files."""
 
     class Hostile:
-        board = registry.Board("orin", "host", "edgekit")
+        board = registry.RemoteBoard("orin", "host", "edgekit")
         name = ""
 
         def ask(self, do, **request):

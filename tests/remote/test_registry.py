@@ -62,12 +62,12 @@ def test_what_is_refused(config, capsys, words, said):
 def test_an_address_is_no_option_of_ssh():
     for host in ("-oProxyCommand=touch x", "--", "-"):
         with pytest.raises(EdgekitError, match="is no address"):
-            registry.add(registry.Board("orin", host, "edgekit"))
+            registry.add(registry.RemoteBoard("orin", host, "edgekit"))
 
 
 def test_adding_a_board_again_as_it_is_changes_nothing(config):
     for _ in range(2):
-        registry.add(registry.Board("orin", "user@host", "edgekit"))
+        registry.add(registry.RemoteBoard("orin", "user@host", "edgekit"))
     assert list(registry.boards()) == ["orin"]
 
 
@@ -76,14 +76,14 @@ def test_a_damaged_file_is_an_error_and_is_kept(config, content):
     config.parent.mkdir()
     config.write_text(content)
     with pytest.raises(EdgekitError, match="the file of boards"):
-        registry.add(registry.Board("orin", "user@host", "edgekit"))
+        registry.add(registry.RemoteBoard("orin", "user@host", "edgekit"))
     assert config.read_text() == content
 
 
 @settings(max_examples=20)
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True), st.text(min_size=1))
 def test_what_is_added_is_found(name, folder):
-    board = registry.Board(name, "user@host", folder)
+    board = registry.RemoteBoard(name, "user@host", folder)
     registry.add(board)
     try:
         assert registry.find(name) == board
@@ -93,7 +93,8 @@ def test_what_is_added_is_found(name, folder):
 
 def test_boards_that_are_added_at_once_are_all_there():
     threads = [
-        threading.Thread(target=registry.add, args=[registry.Board(f"b{i}", "user@host", "edgekit")]) for i in range(8)
+        threading.Thread(target=registry.add, args=[registry.RemoteBoard(f"b{i}", "user@host", "edgekit")])
+        for i in range(8)
     ]
     for thread in threads:
         thread.start()

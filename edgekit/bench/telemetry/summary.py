@@ -11,11 +11,11 @@ from edgekit.bench.telemetry.reading import Reading, total_rails
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.throttling import find_drops
 
-Window = tuple[float, float]
+Span = tuple[float, float]
 
 
 def summarise_telemetry(
-    sampler: Sampler, before: dict[str, Any], after: dict[str, Any], windows: Sequence[Window], frames: int
+    sampler: Sampler, before: dict[str, Any], after: dict[str, Any], windows: Sequence[Span], frames: int
 ) -> dict[str, Any]:
     """Ready for JSON. ``before``, ``after``: of ``read_state``; ``windows``: when something was measured, on
     time.monotonic; ``frames`` ran in the first one, which energy per frame is from."""

@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.tasks import Task
 
 
-class Camera(BaseModel):
+class PinholeCamera(BaseModel):
     """A pinhole camera: its diagonal field of view in degrees, and the (width, height) of its sensor in pixels."""
 
     model_config = ConfigDict(extra="forbid")
@@ -41,7 +41,7 @@ class Needs:
     """What a derived map is computed from: tasks in the order of ``of``, the camera, and its place in the pipeline."""
 
     tasks: Sequence[Task]
-    camera: Camera
+    camera: PinholeCamera
     where: str
 
     def expect(self, *kinds: str, more: str | None = None, least: int = 0) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field, field_validator
 
-from edgekit.data.derived.derivation import Camera, Derivation, DeriveCommon, Needs
+from edgekit.data.derived.derivation import Derivation, DeriveCommon, Needs, PinholeCamera
 from edgekit.tasks import Task
 
 _ROWS = 32  # at a time: the arrays of so many rows stay in the processor's cache
@@ -44,7 +44,7 @@ class PlaneNormals(Derivation):
         return plane_normals(maps[0], self._camera, self._window)
 
 
-def plane_normals(depth: np.ndarray, camera: Camera, window: int = 11) -> np.ndarray:
+def plane_normals(depth: np.ndarray, camera: PinholeCamera, window: int = 11) -> np.ndarray:
     """(H, W) float → (H, W, 3) float32 unit vectors, x right, y down, z forward, that point away from the camera.
 
     The smallest eigenvector of the covariance of the window's points, those inside the frame and with a depth. NaN

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from edgekit import limits
 from edgekit.data.folders import Side, nfc
 from edgekit.data.formats.drawn import Coordinate, Drawing, ManyInOne, ManyInOneConfig, parse
-from edgekit.data.formats.shapes import Shape, polygon, runs
+from edgekit.data.formats.shapes import DrawnShape, polygon, runs
 from edgekit.data.image_folder.listing import Files
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_label
@@ -94,7 +94,7 @@ class Coco(ManyInOne):
                 drawing.shapes += [(_known(names, s.category_id, "category", where), s.id) for s in segments]
         return list(names.values()), [(image.file_name, drawings[image.id]) for image in file.images]
 
-    def _shapes(self, told: list[np.ndarray] | _Runs, height: int, width: int) -> Iterable[Shape]:
+    def _shapes(self, told: list[np.ndarray] | _Runs, height: int, width: int) -> Iterable[DrawnShape]:
         if isinstance(told, _Runs):
             if told.size != (height, width):
                 raise ValueError(f"an object has run lengths for {told.size[1]}x{told.size[0]}, not {width}x{height}")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from edgekit.data.formats.drawn import Drawing, ManyInOne, ManyInOneConfig, read_labels
-from edgekit.data.formats.shapes import FARTHEST, Shape, box, ellipse, polygon, runs
+from edgekit.data.formats.shapes import FARTHEST, DrawnShape, box, ellipse, polygon, runs
 from edgekit.errors import EdgekitError
 
 _SHAPES = ("polygon", "box", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
@@ -53,7 +53,7 @@ class Cvat(ManyInOne):
             drawings.append((name, Drawing(*size, path if shapes else None, told)))
         return names, drawings
 
-    def _shapes(self, told: tuple[str, dict[str, str]], height: int, width: int) -> Iterable[Shape] | None:
+    def _shapes(self, told: tuple[str, dict[str, str]], height: int, width: int) -> Iterable[DrawnShape] | None:
         kind, about = told
         if kind == "polygon":
             return [polygon(_numbers(about.get("points", ""), "points"), height, width)]
@@ -67,7 +67,7 @@ class Cvat(ManyInOne):
             size = _side(about, "height"), _side(about, "width")
             shape = runs(_numbers(about.get("rle", ""), "run lengths"), *size)
             top, left = int(_number(about, "top")), int(_number(about, "left"))
-            return [Shape(shape.mask, shape.top + top, shape.left + left)]
+            return [DrawnShape(shape.mask, shape.top + top, shape.left + left)]
         return None
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from edgekit import limits
 from edgekit.data.folders import FileName, natural, nfc
-from edgekit.data.formats.shapes import Shape, paint
+from edgekit.data.formats.shapes import DrawnShape, paint
 from edgekit.data.image_folder.config import FormatConfig, SplitFiles
 from edgekit.data.image_folder.listing import Files, FilesByName, find_files, frame_of, pair_files
 from edgekit.data.image_folder.source import ImageFolder
@@ -61,7 +61,7 @@ class Drawn(ImageFolder):
         """The task of classes of these names; more than once is once."""
         return self._classes(config, dict.fromkeys([self.background, *names]), source)
 
-    def _draw(self, size: tuple[int, int], shapes: Iterable[tuple[str, Iterable[Shape] | None]]) -> np.ndarray:
+    def _draw(self, size: tuple[int, int], shapes: Iterable[tuple[str, Iterable[DrawnShape] | None]]) -> np.ndarray:
         """(H, W) uint8 class index of shapes by the name of their class. None: a shape without an area.
 
         ValueError for a class that is none, and a shape without an area but of an ignored class.
@@ -115,7 +115,7 @@ class ManyInOne(Drawn):
         """The names of classes, and images by their file names. EdgekitError for what is no such file."""
 
     @abstractmethod
-    def _shapes(self, told: Any, height: int, width: int) -> Iterable[Shape] | None:
+    def _shapes(self, told: Any, height: int, width: int) -> Iterable[DrawnShape] | None:
         """The parts of one shape of a drawing; None where it has no area. ValueError for a shape that is none."""
 
     def _describe(self, config: ManyInOneConfig) -> Task:

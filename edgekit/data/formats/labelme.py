@@ -15,7 +15,7 @@ from edgekit import limits
 from edgekit.data.class_names import ClassNames
 from edgekit.data.folders import Side
 from edgekit.data.formats.drawn import Coordinate, Drawn, parse
-from edgekit.data.formats.shapes import Shape, box, ellipse, polygon
+from edgekit.data.formats.shapes import DrawnShape, box, ellipse, polygon
 from edgekit.data.image_folder.config import FormatConfig
 from edgekit.data.image_folder.listing import Files
 from edgekit.errors import EdgekitError
@@ -69,7 +69,7 @@ class Labelme(Drawn):
         return self._upright(label, name, files)
 
 
-def _parts(shape: _Shape, height: int, width: int) -> Iterable[Shape] | None:
+def _parts(shape: _Shape, height: int, width: int) -> Iterable[DrawnShape] | None:
     kind, points = shape.shape_type or "polygon", shape.points
     if kind in ("rectangle", "circle", "mask") and len(points) != 2:
         raise ValueError(f"a {kind} needs two points, and one has {len(points)}")
@@ -82,7 +82,7 @@ def _parts(shape: _Shape, height: int, width: int) -> Iterable[Shape] | None:
         return [ellipse(*points[0], radius, radius, height, width)]
     if kind == "mask":
         left, top = (int(side) for side in points[0])
-        return [Shape(_mask(shape.mask or ""), top, left)]
+        return [DrawnShape(_mask(shape.mask or ""), top, left)]
     return None
 
 

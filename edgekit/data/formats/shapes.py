@@ -14,7 +14,7 @@ FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
-class Shape:
+class DrawnShape:
     """``mask`` (h, w) bool, whose upper left pixel lies at ``(top, left)`` of the label; it may reach beyond it."""
 
     mask: np.ndarray
@@ -22,10 +22,10 @@ class Shape:
     left: int = 0
 
 
-NOTHING = Shape(np.zeros((0, 0), bool))
+NOTHING = DrawnShape(np.zeros((0, 0), bool))
 
 
-def polygon(points: Sequence | np.ndarray, height: int, width: int) -> Shape:
+def polygon(points: Sequence | np.ndarray, height: int, width: int) -> DrawnShape:
     """The inside of a closed outline, by the even-odd rule: (N, 2) or flat x, y, … in pixels from the image's corner.
 
     ValueError for fewer than three points, or coordinates that are none.
@@ -57,25 +57,25 @@ def polygon(points: Sequence | np.ndarray, height: int, width: int) -> Shape:
     column = np.clip(np.ceil(crossing - 0.5), left, right).astype(int)
     crossings = np.zeros((bottom - top, right - left + 1), np.uint8)
     np.add.at(crossings, (row - top, column - left), 1)  # only whether it is odd counts
-    return Shape(np.bitwise_xor.accumulate(crossings[:, :-1] & 1, axis=1).view(bool), top, left)
+    return DrawnShape(np.bitwise_xor.accumulate(crossings[:, :-1] & 1, axis=1).view(bool), top, left)
 
 
-def box(x1: float, y1: float, x2: float, y2: float, height: int, width: int) -> Shape:
+def box(x1: float, y1: float, x2: float, y2: float, height: int, width: int) -> DrawnShape:
     """The rectangle between two corners."""
     return polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], height, width)
 
 
-def ellipse(cx: float, cy: float, rx: float, ry: float, height: int, width: int) -> Shape:
+def ellipse(cx: float, cy: float, rx: float, ry: float, height: int, width: int) -> DrawnShape:
     """The inside of an upright ellipse. ValueError for a radius that is none."""
     if not (rx > 0 and ry > 0 and max(abs(cx), abs(cy), rx, ry) <= FARTHEST):
         raise ValueError(f"an ellipse has the radii {rx:g} and {ry:g} around ({cx:g}, {cy:g})")
     top, bottom = (min(max(int(np.floor(cy + r)), 0), height) for r in (-ry, ry + 1))
     left, right = (min(max(int(np.floor(cx + r)), 0), width) for r in (-rx, rx + 1))
     y, x = (centre + 0.5 for centre in np.ogrid[top:bottom, left:right])
-    return Shape(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1, top, left)
+    return DrawnShape(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 <= 1, top, left)
 
 
-def runs(counts: Sequence[int], height: int, width: int, *, by_column: bool = False) -> Shape:
+def runs(counts: Sequence[int], height: int, width: int, *, by_column: bool = False) -> DrawnShape:
     """A mask of that size from the lengths of its runs of pixels outside, inside, outside, …, row by row.
 
     ValueError where they do not fit.
@@ -89,10 +89,10 @@ def runs(counts: Sequence[int], height: int, width: int, *, by_column: bool = Fa
     if not rows.size:
         return NOTHING
     top, left = int(rows[0]), int(columns[0])
-    return Shape(mask[top : rows[-1] + 1, left : columns[-1] + 1].copy(), top, left)
+    return DrawnShape(mask[top : rows[-1] + 1, left : columns[-1] + 1].copy(), top, left)
 
 
-def paint(height: int, width: int, shapes: Iterable[tuple[int, Shape]], background: int) -> np.ndarray:
+def paint(height: int, width: int, shapes: Iterable[tuple[int, DrawnShape]], background: int) -> np.ndarray:
     """(H, W) uint8: each shape's value, later shapes above earlier ones, and ``background`` where there is none."""
     label = np.full((height, width), background, np.uint8)
     for value, shape in shapes:

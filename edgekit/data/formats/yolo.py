@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from edgekit.data.formats.drawn import Drawn, misfit, read_labels
-from edgekit.data.formats.shapes import Shape, polygon
+from edgekit.data.formats.shapes import DrawnShape, polygon
 from edgekit.data.image_folder.config import FormatConfig, SplitFiles
 from edgekit.data.image_folder.listing import SPLIT_FOLDERS, Files, FilesByName
 from edgekit.errors import EdgekitError
@@ -93,7 +93,7 @@ class Yolo(Drawn):
                 shapes.append(self._object(line.split(), size, f"{files.label}, line {number}"))
         return self._draw(size, shapes)
 
-    def _object(self, words: list[str], size: tuple[int, int], where: str) -> tuple[str, list[Shape]]:
+    def _object(self, words: list[str], size: tuple[int, int], where: str) -> tuple[str, list[DrawnShape]]:
         try:
             if not words[0].isdecimal():
                 raise ValueError("the line does not begin with the number of a class")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.folders import MOST_PIXELS, bounded_size, hash_files, required_scene, resized, root_folder
+from edgekit.data.folders import UNSIZED_PIXELS, bounded_size, hash_files, required_scene, resized, root_folder
 from edgekit.data.image_folder.class_table import ClassTable, LabelClasses, read_class_dict
 from edgekit.data.image_folder.config import ImageFolderConfig, SplitFiles
 from edgekit.data.image_folder.listing import (
@@ -150,7 +150,7 @@ class ImageFolder:
             if self._size is None and (size := bounded_size(height, width)):
                 own, read = ((w, h) if orientation < 5 else (h, w) for h, w in ((height, width), size))
                 self.notes.append(
-                    f"frames of more than {MOST_PIXELS:,} pixels are made smaller: {files.image.name} from "
+                    f"frames of more than {UNSIZED_PIXELS:,} pixels are made smaller: {files.image.name} from "
                     "{}x{} to {}x{} (width x height); data.size says another size".format(*own, *read)
                 )
 

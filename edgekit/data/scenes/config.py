@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 # Raised whenever the same config would give other pixels, so that no cache holds frames of two generators.
 GENERATOR = 8
 
-Side = Annotated[int, Field(ge=16, le=2160)]
+WorldSide = Annotated[int, Field(ge=16, le=2160)]
 
 
 class SceneCounts(BaseModel):
@@ -47,7 +47,7 @@ class ScenesConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seed: int = Field(0, ge=0)
-    size: tuple[Side, Side] = (160, 288)
+    size: tuple[WorldSide, WorldSide] = (160, 288)
     scenes: SceneCounts = SceneCounts()
     frames_per_scene: Annotated[int, Field(ge=1, le=100_000)] | FrameCounts = 40
     spacing: int = Field(1, ge=1, le=1000)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.boards.machine import Machine, Run, read_machine
+from edgekit.boards.machine import Machine, RunCommand, read_machine
 from edgekit.runtime.tensorrt.module import system_tensorrt
 
 Probe = Callable[[str], "dict[str, Any]"]
@@ -59,7 +59,7 @@ def look_around(
     folder: Path,
     *,
     root: Path = Path("/"),
-    run: Run | None = None,
+    run: RunCommand | None = None,
     probe: Probe | None = None,
     interpreter: Interpreter | None = None,
 ) -> Surroundings:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.data.formats.shapes import NOTHING, Shape, box, ellipse, paint, polygon, runs
+from edgekit.data.formats.shapes import NOTHING, DrawnShape, box, ellipse, paint, polygon, runs
 
 HEIGHT, WIDTH = 9, 12
 
 
-def drawn(shape: Shape) -> np.ndarray:
+def drawn(shape: DrawnShape) -> np.ndarray:
     return paint(HEIGHT, WIDTH, [(1, shape)], 0) == 1
 
 
@@ -113,7 +113,7 @@ def test_a_mask_may_reach_beyond_the_label(top, left, height, width):
     for y, x in np.argwhere(mask):
         if 0 <= top + y < HEIGHT and 0 <= left + x < WIDTH:
             expected[top + y, left + x] = True
-    assert (drawn(Shape(mask, top, left)) == expected).all()
+    assert (drawn(DrawnShape(mask, top, left)) == expected).all()
 
 
 def test_later_shapes_lie_above():
