@@ -30,7 +30,8 @@ def import_rtx() -> Any:
 
 
 def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | None]:
-    """(what happened, the engine or None). ``job``: see ``edgekit.compile.compiler.compile_model``."""
+    """(what happened, the engine or None). ``job``: see ``edgekit.compile.compiler.compile_model``; with ``parse_only``
+    nothing is built."""
     trt = import_rtx()
     said: list[tuple[str, str]] = []
 
@@ -52,6 +53,7 @@ def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | No
         result["refusals"] = [
             {"what": e.desc(), "node": e.node_name(), "operator": e.node_operator(), "by": "parser"} for e in errors
         ]
+    if result["refusals"] or job.get("parse_only"):
         return result, None
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED

@@ -1,4 +1,4 @@
-"""What TensorRT refuses or does badly, besides unknown operators: types, uint8, forms of single operators."""
+"""What TensorRT refuses or does badly, besides unknown operators: types, uint8, pools, resizes, control flow."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ _TAKEN = {"float", "float16", "int8", "int32", "int64", "bool", "uint8", "double
 _FLOATS = ("float", "float16")
 _RESIZE_COORDINATES = ("half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "asymmetric", "align_corners")
 _NEAREST = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
-_CONSTANT_INPUTS = {
-    "CumSum": {1: "axis"},
-    "TopK": {1: "K"},
-    "OneHot": {1: "depth"},
-    "Squeeze": {1: "axes"},
-    "Unsqueeze": {1: "axes"},
-    **{
-        f"Reduce{kind}": {1: "axes"}
-        for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum")
-    },
-}
 
 
 def types(network: Network, node: NodeProto, target: Target) -> Finding | None:
@@ -69,31 +58,22 @@ def uint8(network: Network, node: NodeProto, target: Target) -> Finding | None:
     return None
 
 
-def constant_inputs(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Inputs that must be constant when the engine is built."""
-    for place, name in _CONSTANT_INPUTS.get(node.op_type, {}).items():
-        if len(node.input) > place and node.input[place] and node.input[place] not in network.folded:
-            why = f"{name} of {node.op_type} is computed; TensorRT wants it while it builds"
-            return Finding("constant-input", "error", why, f"make {name} a constant of the graph")
-    return None
-
-
 def pooling(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Pools of two or three dimensions, without dilation, without indices."""
+    """Pools of one to three dimensions, without dilation, without indices."""
     if node.op_type not in ("MaxPool", "AveragePool", "LpPool"):
         return None
     if node.op_type == "MaxPool" and len(node.output) > 1 and node.output[1]:
         why = "the indices of a MaxPool are read; TensorRT does not give them"
         return Finding("pooling", "error", why, "upsample with Resize or ConvTranspose in place of MaxUnpool")
-    if len(attribute(node, "kernel_shape", [])) not in (2, 3):
-        return Finding("pooling", "error", "TensorRT pools two or three dimensions", "reshape to two dimensions")
+    if len(attribute(node, "kernel_shape", [])) not in (1, 2, 3):  # the parser gives one dimension a second
+        return Finding("pooling", "error", "TensorRT pools up to three dimensions", "reshape to two dimensions")
     if any(step != 1 for step in attribute(node, "dilations", [])):
         return Finding("pooling", "error", "TensorRT has no dilated pooling", "use a larger window, or a dilated Conv")
     return None
 
 
 def resize(network: Network, node: NodeProto, target: Target) -> Finding | None:
-    """Modes of Resize that TensorRT has."""
+    """Modes of Resize that TensorRT has. The table of 10.15 lists no cubic; its parser takes it."""
     if node.op_type not in ("Resize", "Upsample"):
         return None
 
@@ -101,7 +81,8 @@ def resize(network: Network, node: NodeProto, target: Target) -> Finding | None:
         return attribute(node, name, default.encode()).decode()
 
     mode = text("mode", "nearest")
-    if mode not in ("nearest", "linear"):
+    modes = ("nearest", "linear", "bilinear", *(["cubic"] if numbers(target.jetpack.tensorrt) >= (10,) else []))
+    if mode not in modes:
         return Finding("resize", "error", f"TensorRT does not resize {mode}", "use linear, or nearest")
     coordinates = text("coordinate_transformation_mode", "half_pixel")
     if coordinates not in _RESIZE_COORDINATES:
@@ -112,6 +93,13 @@ def resize(network: Network, node: NodeProto, target: Target) -> Finding | None:
         return Finding("resize", "error", why, "use floor with asymmetric coordinates")
     if attribute(node, "antialias", 0):
         return Finding("resize", "error", "TensorRT does not antialias", "resize without, or with an average pool")
+    policy = text("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch":
+        return Finding("resize", "error", f"TensorRT does not keep the aspect ratio ({policy})", "say the size itself")
+    place = 1 if node.op_type == "Upsample" or network.opset < 11 else 2
+    scales = node.input[place] if len(node.input) > place else ""
+    if scales and network.source(scales, ("Identity",)) in network.inputs:
+        return Finding("resize", "error", "the scales are an input of the graph", "make them a constant")
     return None
 
 

@@ -11,7 +11,7 @@ from onnx import NodeProto
 from edgekit.boards.lookup import check_pair, newest_jetpack
 from edgekit.boards.table import Board, JetPack
 from edgekit.errors import EdgekitError
-from edgekit.preflight import build_rules, dla, operators, quantization_rules, thin
+from edgekit.preflight import build_rules, dla, operator_forms, operators, quantization_rules, thin
 from edgekit.preflight.finding import Finding, Rule, Target
 from edgekit.preflight.network import Network
 from edgekit.preflight.subgraphs import subgraph_networks
@@ -23,7 +23,8 @@ RULES: tuple[Rule, ...] = (
     operators.operator,
     build_rules.types,
     build_rules.uint8,
-    build_rules.constant_inputs,
+    operator_forms.constant_inputs,
+    operator_forms.form,
     build_rules.pooling,
     build_rules.resize,
     build_rules.subgraph,
@@ -149,6 +150,10 @@ def _of_the_graph(network: Network, target: Target, loadables: int):
         why = f"opset {network.opset}; TensorRT {jetpack.tensorrt} of JetPack {jetpack.version} reads up to"
         change = f"export at opset {jetpack.opset} or lower"
         yield Finding("opset", "error", f"{why} {jetpack.opset}", change)
+    for name in network.not_tensors:
+        yield Finding(
+            "type", "error", f"the input '{name}' is no tensor", "export the network with tensors as its inputs"
+        )
     if not network.opset:
         yield Finding("opset", "error", "the graph imports no ONNX operator set", "export it again")
     if target.dla:

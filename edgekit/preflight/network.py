@@ -26,6 +26,7 @@ class Network:
     shapes     tensor → shape; absent where inference does not know it; open dimensions are names
     types      tensor → element type as onnx names it, lower case: ``float``, ``float16``, ``uint8``
     folded     names of tensors that depend on no input: TensorRT computes them while it builds
+    not_tensors  inputs that are sequences, maps or optional
     """
 
     def __init__(self, model: onnx.ModelProto):
@@ -38,6 +39,7 @@ class Network:
         self.outputs = [v.name for v in self.graph.output]
         self.shapes: dict[str, Shape] = {name: tuple(t.dims) for name, t in self._initializers.items()}
         self.types: dict[str, str] = {name: _type_name(t.data_type) for name, t in self._initializers.items()}
+        self.not_tensors = [v.name for v in self.graph.input if not v.type.HasField("tensor_type")]
         for value in (*self.graph.input, *self.graph.value_info, *self.graph.output):
             if value.type.HasField("tensor_type"):
                 self.types[value.name] = _type_name(value.type.tensor_type.elem_type)

@@ -24,14 +24,18 @@ _SINCE_8_5 = """
 """
 SINCE_8_5 = frozenset(_SINCE_8_5.split())
 
-# Listed at 10.15 and not at 8.5. Which release in between added each is not known; the later one is assumed, so that
-# lint warns rather than stays silent.
-_SINCE_10_15 = """
-    Attention BlackmanWindow CastLike DeformConv Gelu HammingWindow HannWindow Hardmax Mish RMSNormalization
-    RotaryEmbedding STFT
-"""
-SINCE_10_15 = frozenset(_SINCE_10_15.split())
-SINCE_10 = frozenset(("GroupNormalization", "IsInf", "LayerNormalization"))
+# First TensorRT release → operators that came with it: docs/Changelog.md of onnx-tensorrt. Which release up to 10.15
+# added those of its row is not known; the latest is assumed, so that lint warns rather than stays silent.
+SINCE: dict[str, frozenset[str]] = {
+    "8.6": frozenset(("GroupNormalization", "IsInf", "LayerNormalization")),
+    "10.0": frozenset(("Hardmax",)),
+    "10.1": frozenset(("DeformConv",)),
+    "10.4": frozenset(("BlackmanWindow", "HammingWindow", "HannWindow")),
+    "10.5": frozenset(("STFT",)),
+    "10.15": frozenset(
+        ("Attention", "CastLike", "Gelu", "Mish", "RMSNormalization", "RotaryEmbedding", "TensorScatter")
+    ),
+}
 
 INSTEAD = {
     "MaxUnpool": "upsample with Resize (bilinear or nearest) or ConvTranspose",
@@ -58,10 +62,10 @@ def operator(network: Network, node: NodeProto, target: Target) -> Finding | Non
         return Finding("operator", "error", why, change)
     if node.op_type in SINCE_8_5:
         return None
-    for since, names in (("10.0", SINCE_10), ("10.15", SINCE_10_15)):
+    for since, names in SINCE.items():
         if node.op_type in names:
             if numbers(tensorrt) >= numbers(since):
                 return None
-            why = f"{node.op_type} is listed from TensorRT {since} on, JetPack {target.jetpack.version} has {tensorrt}"
+            why = f"{node.op_type} came with TensorRT {since}, JetPack {target.jetpack.version} has {tensorrt}"
             return Finding("operator", "error", why, change)
     return Finding("operator", "error", f"TensorRT does not know {node.op_type}", change)

@@ -49,14 +49,16 @@ def test_operators_that_came_later(said):
     body = "y = LayerNormalization<axis=1>(x, w)"
     weights = {"w": np.ones((16, 8, 8), np.float32)}
     assert said(body, version="5.1", **weights) == {("operator", "error")}
-    assert said(body, version="6.2", **weights) == set()
+    assert said(body, version="6.0", **weights) == set()
+    windows = {"body": "w = HannWindow(n) y = Mul(x, w)", "n": np.int64(8)}
+    assert said(**windows, version="6.2") == {("operator", "error")} and said(**windows, version="7.1") == set()
     gelu = {"body": "y = Gelu(x)", "opset": 20}
     assert said(**gelu, version="6.2") == {("operator", "error")}
     assert said(**gelu, version="7.2") == set()
 
 
 def test_the_lists_do_not_overlap():
-    lists = (operators.SINCE_8_5, operators.SINCE_10, operators.SINCE_10_15)
+    lists = (operators.SINCE_8_5, *operators.SINCE.values())
     assert sum(map(len, lists)) == len(frozenset().union(*lists))
     # rows of the 8.5 table that say no
     refused = (
@@ -116,9 +118,11 @@ def test_pools(said, attributes, fine):
     assert said(f"y = MaxPool<{attributes}>(x)") == (set() if fine else {("pooling", "error")})
 
 
-def test_pools_of_one_dimension(said):
-    found = said("y = MaxPool<kernel_shape=[2]>(x)", "(float[1,16,8] x) => (float[N,C,W] y)")
-    assert found == {("pooling", "error")}
+@pytest.mark.parametrize("sides", [1, 2, 3, 4])
+def test_pools_have_up_to_three_dimensions(said, sides):
+    signature = f"(float[1,16{',8' * sides}] x) => (float[{','.join('ABCDEF'[: sides + 2])}] y)"
+    found = said(f"y = MaxPool<kernel_shape=[{','.join('2' * sides)}]>(x)", signature)
+    assert found == (set() if sides < 4 else {("pooling", "error")})
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_pools_of_one_dimension(said):
     [
         ('mode="linear", coordinate_transformation_mode="half_pixel"', 17, True),
         ('mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric"', 17, True),
-        ('mode="cubic"', 17, False),
+        ('mode="quintic"', 17, False),
         ('mode="linear", coordinate_transformation_mode="tf_crop_and_resize"', 17, False),
         ('mode="linear", antialias=1', 18, False),
     ],
@@ -138,10 +142,18 @@ def test_resizes(said, attributes, opset, fine):
     )
 
 
+def test_cubic_resizes_from_tensorrt_10_on(said):
+    cubic = {"body": 'y = Resize<mode="cubic">(x, , k)', "k": np.array([1, 1, 2, 2], np.float32)}
+    assert said(**cubic, version="6.0") == {("resize", "error")} and said(**cubic, version="6.2") == set()
+
+
 def test_inputs_that_must_be_constants(said):
     signature = "(float[1,16,8,8] x, int64[1] a) => (float[A,B,C,D] y)"
     assert said("y = ReduceSum(x, a)", signature) == {("constant-input", "error")}
     assert said("y = ReduceSum(x, a)", a=np.array([1])) == set()
+    top = "(float[1,16,8,8] x, int64[1] a) => (float[A,B,C,D] y, int64[A,B,C,D] i)"
+    assert said("y, i = TopK(x, a)", top, version="5.1") == {("constant-input", "error")}
+    assert said("y, i = TopK(x, a)", top, version="6.0") == set()
 
 
 def test_control_flow_breaks_fusion(said):
