@@ -3,7 +3,7 @@
 Its optimizer turns a node whose every input is dequantized and whose output is quantized again into an integer kernel.
 So every tensor between such nodes is quantized, and none of those that a layer left in float reads. ConvTranspose has
 no such kernel and runs in float between integers; its weights are stored as integers all the same, because onnxruntime
-would else quantize them itself, per tensor.
+would otherwise quantize them itself, per tensor.
 """
 
 from __future__ import annotations

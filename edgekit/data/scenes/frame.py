@@ -84,8 +84,8 @@ def optical_flow(camera: np.ndarray, depth: np.ndarray, pose: Pose, following: P
 
 
 def _photograph(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lens and sensor: half-hearted automatic exposure, a little blur, vignetting, a soft shoulder for highlights,
-    noise; uint8."""
+    """Lens and sensor, uint8: automatic exposure that corrects half of the error, a little blur, vignetting, highlights
+    that saturate softly, noise."""
     height, width = light.shape[:2]
     light *= np.clip(np.sqrt(0.2 / light.mean()), 0.6, 1.6)
     light = cv2.GaussianBlur(light, (3, 3), 0.45)
