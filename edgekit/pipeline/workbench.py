@@ -61,10 +61,14 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
                 fix="predict one of " + ", ".join(n for n, t in tasks.items() if kind_of(t).predictable),
             )
     if recipe.evaluate.split not in frames.splits():
+        others = " or ".join(split for split in frames.splits() if split != "train")
+        held_back = (
+            "hold a fifth of train back, data.fold: {index: 0, of: 5}, or add the split, whose frames are labelled"
+        )
         raise EdgekitError(
-            f"there is no split '{recipe.evaluate.split}'",
+            f"there is no split '{recipe.evaluate.split}' to score the results on",
             where="evaluate.split",
-            fix=f"use one of {', '.join(frames.splits())}",
+            fix=f"evaluate.split: {others}" if others else held_back,
         )
     predicted = [tasks[name] for name in recipe.tasks]
     check_losses(recipe.distill.active({t.kind for t in predicted}), predicted, recipe.targets)

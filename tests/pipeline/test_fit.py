@@ -56,6 +56,16 @@ def test_a_split_to_score_needs_a_label(tell, base):
     assert error["where"] == "evaluate.split" and "no frame of 'val' is labelled" in error["what"]
 
 
+def test_without_the_split_to_score_another_or_a_fold_is_named(tell, base):
+    shutil.rmtree(base / "photographs" / "val")
+    error = refused(tell, base)
+    assert error["where"] == "evaluate.split" and error["fix"] == "evaluate.split: test"
+    shutil.rmtree(base / "photographs" / "test")
+    error = refused(tell, base)
+    assert "no split 'val'" in error["what"] and "data.fold: {index: 0, of: 5}" in error["fix"]
+    assert tell("recipe", "check", base / "tiny.yaml", "--set", "data.fold={index: 0, of: 5}").code == 0
+
+
 def test_an_empty_split_is_told_as_that(tell, base):
     for image in (base / "photographs" / "val" / "images").iterdir():
         image.unlink()
