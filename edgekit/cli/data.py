@@ -1,4 +1,4 @@
-"""`edgekit data`: a data set from films, or from another one."""
+"""`edgekit data`: a data set from films, or from another one, and which of its frames to label."""
 
 from __future__ import annotations
 
@@ -168,3 +168,66 @@ def show(folder: Path, out: Path, frames: int, as_json: bool) -> None:
         print_json({"out": str(out)})
     else:
         click.echo(str(out))
+
+
+class Weights(click.ParamType):
+    """``quality=1,relevance=2``."""
+
+    name = "weights"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        names, found = ("quality", "relevance", "diversity"), {}
+        for part in str(value).split(","):
+            name, _, number = (text.strip() for text in part.partition("="))
+            try:
+                found[name] = float(number)
+            except ValueError:
+                found[name] = -1.0
+            if name not in names or not 0 <= found[name] <= 10:
+                self.fail(f"'{part}' is not NAME=NUMBER with one of {', '.join(names)} and 0 to 10", param, ctx)
+        return found
+
+
+@command.command("select", epilog="Example: edgekit data select data/flights --count 70 --out label_these.txt")
+@click.argument("source", type=PATH, metavar="RUN|RECIPE|DIR")
+@set_option
+@click.option("--count", type=click.IntRange(1), required=True, metavar="N", help="So many frames.")
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="The list; FILE.html beside it shows it.")
+@click.option("--keep", type=PATH, metavar="LIST", help="Frames that are labelled already: listed first, not counted.")
+@click.option(
+    "--weights",
+    type=Weights(),
+    metavar="NAME=W,…",
+    help="How much quality, relevance and diversity count: 0 is not at all; default: each 1.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["facility-location", "k-centre"]),
+    default="facility-location",
+    show_default=True,
+    help="Frames like many others, or also the most unusual ones.",
+)
+@click.option("--images", type=PATH, metavar="DIR", help="Write the chosen frames there as PNG, for the annotator.")
+@json_option
+def select(source: Path, overrides: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
+    """Choose the frames that are most worth a label: in good quality, hard for the teachers, unlike each other.
+
+    The frames are those of a folder of photographs, of a result of `edgekit data extract`, or of the train split of a
+    recipe or run. What experts or the run's ensemble predict tells which are hard. A recipe's data.labelled and
+    --calibration-frames of export and quantize take the list.
+    """
+    from edgekit.pipeline.selection import select_frames
+
+    found = select_frames(source, overrides, out, **options)
+    if as_json:
+        print_json(found)
+        return
+    lines = [f"not read  {bad['frame']}: {bad['what']}" for bad in found["unread"]]
+    near, even = found["mean_distance"], found["mean_distance_evenly_spaced"]
+    lines += [
+        f"chosen    {len(found['chosen'])} of {found['frames']} frames, {len(found['kept'])} kept",
+        f"distance  {near:.3f} of a frame to the nearest chosen one, on the mean; of as many evenly spaced: {even:.3f}",
+        f"list      {found['out']}",
+        f"page      {found['page']}",
+    ]
+    click.echo("\n".join(lines))

@@ -30,8 +30,9 @@ student_options = together(
     click.option("--frames", type=PATH, metavar="DIR", help="Photographs, for a student's .pt."),
     click.option(
         "--calibration-frames",
-        metavar="N|DIR",
-        help="How many frames of the train split, or a folder of photographs; default: export.quantize.frames.",
+        metavar="N|DIR|LIST",
+        help="How many frames of the train split, a list of them, or a folder of photographs; "
+        "default: export.quantize.frames.",
     ),
 )
 """A finished run's student, and the frames to calibrate and check it with."""

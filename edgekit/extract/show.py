@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from edgekit.data.dronescapes.description import Description, read_description
 from edgekit.data.dronescapes.files import read_array
 from edgekit.errors import EdgekitError
 from edgekit.extract.files import map_file
 from edgekit.extract.record import PlanRecord, read_plan, read_record
-from edgekit.report.page import page
+from edgekit.report.page import page, picture
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.task import IGNORE
 
 _BINS = 24
-_WIDTH = 192  # pixels of a picture
 _WORST = 4
 _MOST_COMPARED = 400
 """Frames that are read to find the worst disagreements, evenly over all."""
@@ -170,10 +166,4 @@ def _read(out: Path, folder: str, name: str, task: Task) -> np.ndarray | None:
 def _picture(task: Task, native: np.ndarray | None) -> Markup | None:
     if native is None:
         return None
-    image = Image.fromarray(kind_of(task).picture(task, native))
-    image = image.resize((_WIDTH, max(1, round(image.height * _WIDTH / image.width))), Image.Resampling.BILINEAR)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=88)
-    data = base64.b64encode(file.getvalue()).decode()
-    tag = '<img src="data:image/jpeg;base64,{}" width="{}" height="{}" alt="{}">'
-    return Markup(tag).format(data, image.width, image.height, task.name)
+    return picture(kind_of(task).picture(task, native), task.name)

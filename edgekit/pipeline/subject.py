@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle.manifest import Preprocessing, Tensor
+from edgekit.data.image_folder.listing import read_names
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
@@ -102,9 +103,8 @@ def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = 
 
 
 def calibrate_with(subject: Subject, asked: str | None) -> int | None:
-    """``--calibration-frames``: the number of frames; where it is a folder, its photographs become ``calibration``.
-
-    EdgekitError for anything else.
+    """``--calibration-frames``: the number of frames. Where it is a folder, its photographs become ``calibration``;
+    where it is a list, those of ``calibration`` that it names stay. EdgekitError for anything else.
     """
     if asked is None:
         return None
@@ -114,10 +114,16 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
             fix = "give 1 or more (300 are usual), or a folder of photographs"
             raise EdgekitError(f"{asked} frames are too few to calibrate with", where=option, fix=fix)
         return int(asked)
-    if not Path(asked).is_dir():
-        fix = "give a number of frames of the train split, or a folder of photographs"
-        raise EdgekitError(f"'{asked}' is neither a number nor a folder", where=option, fix=fix)
-    subject.calibration = folder_shots(Path(asked))
+    if Path(asked).is_dir():
+        subject.calibration = folder_shots(Path(asked))
+    elif Path(asked).is_file():
+        shots = {shot.name: shot for shot in subject.calibration}
+        subject.calibration = [shots[name] for name in read_names(Path(asked), shots)]
+        if not subject.calibration:
+            raise EdgekitError("the list names no frame", where=asked, fix="write frames' names into it, one in a line")
+    else:
+        fix = "give a number of frames of the train split, a list of them, or a folder of photographs"
+        raise EdgekitError(f"'{asked}' is neither a number nor a folder nor a list", where=option, fix=fix)
     subject.provenance["calibration_frames"] = Path(asked).name
     return len(subject.calibration)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
 
 from edgekit.report.plots import COLOURS
 
@@ -16,3 +21,14 @@ def page(template: str, **values: Any) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return templates.get_template(template).render(colours=COLOURS, **values)
+
+
+def picture(rgb: np.ndarray, about: str, width: int = 192) -> Markup:
+    """An ``img`` element that holds (H, W, 3) uint8 as a JPEG ``width`` pixels wide. ``about``: what it shows."""
+    image = Image.fromarray(rgb)
+    image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=88)
+    data = base64.b64encode(file.getvalue()).decode()
+    tag = '<img src="data:image/jpeg;base64,{}" width="{}" height="{}" alt="{}">'
+    return Markup(tag).format(data, image.width, image.height, about)

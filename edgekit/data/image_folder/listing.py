@@ -145,7 +145,7 @@ def pair_files(images: Mapping[str, Path], labels: Mapping[str, Path], where: st
     return {name: Files(images[name], labels.get(name)) for name in sorted(images, key=natural)}
 
 
-def read_names(path: Path, known: Mapping[str, Files]) -> list[str]:
+def read_names(path: Path, known: Collection[str]) -> list[str]:
     """The frame names in a text file, one per line; an image's ending and folders before it are allowed, # comments.
 
     Raises EdgekitError naming file and line for a name that is no frame or is listed twice.
