@@ -116,7 +116,9 @@ def distill(
     path = Path(recipe)
     if path.is_dir() and str(path) not in shipped_recipes():
         if overrides:
-            raise EdgekitError("--set changes a recipe, and this is a run", fix="give the recipe's file to --set on")
+            raise EdgekitError(
+                "--set changes a recipe, and this is a run", where="--set", fix="give the recipe's file to --set on"
+            )
         run = pipeline.Run.open(path)
     else:
         run = pipeline.Run.of(*find_recipe(path, _texts(overrides)), Path(out))

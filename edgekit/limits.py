@@ -61,6 +61,10 @@ ARCHIVE_BYTES, ARCHIVE_MEMBERS = 4 * GB, 1000
 """Of a bundle's ``.tar``."""
 GRAPH_BYTES, GRAPH_NODES, GRAPH_CONSTANT = 16 * MB, 20_000, 1 * GB
 """Of a graph in a bundle, which has a million parameters at most; its nodes; and bytes computed without any input."""
+GRAPH_MEMORY = _raised("EDGEKIT_MOST_BYTES", 2 * GB)
+"""What it keeps at once of one batch, in bytes of float32."""
+GRAPH_WORK = 10**13 * GRAPH_MEMORY // (2 * GB)
+"""Multiply-adds that it computes of one batch."""
 SIDE = 16384
 """Height or width of a network's input."""
 BATCH = 256

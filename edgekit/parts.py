@@ -85,10 +85,15 @@ class Parts(Mapping[str, T], Generic[T]):
             return getattr(import_module(module), attribute)
         offers = self._offered().get(name, [])
         if not offers:
-            raise EdgekitError(f"unknown {self._what} '{name}'", fix=f"use one of {', '.join(self)}")
+            raise EdgekitError(
+                f"unknown {self._what} '{name}'",
+                where=f"the entry points {self.group}",
+                fix=f"use one of {', '.join(self)}",
+            )
         if len(offers) > 1:
             raise EdgekitError(
                 f"two packages offer the {self._what} '{name}': {' and '.join(map(_package, offers))}",
+                where=f"the entry points {self.group}",
                 fix="uninstall one of them",
             )
         where = f"{_package(offers[0])}, entry point {self.group}: {name} = {offers[0].value}"

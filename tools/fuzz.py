@@ -4,7 +4,8 @@
     python -m tools.fuzz --seed 0 --case 17 --what onnx      # one case again, its folder kept
 
 A case fails where it ends in a traceback, a signal or an exit code that is not 0, 1 or 2; takes over 20 s or 2 GB;
-prints a control character; or touches a file outside its folder or starts a program. Exit code 1 where one fails.
+prints a control character; refuses without saying where and what to do; or touches a file outside its folder or starts
+a program. Exit code 1 where one fails. SIGTERM and Ctrl-C end it early, with the figures of what ran.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -83,14 +85,18 @@ def _many(root: Path, asked: argparse.Namespace, what: list[str]) -> int:
     base = _prepare(root, {_draw(asked.seed, case, what)[0] for case in range(asked.cases)})
     began, waiting, running = time.monotonic(), list(range(asked.cases)), {}
     faults: dict[str, list[int]] = {}
-    codes, refusals, slowest, largest, cpu = Counter(), Counter(), (0.0, 0), (0, 0), 0.0
-    while waiting or running:
-        while waiting and len(running) < asked.jobs:
+    kinds, codes, refusals, slowest, largest, cpu = Counter(), Counter(), Counter(), (0.0, 0), (0, 0), 0.0
+    stopped = []
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: stopped.append(True))
+    while (waiting and not stopped) or running:
+        while waiting and not stopped and len(running) < asked.jobs:
             case = waiting.pop(0)
             running[case] = _start(root, base, asked.seed, case, what)
         ended = {case: outcome for case, (_, child) in running.items() if (outcome := child.poll()) is not None}
         for case, outcome in ended.items():
             kind, child = running.pop(case)
+            kinds[kind] += 1
             codes[outcome.code] += 1
             cpu += outcome.cpu
             slowest, largest = max(slowest, (outcome.seconds, case)), max(largest, (outcome.megabytes, case))
@@ -102,10 +108,10 @@ def _many(root: Path, asked: argparse.Namespace, what: list[str]) -> int:
                 refusals["where"] += "  where: " in outcome.err or '"where": "' in outcome.out
                 refusals["fix"] += "  fix:   " in outcome.err or '"fix": "' in outcome.out
             shutil.rmtree(child.folder, ignore_errors=True)
-        time.sleep(0.002)
+        time.sleep(0.01)
     print(
-        f"{asked.cases} cases of {', '.join(what)} with seed {asked.seed} in {time.monotonic() - began:.0f} s, "
-        f"{cpu:.0f} of computing"
+        f"{sum(codes.values())} cases of seed {asked.seed} in {time.monotonic() - began:.0f} s, {cpu:.0f} computing: "
+        + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     )
     print(
         f"exit codes {dict(codes)}; slowest {slowest[0]:.1f} s (case {slowest[1]}), "

@@ -55,7 +55,7 @@ class TimingComparison:
 
 
 def compare(
-    a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST_EFFECT, where: str | None = None
+    a: Mapping[str, Any], b: Mapping[str, Any], *, effect: float = LEAST_EFFECT, where: str = "the two measurements"
 ) -> list[TimingComparison]:
     """Two measurements (see ``document``), timing by timing; ``where`` is what an error names.
 

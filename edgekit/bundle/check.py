@@ -33,13 +33,18 @@ def check_graphs(manifest: Manifest, read: Callable[[str], bytes], where: str) -
                     raise ValueError(f"has {len(content):,} bytes, and at most {limits.GRAPH_BYTES:,} are read")
                 graphs[artifact.file] = read_graph(content)
             problem = disagreement(graphs[artifact.file], artifact)
+            if not problem:
+                profile = artifact.profile
+                for shape in {profile.min, profile.opt, profile.max} if profile else {artifact.input.shape}:
+                    graphs[artifact.file].check_sizes({artifact.input.name: shape})
         except ValueError as error:
             problem = str(error)
         if problem:
             raise EdgekitError(
                 f"the graph {problem[:300]}",
                 where=f"{where}: {artifact.file}",
-                fix="get the bundle from whoever exported it; a network of your own has to be exported without that",
+                fix="get the bundle from whoever exported it; a network of your own has to be exported without that or "
+                "smaller (EDGEKIT_MOST_BYTES raises what it may keep at once)",
             )
 
 

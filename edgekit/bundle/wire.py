@@ -40,6 +40,11 @@ def numbers(values: list) -> list[int]:
     return [number for value in values for number in ([value] if isinstance(value, int) else _packed(value))]
 
 
+def signed(number: int) -> int:
+    """A whole number of a field that may be negative."""
+    return number - 2**64 if number >= 2**63 else number
+
+
 def only(fields: Message, number: int, default=None):
     """The value of a field that stands once at most. ValueError where it is there again: readers differ on that."""
     values = fields.get(number, [default])

@@ -92,7 +92,7 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
     if len(codes) < len(steps):
         where = steps[len(codes) - 1].say.strip().removeprefix("edgekit: ")
         what = f"board '{name}': a step of the installation failed there with exit code {codes[-1]}; see above"
-        raise EdgekitError(what, where=where)
+        raise EdgekitError(what, where=where, fix=f"see what it says above, then: edgekit board install {name}")
     if as_json:
         print_json({**board.__dict__, "hello": hello, "wheels": list(wheels.files), "doctor": json.loads(stdout)})
     else:

@@ -126,7 +126,9 @@ def main(args: Sequence[str] | None = None) -> int:
             if isinstance(unprinted.error, BrokenPipeError):
                 return READER_GONE
             what = f"the result cannot be written to stdout: {unprinted.error.strerror}"
-            shown = EdgekitError(what, fix="its files are kept; free some space, or print to another place")
+            shown = EdgekitError(
+                what, where="stdout", fix="its files are kept; free some space, or print to another place"
+            )
             return _fail(shown, UNPRINTED, as_json=False, debug=False)
 
 
@@ -146,7 +148,12 @@ def _run(args: list[str]) -> int:
             return WRONG_INPUT
         return _fail(shown, WRONG_INPUT, as_json=as_json, debug=False)
     except click.ClickException as error:
-        return _fail(EdgekitError(error.format_message()), WRONG_INPUT, as_json=as_json, debug=debug)
+        return _fail(
+            EdgekitError(error.format_message(), where="the command line", fix="see `edgekit --help`"),
+            WRONG_INPUT,
+            as_json=as_json,
+            debug=debug,
+        )
     except (click.Abort, KeyboardInterrupt):
         return _fail(EdgekitError("interrupted"), INTERRUPTED, as_json=as_json, debug=debug)
     except ModuleNotFoundError as error:
@@ -156,6 +163,7 @@ def _run(args: list[str]) -> int:
             return _fault(error, as_json=as_json)
         missing = EdgekitError(
             f"this command needs the {extra} extra: the package '{error.name}' is not installed",
+            where=f"this Python: {sys.executable}",
             fix=f"pip install 'edgekit[{extra}]'",
         )
         return _fail(missing, WRONG_INPUT, as_json=as_json, debug=debug)

@@ -106,6 +106,7 @@ def check_installed() -> None:
     if not is_there():
         raise EdgekitError(
             "TensorRT for RTX is not installed",
+            where=f"this Python: {sys.executable}",
             fix="pip install 'edgekit[rtx]' (x86-64 Linux); it needs no GPU",
         )
 

@@ -60,7 +60,11 @@ def build(bundle: Bundle, options: BuildOptions, listen: Listen = lambda engine,
     EdgekitError where nothing can be built.
     """
     if options.gpu_fallback and options.dla_core is None:
-        raise EdgekitError("--gpu-fallback is for engines on the DLA", fix="add --dla 0, or leave --gpu-fallback out")
+        raise EdgekitError(
+            "--gpu-fallback is for engines on the DLA",
+            where="--gpu-fallback",
+            fix="add --dla 0, or leave --gpu-fallback out",
+        )
     if options.calibrate is not None:
         find_frames(options.calibrate)
     builds = _Builds(bundle, options, listen, Capabilities(**run_child(ProbeJob())), read_machine())

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgekit.bundle.manifest import Manifest
+from edgekit.bundle.manifest import MANIFEST, Manifest
 from edgekit.errors import EdgekitError
 
 INT8_MOST = 127  # of symmetric int8; −128 is not used, as either side needs as many steps
@@ -41,7 +41,11 @@ def scale_table(ranges: Mapping[str, tuple[float, float]]) -> str:
     broken = next((name for name in ranges if name.splitlines() != [name]), None)
     if broken is not None:
         fix = "name the network's tensors, and so its tasks and layers, without control characters"
-        raise EdgekitError(f"a calibration cache cannot hold the tensor {broken[:60]!r}", fix=fix)
+        raise EdgekitError(
+            f"a calibration cache cannot hold the tensor {broken[:60]!r}",
+            where="the ranges of the network's tensors",
+            fix=fix,
+        )
     return "".join(f"{name}: {struct.pack('>f', symmetric_scale(*ends)).hex()}\n" for name, ends in ranges.items())
 
 
@@ -61,12 +65,14 @@ def cache_of(manifest: Manifest, model_file: str, version: str) -> bytes:
     if ranges is None:
         raise EdgekitError(
             "the bundle has no calibrated ranges",
+            where=f"{MANIFEST}: ranges",
             fix="export it with quantization, or calibrate on the device: edgekit build BUNDLE --calibrate FRAMES",
         )
     if ranges.model != manifest.files[model_file]:
         raise EdgekitError(
             f"the bundle's ranges belong to another graph: SHA-256 {ranges.model[:12]}…, {model_file} has "
             f"{manifest.files[model_file][:12]}…",
+            where=f"{MANIFEST}: ranges",
             fix="export the bundle again",
         )
     return write_cache(ranges.tensors, version)

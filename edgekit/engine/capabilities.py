@@ -42,6 +42,7 @@ def make_builder(trt: Any) -> Any:
     except TypeError as error:  # how pybind11 says that the factory gave nothing
         raise EdgekitError(
             f"TensorRT {trt.__version__} cannot start: {take_errors(logger) or error}",
+            where="TensorRT on this machine",
             fix="check that TensorRT fits the installed CUDA and driver (on a Jetson both come with JetPack), and that "
             "GPU memory is free",
         ) from error

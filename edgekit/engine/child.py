@@ -94,6 +94,7 @@ def _outcome(result: dict[str, Any] | None, code: int, said: str) -> dict[str, A
         raise EdgekitError(
             "the build was killed from outside (signal 9), most likely by the kernel because memory ran out; nothing "
             f"was written. Free now: {_free()}",
+            where="the process that builds",
             fix="stop the desktop (`sudo init 3`) and other programs, add swap, or give less: --workspace 128, "
             "--optimization-level 1; `sudo dmesg | tail` shows whether memory was the reason",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekit.bundle.manifest import MANIFEST
 from edgekit.engine.job import BuildJob
 from edgekit.engine.memory import MemoryLimits
 from edgekit.errors import EdgekitError
@@ -22,6 +23,7 @@ def configure(trt: Any, builder: Any, network: Any, job: BuildJob, limits: Memor
         if not hasattr(config, "builder_optimization_level"):
             raise EdgekitError(
                 f"TensorRT {trt.__version__} has no optimization levels, they came with 8.6",
+                where="--optimization-level",
                 fix="leave --optimization-level out",
             )
         config.builder_optimization_level = job.options.optimization_level
@@ -59,6 +61,7 @@ def _dla(trt: Any, config: Any, network: Any, job: BuildJob) -> None:
         more = f" and {len(unable) - SHOWN} more" if len(unable) > SHOWN else ""
         raise EdgekitError(
             f"{len(unable)} of {len(layers)} layers cannot run on the DLA: {', '.join(unable[:SHOWN])}{more}",
+            where="--dla",
             fix="let them run on the GPU with --gpu-fallback, or see `edgekit lint` for what to change in the student",
         )
 
@@ -71,6 +74,7 @@ def _profile(builder: Any, config: Any, job: BuildJob) -> None:
     if config.add_optimization_profile(profile) < 0:
         raise EdgekitError(
             f"TensorRT does not take the profile {least} … {usual} … {most} for '{name}'",
+            where=f"{MANIFEST}: {job.artifact.file}: profile",
             fix="export the bundle again with a profile whose shapes grow from min to max",
         )
     if job.calibrates:

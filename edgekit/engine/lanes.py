@@ -38,6 +38,7 @@ def choose(manifest: Manifest, can: Capabilities, options: BuildOptions, precisi
     listed = ", ".join(f"{a.lane}/{a.precision}" for a in manifest.artifacts if a.lane != "onnxruntime") or "none"
     raise EdgekitError(
         f"TensorRT {can.tensorrt} cannot build this bundle in {precision}: {'; '.join(reasons)}",
+        where="--precision, --lane",
         fix=f"choose among what the bundle holds ({listed}) with --lane and --precision, or export it again with "
         "`--target jetson` for this machine's JetPack",
     )
@@ -59,19 +60,24 @@ def _check_hardware(can: Capabilities, options: BuildOptions, precision: str) ->
         if can.dla_cores == 0:
             raise EdgekitError(
                 f"there is no DLA core here: TensorRT {can.tensorrt} on {can.gpu} sees none",
+                where="--dla",
                 fix="build without --dla; Orin Nano and Thor have no DLA, and JetPack 7.0 to 7.2 (TensorRT 10.8 to "
                 "11.3) do not support it",
             )
         if options.dla_core >= can.dla_cores:
             raise EdgekitError(
                 f"there is no DLA core {options.dla_core}: TensorRT sees {can.dla_cores}",
+                where="--dla",
                 fix=f"choose one of 0 to {can.dla_cores - 1}",
             )
         if precision == "fp32":
-            raise EdgekitError("DLA computes in fp16 and int8, not in fp32", fix="use --precision int8 or fp16")
+            raise EdgekitError(
+                "DLA computes in fp16 and int8, not in fp32", where="--precision", fix="use --precision int8 or fp16"
+            )
     if precision == "int8" and can.fast_int8 is False:
         raise EdgekitError(
             f"{can.gpu} has no INT8 units (compute capability {can.sm})",
+            where="--precision",
             fix="use --precision fp16, which is faster there",
         )
 

@@ -37,12 +37,14 @@ def limits(
     if room < LEAST:
         raise EdgekitError(
             f"too little memory to build: {free // MIB} MiB are free, {(KEPT_FREE + LEAST) // MIB} MiB are needed",
+            where="the memory of this machine",
             fix="stop the desktop (`sudo init 3`) and other programs, or add swap "
             "(`sudo fallocate -l 4G /swap && sudo chmod 600 /swap && sudo mkswap /swap && sudo swapon /swap`)",
         )
     if workspace is not None and workspace > room:
         raise EdgekitError(
             f"a workspace of {workspace // MIB} MiB does not fit: {free // MIB} MiB are free",
+            where="--workspace",
             fix=f"use --workspace {room // MIB} or less, or leave it out",
         )
     chosen = workspace or min(MOST_WORKSPACE, room // 4)

@@ -187,7 +187,7 @@ def _films(folder: str, path: Path) -> Iterator[Film]:
 def _name(text: str) -> str:
     """A film's name: it begins with a letter and has no ``_``, which parts it from the frame's."""
     name = plain(text).replace("_", "-")
-    return component(name if name[0].isalpha() else f"film-{name}", what="the film")
+    return component(name if name[0].isalpha() else f"film-{name}", what="the film", where=text)
 
 
 def _chosen(config: ExtractConfig) -> Callable[[int], bool]:

@@ -81,7 +81,11 @@ def open_plan(config: ExtractConfig, base: Path) -> dict[str, Step]:
         )
     except CycleError as error:
         circle = " -> ".join(error.args[1])
-        raise EdgekitError(f"maps need each other in a circle: {circle}", where="extract.tasks") from None
+        raise EdgekitError(
+            f"maps need each other in a circle: {circle}",
+            where="extract.tasks",
+            fix="take one of them out of what another needs",
+        ) from None
     sampling = [config.every, config.fps, config.frames, config.film]
     steps = {"rgb": Step(RGB, (), key_of(_FORMAT, "rgb", config.size))}
     for name in order:

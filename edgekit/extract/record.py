@@ -124,4 +124,4 @@ def _record_file(out: Path, folder: str, film: str) -> Path:
 
 
 def _unread():
-    raise EdgekitError("the frame was not read")
+    raise EdgekitError("the frame was not read", where="the film", fix="extract it again")

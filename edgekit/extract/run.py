@@ -229,7 +229,15 @@ class _Work:
                     lambda f=frame, a=answer: f.keep(step.name, step.expert.native(step.name, a[step.name])),
                 )
             elif getattr(step.expert.config, "missing", "error") == "error":
-                self._fail(frame, step, EdgekitError("the expert has no answer for this frame"))
+                self._fail(
+                    frame,
+                    step,
+                    EdgekitError(
+                        "the expert has no answer for this frame",
+                        where=step.name,
+                        fix="give the prediction, or write missing: skip",
+                    ),
+                )
 
     def _attempt(self, frame: Frame, step: Step, action: Callable[[], None]) -> None:
         try:

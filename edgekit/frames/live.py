@@ -38,6 +38,7 @@ class Newest:
             if not self._changed.wait_for(lambda: self._newest or self._ended, self._patience):
                 raise EdgekitError(
                     f"the camera has given no frame for {self._patience:g} seconds",
+                    where="the camera",
                     fix="check that it is connected and that no other program uses it",
                 )
             if self._newest is None:

@@ -27,7 +27,7 @@ def component(name: object, *, what: str = "the name", where: str | None = None)
     if problem is None:
         return str(name)
     fix = "use letters, digits, spaces and _ - + . ( ) inside the name"
-    raise EdgekitError(f"{what} {str(name)[:60]!r} cannot name a file: {problem}", where=where, fix=fix)
+    raise EdgekitError(f"{what} {str(name)[:60]!r} cannot name a file: {problem}", where=where or what, fix=fix)
 
 
 def components(name: object, *, what: str = "the name", where: str | None = None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write
-from edgekit.frames.opencv import import_cv2, open_capture
+from edgekit.frames.opencv import import_cv2, open_film
 from edgekit.frames.outside import open_regular
 from edgekit.frames.source import CapturedFrame, FrameSource
 
@@ -58,7 +58,7 @@ class Video(FrameSource):
     def __init__(self, path: Path):
         self._path = path
         self.files = [path]
-        self._capture = open_capture(str(path.absolute())) if _is_film(path) else None
+        self._capture = open_film(str(path.absolute())) if _is_film(path) else None
         if self._capture is None:
             raise CannotOpen(
                 "the video cannot be opened",
@@ -75,7 +75,7 @@ class Video(FrameSource):
     def rate(self) -> float | None:
         """Frames per second: as stated, or as measured over the first frames where that differs."""
         cv2, times = import_cv2(), []
-        capture = open_capture(str(self._path.absolute()))
+        capture = open_film(str(self._path.absolute()))
         while capture is not None and len(times) < _LOOKED_AT and capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
         steps = np.diff(times)
@@ -196,7 +196,9 @@ class VideoWriter:
     def _problem(self) -> EdgekitError | None:
         """What is wrong with the file that was written."""
         if self._writer is None:
-            return EdgekitError("there was no frame to write", where=str(self._path))
+            return EdgekitError(
+                "there was no frame to write", where=str(self._path), fix="give an input that has frames"
+            )
         found = _readable_frames(self._file, self._written)
         if found >= self._written:
             return None
@@ -211,7 +213,7 @@ class VideoWriter:
 
 def _readable_frames(file: Path, expected: int) -> int:
     """How many frames of a video can be read; all those expected if the last of them can."""
-    cv2, capture = import_cv2(), open_capture(str(file))
+    cv2, capture = import_cv2(), open_film(str(file))
     if capture is None:
         return 0
     try:
@@ -221,7 +223,7 @@ def _readable_frames(file: Path, expected: int) -> int:
             return expected
     finally:
         capture.release()
-    capture, found = open_capture(str(file)), 0
+    capture, found = open_film(str(file)), 0
     while capture is not None and capture.grab():
         found += 1
     return found

@@ -41,7 +41,7 @@ class BinaryHead(Head):
         if form == "logits":
             return raw.sigmoid()
         if raw.min() < 0 or raw.max() > 1:
-            raise EdgekitError("a probability is outside 0-1", fix="say what it is: form: logits")
+            raise EdgekitError("a probability is outside 0-1", where=task.name, fix="say what it is: form: logits")
         return raw
 
     def mask_nodes(self, task: Task, nodes: Nodes) -> str:

@@ -100,7 +100,11 @@ def one_hot(index: Tensor, count: int) -> Tensor:
     known = index != IGNORE
     wrong = (index < 0) | ((index >= count) & known)
     if wrong.any():
-        raise EdgekitError(f"the output has class {int(index[wrong][0])}, and the teacher has {count} classes")
+        raise EdgekitError(
+            f"the output has class {int(index[wrong][0])}, and the teacher has {count} classes",
+            where="the output",
+            fix="list all of the teacher's classes, in its order, or say what the output is: form",
+        )
     zeros = torch.zeros(len(index), count, *index.shape[1:], device=index.device)
     return zeros.scatter_(1, index.where(known, torch.zeros_like(index))[:, None], known[:, None].float())
 

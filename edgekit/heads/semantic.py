@@ -43,7 +43,7 @@ class SemanticHead(Head):
         if form == "logits":
             return raw.softmax(dim=1)
         if raw.min() < 0:
-            raise EdgekitError("a probability is negative", fix="say what it is: form: logits")
+            raise EdgekitError("a probability is negative", where=task.name, fix="say what it is: form: logits")
         return raw
 
     def project(self, soft: Tensor) -> Tensor:

@@ -105,6 +105,7 @@ class _Worker:
         if code == -signal.SIGKILL:
             raise EdgekitError(
                 f"the process that trained '{name}' was killed, as the kernel does when memory runs out",
+                where=name,
                 fix="lower data.memory_gb or the batch size, or train one at a time with --jobs 1",
             )
         raise RuntimeError(f"the process that trained '{name}' ended with {code}:\n{''.join(self._stderr)}")

@@ -82,7 +82,11 @@ def calibrate(
             break
         tallies = {t: Tally(counting=True, reach=reach) for t, reach in closer.items()}
         if _watch(model, frames, tallies, threads, progress) != (count, digest):
-            raise EdgekitError("the calibration frames changed between passes", fix="give the same ones, in one order")
+            raise EdgekitError(
+                "the calibration frames changed between passes",
+                where="the frames to calibrate with",
+                fix="give the same ones, in one order",
+            )
         for tensor, tally in tallies.items():
             seen[tensor] = tally.result(beyond=seen[tensor])
             found[tensor] = _threshold(observer, seen[tensor])
@@ -166,11 +170,16 @@ def _watch(
             done += future.result()
             progress(done)
     if not count:
-        raise EdgekitError("there are no frames to calibrate with", fix="give frames of the train split")
+        raise EdgekitError(
+            "there are no frames to calibrate with",
+            where="the frames to calibrate with",
+            fix="give frames of the train split",
+        )
     broken = [name for name, tally in tallies.items() if not tally.finite]
     if broken:
         raise EdgekitError(
             f"the activation '{broken[0]}' is not finite on the calibration frames",
+            where="the frames to calibrate with",
             fix="check the student: its loss was probably not finite either",
         )
     return count, digest.hexdigest()
@@ -186,6 +195,7 @@ def _checked(frames: Iterable[np.ndarray], name: str, shape: Shape) -> Iterator[
             want = f"{'×'.join(str(s or '?') for s in shape)} float32"
             raise EdgekitError(
                 f"calibration frame {index} is {have}, the network's input '{name}' is {want}",
+                where="the frames to calibrate with",
                 fix="give frames of the exported size",
             )
         yield np.ascontiguousarray(frame)

@@ -49,5 +49,9 @@ def some(frames: MakeFrames, count: int, most: int) -> list[np.ndarray]:
     step = max(1, count // most)
     chosen = [frame for index, frame in enumerate(frames()) if index % step == 0][:most]
     if not chosen:
-        raise EdgekitError("there are no frames to measure with", fix="give frames of the train split")
+        raise EdgekitError(
+            "there are no frames to measure with",
+            where="the frames to measure with",
+            fix="give frames of the train split",
+        )
     return chosen

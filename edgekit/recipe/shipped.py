@@ -75,4 +75,4 @@ def _comment_length(lines: list[str]) -> int:
 
 def _unknown(name: str) -> EdgekitError:
     fix = did_you_mean(name, shipped_recipes()) or f"give a recipe's file, or one of {', '.join(shipped_recipes())}"
-    return EdgekitError(f"there is no recipe '{name}'", fix=fix)
+    return EdgekitError(f"there is no recipe '{name}'", where="edgekit's own recipes", fix=fix)

@@ -70,7 +70,11 @@ class Connection:
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise EdgekitError("there is no ssh on this machine", fix="sudo apt install openssh-client") from None
+            raise EdgekitError(
+                "there is no ssh on this machine",
+                where="the PATH of this machine",
+                fix="sudo apt install openssh-client",
+            ) from None
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
@@ -143,7 +147,11 @@ class Connection:
                     opened.write(piece)
                     left -= len(piece)
             if sha256(part) != digest:
-                raise EdgekitError(f"'{file}' changed while it was copied from the board", fix=_AGAIN)
+                raise EdgekitError(
+                    f"'{file}' changed while it was copied from the board",
+                    where=f"{self.board.name}: {file}",
+                    fix=_AGAIN,
+                )
         self.answer()
 
     def _write(self, content: bytes) -> None:

@@ -31,10 +31,18 @@ def check_board(hello: dict[str, Any], name: str) -> None:
     """EdgekitError where edgekit cannot be installed on such a board."""
     if version(hello["python"]) < _LEAST_PYTHON:
         what = f"board '{name}': its Python is {hello['python']}, edgekit needs 3.10"
-        raise EdgekitError(what, fix="JetPack 6 or newer has it; on JetPack 5 see the end of docs/jetson_install.md")
+        raise EdgekitError(
+            what,
+            where=f"{name}: python3",
+            fix="JetPack 6 or newer has it; on JetPack 5 see the end of docs/jetson_install.md",
+        )
     if hello["machine"] not in _MACHINES:
         what = f"board '{name}': its architecture is {hello['machine']}, for which there are no wheels"
-        raise EdgekitError(what, fix=f"a Jetson is aarch64; boards are {' or '.join(_MACHINES)}, with a 64-bit system")
+        raise EdgekitError(
+            what,
+            where=f"{name}: uname -m",
+            fix=f"a Jetson is aarch64; boards are {' or '.join(_MACHINES)}, with a 64-bit system",
+        )
 
 
 def check_installed(hello: dict[str, Any], name: str) -> None:
@@ -42,12 +50,14 @@ def check_installed(hello: dict[str, Any], name: str) -> None:
     installed, here = hello["installed"], version(hello["python"])
     again = f"edgekit board install {name}"
     if installed is None:
-        raise EdgekitError(f"board '{name}': edgekit is not installed there", fix=again)
+        raise EdgekitError(f"board '{name}': edgekit is not installed there", where=f"{name}: edgekit", fix=again)
     if version(installed["python"]) != here:
         what = f"board '{name}': edgekit was installed for Python {installed['python']}, it has {hello['python']} now"
-        raise EdgekitError(what, fix=again)
+        raise EdgekitError(what, where=f"{name}: edgekit", fix=again)
     if installed["digest"] != package_digest():
-        raise EdgekitError(f"board '{name}': the edgekit there is another one than the one here", fix=again)
+        raise EdgekitError(
+            f"board '{name}': the edgekit there is another one than the one here", where=f"{name}: edgekit", fix=again
+        )
 
 
 def version(python: str) -> tuple[int, int]:

@@ -91,7 +91,9 @@ def perform(
     if not codes:
         what = f"board '{name}': the command ended there without a result: it was killed, or the disk is full"
         raise EdgekitError(
-            what, fix="`sudo dmesg | tail` there tells whether memory ran out, `df` how full the disk is"
+            what,
+            where=f"{name}: jobs/{job}",
+            fix="`sudo dmesg | tail` there tells whether memory ran out, `df` how full the disk is",
         )
     collect(f"jobs/{job}/{OUTPUT}")
     connection.ask("forget")

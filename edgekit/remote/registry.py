@@ -48,16 +48,22 @@ def find(name: str) -> RemoteBoard:
     known = boards()
     if name not in known:
         fix = f"use one of {', '.join(known)}" if known else f"edgekit board add {name} USER@HOST"
-        raise EdgekitError(f"there is no board called '{name}'", fix=fix)
+        raise EdgekitError(f"there is no board called '{name}'", where=str(file()), fix=fix)
     return known[name]
 
 
 def add(board: RemoteBoard) -> None:
     """EdgekitError where its name or address is none, or another board has that name."""
     if not _NAME.fullmatch(board.name):
-        raise EdgekitError(f"'{board.name}' is no name for a board", fix="use letters, digits, '.', '_' and '-'")
+        raise EdgekitError(
+            f"'{board.name}' is no name for a board",
+            where="edgekit board add",
+            fix="use letters, digits, '.', '_' and '-'",
+        )
     if not _HOST.fullmatch(board.host):
-        raise EdgekitError(f"'{board.host}' is no address", fix="give USER@HOST, or a Host of ~/.ssh/config")
+        raise EdgekitError(
+            f"'{board.host}' is no address", where="edgekit board add", fix="give USER@HOST, or a Host of ~/.ssh/config"
+        )
     with locked(file().parent, _BUSY, patience=5.0):
         known = boards()
         if (there := known.get(board.name, board)) != board:

@@ -51,7 +51,9 @@ class Backend(ABC):
         """
         lane = lane or cls.lanes[0]
         if lane not in cls.lanes:
-            raise EdgekitError(f"{cls.name} does not read the lane '{lane}'", fix=f"use one of {', '.join(cls.lanes)}")
+            raise EdgekitError(
+                f"{cls.name} does not read the lane '{lane}'", where="--lane", fix=f"use one of {', '.join(cls.lanes)}"
+            )
         if precision is None:
             precision = "int8" if bundle.artifacts(lane, "int8") else "fp32"
         return bundle.artifact(lane, precision)

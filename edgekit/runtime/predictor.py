@@ -37,6 +37,7 @@ class Predictor:
         if unknown or not self.outputs:
             raise EdgekitError(
                 f"the bundle has no output '{unknown[0]}'" if unknown else "no output is asked for",
+                where="outputs",
                 fix=f"ask for some of {', '.join(self.results)}",
             )
         self._wanted = list(dict.fromkeys(self.results[name].source.name for name in self.outputs))
@@ -175,12 +176,19 @@ def _check(batch: np.ndarray, colour: str) -> None:
         found = f"{batch.shape} {batch.dtype}" if isinstance(batch, np.ndarray) else type(batch).__name__
         raise EdgekitError(
             f"a frame is (H, W, 3) uint8 and a batch (N, H, W, 3) uint8, this is {found}",
+            where="the frames given",
             fix="give pixels of 0-255 as numpy uint8, three channels; drop an alpha channel, repeat a grey one",
         )
     if not batch.size:
-        raise EdgekitError(f"the frames are empty: {batch.shape}", fix="give at least one frame of at least one pixel")
+        raise EdgekitError(
+            f"the frames are empty: {batch.shape}",
+            where="the frames given",
+            fix="give at least one frame of at least one pixel",
+        )
     if colour not in ("rgb", "bgr"):
-        raise EdgekitError(f"there is no colour order '{colour}'", fix="use 'rgb', or 'bgr' for OpenCV's frames")
+        raise EdgekitError(
+            f"there is no colour order '{colour}'", where="colour", fix="use 'rgb', or 'bgr' for OpenCV's frames"
+        )
 
 
 def _filled_up(frames: np.ndarray, count: int) -> np.ndarray:

@@ -160,6 +160,7 @@ def _range(task: Task) -> tuple[float, float]:
     if least >= most or (task.unit and least <= 0):
         raise EdgekitError(
             f"task '{task.name}' (depth) has the range ({least:g}, {most:g}) {task.unit}".rstrip(),
+            where=f"{task.name}: range",
             fix="give (least, most) with least < most, and least above 0 for metric depth, which is log-encoded",
         )
     return least, most

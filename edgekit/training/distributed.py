@@ -107,6 +107,7 @@ class ProcessGroup:
         if expected != json.loads(json.dumps(value)):
             raise EdgekitError(
                 f"process {self.rank} on {socket.gethostname()} differs from process 0 in: {what}",
+                where=what,
                 fix="give all processes the same recipe, data and folder",
             )
 
@@ -148,7 +149,11 @@ class ProcessGroup:
             return message["result"]
         if message["interrupted"]:
             raise KeyboardInterrupt
-        raise EdgekitError(f"process {self.rank} ends as process 0 did, at: {what} ({message['failed']})")
+        raise EdgekitError(
+            f"process {self.rank} ends as process 0 did, at: {what} ({message['failed']})",
+            where=socket.gethostname(),
+            fix="see what process 0 says",
+        )
 
 
 def _wait_minutes() -> float:
@@ -158,7 +163,11 @@ def _wait_minutes() -> float:
     except ValueError:
         minutes = 0.0
     if minutes <= 0:
-        raise EdgekitError(f"{WAIT_MINUTES} is '{text}', but must be a number of minutes above 0")
+        raise EdgekitError(
+            f"{WAIT_MINUTES} is '{text}', but must be a number of minutes above 0",
+            where=WAIT_MINUTES,
+            fix="give minutes, such as 60, or leave it unset",
+        )
     return minutes
 
 

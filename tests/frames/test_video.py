@@ -295,3 +295,18 @@ def test_with_gstreamer_the_pipeline_is_opened(monkeypatch):
 def test_what_is_no_jetson_camera(text):
     with pytest.raises(EdgekitError, match="is no camera"):
         csi_pipeline(text)
+
+
+def test_what_damaged_films_hold_is_not_printed(film, tmp_path, capfd):
+    """OpenCV's own reader of AVIs prints the bytes that it finds."""
+    whole, opened = film.read_bytes(), 0
+    for place in range(12, 200, 4):
+        (tmp_path / "b.avi").write_bytes(whole[:place] + b"\x1b[3m" + whole[place + 4 :])
+        try:
+            source = Video(tmp_path / "b.avi")
+            opened += len(list(source)) > 0
+            source.close()
+        except EdgekitError as error:
+            assert error.where and error.fix
+    said = "".join(capfd.readouterr())
+    assert "\x1b" not in said and "Unexpected" not in said and opened

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tools import fuzz
-
-CASES = {("bench", "sidecars", "students", "recipes"): 150, ("images", "npz"): 20}
+CASES = [(3, 300), pytest.param(1, 1000, marks=pytest.mark.slow)]
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-def fuzzed(kinds: tuple[str, ...], *options: str) -> int:
-    return fuzz.main([*(word for kind in kinds for word in ("--what", kind)), *options])
-
-
-@pytest.mark.parametrize("kinds", CASES, ids=" ".join)
-def test_some(kinds):
-    assert fuzzed(kinds, "--seed", "3", "--cases", str(CASES[kinds]), "--jobs", "1") == 0
-
-
-@pytest.mark.slow
-def test_a_thousand():
+@pytest.mark.parametrize(("seed", "cases"), CASES)
+def test_mutated_inputs_of_every_kind(tmp_path, seed, cases):
     """In a process of its own: a fork of this one, whose tests have computed with threads, would wait for theirs."""
-    command = [sys.executable, "-m", "tools.fuzz", "--seed", "1", "--cases", "1000"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tools.fuzz", "--seed", str(seed), "--cases", str(cases), "--jobs", "1"]
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{cases} cases of seed {seed}" in done.stdout and "\n0 cases fail" in done.stdout

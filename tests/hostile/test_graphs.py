@@ -18,7 +18,7 @@ def changed(bundle, edit) -> None:
 
 
 @pytest.mark.parametrize("how", ["domain", "function"])
-def test_operators_that_are_not_ours_are_refused(refused, change, bundle, how):
+def test_operators_that_are_not_ours_are_refused_and_looked_at_by_lint(refused, attempt, change, bundle, how):
     def foreign(model):
         model.opset_import.add(domain="evil", version=1)
         node = model.graph.node[0]
@@ -31,6 +31,8 @@ def test_operators_that_are_not_ours_are_refused(refused, change, bundle, how):
     changed(bundle, foreign)
     change()
     refused("bundle", "verify", bundle, says="functions" if how == "function" else "evil")
+    for command in ("lint", "estimate"):
+        attempt(command, bundle / "fp32.onnx", "--board", "orin-nano-8gb")
 
 
 def loop(model) -> None:
@@ -59,6 +61,22 @@ def expanded(model) -> None:
     model.graph.output.add().CopyFrom(helper.make_tensor_value_info("large", TensorProto.FLOAT, [2**16, 2**16]))
 
 
+def enlarged(model) -> None:
+    """Not while it is loaded, but when a frame comes."""
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2**12, 2**12, 1], np.int64), "times"))
+    model.graph.node.append(helper.make_node("Tile", [model.graph.input[0].name, "times"], ["large"]))
+    model.graph.output.add().CopyFrom(helper.make_tensor_value_info("large", TensorProto.UINT8, None))
+
+
+def as_pixels_say(model) -> None:
+    frames = model.graph.input[0].name
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "flat"))
+    model.graph.node.append(helper.make_node("Reshape", [frames, "flat"], ["pixels"]))
+    model.graph.node.append(helper.make_node("Cast", ["pixels"], ["sides"], to=TensorProto.INT64))
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["sides"], ["large"]))
+    model.graph.output.add().CopyFrom(helper.make_tensor_value_info("large", TensorProto.FLOAT, None))
+
+
 def empty_input(model) -> None:
     node = next(node for node in model.graph.node if node.op_type == "Max")
     node.input[1] = ""
@@ -70,7 +88,7 @@ def many_nodes(model) -> None:
         model.graph.node.append(helper.make_node("Identity", [before], [f"chain{i + 1}"]))
 
 
-@pytest.mark.parametrize("edit", [loop, constant, expanded, empty_input, many_nodes])
+@pytest.mark.parametrize("edit", [loop, constant, expanded, enlarged, as_pixels_say, empty_input, many_nodes])
 @pytest.mark.parametrize("command", ["verify", "lint", "estimate"])
 def test_graphs_that_never_end_take_all_memory_or_crash(refused, attempt, change, bundle, edit, command):
     changed(bundle, edit)

@@ -163,6 +163,8 @@ def _child(
     code = TOOL_FAULT
     try:
         os.setsid()
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ending, signal.SIG_DFL)
         if notified is not None:
             os.close(notified)
         for number, name in ((1, "out"), (2, "err")):
@@ -317,8 +319,10 @@ def judge(outcome: Outcome, allowed: Sequence[int] = (0, 1, 2)) -> str | None:
         return f"exit code {outcome.code}: {outcome.err.strip()[-200:]!r}"
     if bad := [c for c in outcome.out + outcome.err if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160]:
         return f"printed the control character {bad[0]!r}"
-    if outcome.code == 2 and not any(word in outcome.err + outcome.out for word in ("edgekit: ", '"what"', "Usage:")):
-        return "exit code 2 without a sentence"
+    said = outcome.err + outcome.out
+    told = [("edgekit: ", "\n  where: ", "\n  fix:   "), ('"what": "', '"where": "', '"fix": "'), ("Usage:",)]
+    if outcome.code == 2 and not any(all(word in said for word in words) for words in told):
+        return f"refused without saying what, where and what to do: {_signature(outcome.err)}"
     return None
 
 

@@ -52,7 +52,11 @@ class Needs:
             return
         wanted = [*kinds, *([f"{least} or more {more} maps"] if more else [])]
         named = ", ".join(f"{task.name} ({task.kind})" for task in self.tasks)
-        raise EdgekitError(f"it is computed from {', '.join(wanted)}, not from {named}", where=f"{self.where}.of")
+        raise EdgekitError(
+            f"it is computed from {', '.join(wanted)}, not from {named}",
+            where=f"{self.where}.of",
+            fix="list such maps under of, in this order",
+        )
 
     def same_classes(self) -> None:
         """EdgekitError where two of the tasks have other classes."""

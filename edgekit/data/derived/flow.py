@@ -31,12 +31,20 @@ class FlowDis(Derivation):
     def __init__(self, config: FlowConfig, needs: Needs):
         needs.expect("modality")
         if needs.tasks[0].channels != 3 or tuple(needs.tasks[0].range) != (0.0, 255.0):
-            raise EdgekitError("flow is computed from pictures of 8 bits and three colours", where=f"{needs.where}.of")
+            raise EdgekitError(
+                "flow is computed from pictures of 8 bits and three colours",
+                where=f"{needs.where}.of",
+                fix="list rgb under of",
+            )
         self.task = Task("", "modality", channels=2, range=config.range, vector=True)
 
     def compute(self, maps: Sequence[np.ndarray]) -> np.ndarray:
         if min(maps[0].shape[:2]) < _LEAST_SIDE:
-            raise EdgekitError(f"flow needs frames of at least {_LEAST_SIDE} pixels a side, got {maps[0].shape[:2]}")
+            raise EdgekitError(
+                f"flow needs frames of at least {_LEAST_SIDE} pixels a side, got {maps[0].shape[:2]}",
+                where="derive: flow",
+                fix="leave flow out for such small frames",
+            )
         here, there = (cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY) for rgb in maps)
         # an object of its own: it keeps the flow of the call before as its start
         return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(here, there, None)

@@ -38,7 +38,11 @@ class Vote(Derivation):
         self._tables = [needs.table(t, config.members[t.name], f"members.{t.name}") for t in needs.tasks]
         self._least = config.least or len(names) // 2 + 1
         if self._least > len(names):
-            raise EdgekitError(f"{self._least} of {len(names)} maps can never vote", where=f"{needs.where}.least")
+            raise EdgekitError(
+                f"{self._least} of {len(names)} maps can never vote",
+                where=f"{needs.where}.least",
+                fix=f"give 1 to {len(names)}, or leave it out: more than half of them",
+            )
         self.task = Task("", "binary")
 
     def compute(self, maps: Sequence[np.ndarray]) -> np.ndarray:
@@ -79,7 +83,9 @@ class MapClasses(Derivation):
             for index in np.flatnonzero(needs.table(theirs, members, key)).tolist():
                 if index in given:
                     raise EdgekitError(
-                        f"the class '{theirs.classes[index]}' is used twice", where=f"{needs.where}.{key}"
+                        f"the class '{theirs.classes[index]}' is used twice",
+                        where=f"{needs.where}.{key}",
+                        fix="list each class once",
                     )
                 given.add(index)
                 self._table[index] = ours.index(name) if name is not None else IGNORE
@@ -89,7 +95,11 @@ class MapClasses(Derivation):
             raise EdgekitError(f"the class '{left[0]}' of '{theirs.name}' becomes none", where=where, fix=fix)
         self.task = Task("", "semantic", classes=tuple(ours), colours=tuple(config.colours))
         if config.colours and len(config.colours) != len(ours):
-            raise EdgekitError("colours needs one entry per class", where=f"{needs.where}.colours")
+            raise EdgekitError(
+                "colours needs one entry per class",
+                where=f"{needs.where}.colours",
+                fix=f"give {len(ours)}, or leave colours out",
+            )
 
     def compute(self, maps: Sequence[np.ndarray]) -> np.ndarray:
         return self._table[maps[0]]
@@ -146,11 +156,19 @@ class Disagreement(Derivation):
     def __init__(self, config: DisagreementConfig, needs: Needs):
         kind = needs.tasks[0].kind
         if kind not in ("semantic", "binary", "depth", "normals"):
-            raise EdgekitError(f"maps of the kind {kind} have no disagreement", where=f"{needs.where}.of")
+            raise EdgekitError(
+                f"maps of the kind {kind} have no disagreement",
+                where=f"{needs.where}.of",
+                fix="list maps of one of the kinds semantic, binary, depth and normals under of",
+            )
         needs.expect(more=kind, least=2)
         needs.same_classes()
         if kind == "depth" and len({task.unit for task in needs.tasks}) > 1:
-            raise EdgekitError("some of the depth maps are in metres, others relative", where=f"{needs.where}.of")
+            raise EdgekitError(
+                "some of the depth maps are in metres, others relative",
+                where=f"{needs.where}.of",
+                fix="list maps of one unit under of",
+            )
         self._of = needs.tasks[0]
         self.task = Task("", "modality", channels=1)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import write_text
 from edgekit.frames.names import component
 from edgekit.frames.outside import read_json
@@ -51,12 +51,14 @@ def read_description(root: Path) -> Description | None:
             raise ValueError(f"this edgekit knows the format {FORMAT}")
         description = _DESCRIPTION.validate_python(written)
         for name, task in description.tasks.items():
-            kind_of(task).check(replace(task, name=component(name, what="the task")))
+            if task.name != component(name, what="the task", where=NAME):
+                raise ValueError(f"the task of '{name}' is called {task.name[:60]!r}")
+            kind_of(task).check(task)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EdgekitError) as error:
         raise EdgekitError(
-            f"the description of the data cannot be read: {error}",
+            f"the description of the data cannot be read: {first_line(error)}",
             where=str(path),
             fix="remove it and describe the folders under data.tasks, or convert again",
         ) from error

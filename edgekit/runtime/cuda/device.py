@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,7 +50,7 @@ class Device:
         self._cuda = cuda = _import_pycuda()
         if cuda.Device.count() == 0:
             fix = "check the driver (`nvidia-smi`) and that CUDA_VISIBLE_DEVICES does not hide it"
-            raise EdgekitError("CUDA sees no GPU", fix=fix)
+            raise EdgekitError("CUDA sees no GPU", where="the CUDA driver of this machine", fix=fix)
         device = cuda.Device(0)
         try:
             self._context = device.retain_primary_context()
@@ -90,6 +91,7 @@ class Device:
             raise EdgekitError(
                 f"the GPU was opened by process {self._process} and is used by its forked child {os.getpid()}; "
                 "CUDA does not survive a fork",
+                where=f"process {os.getpid()}",
                 fix="open it in the process that uses it: load the bundle after the fork, or start workers with "
                 "multiprocessing.set_start_method('spawn')",
             )
@@ -306,6 +308,7 @@ def _import_pycuda() -> Any:
             raise
         raise EdgekitError(
             "the TensorRT backend needs the package 'pycuda', which is not installed",
+            where=f"this Python: {sys.executable}",
             fix="on a Jetson, where pycuda is compiled: export PATH=/usr/local/cuda/bin:$PATH "
             "CPATH=/usr/local/cuda/include, then pip install 'edgekit[jetson]'; "
             "on a workstation: pip install 'edgekit[tensorrt]'",
@@ -314,10 +317,12 @@ def _import_pycuda() -> Any:
         if "libcuda.so" in str(error):
             raise EdgekitError(
                 f"there is no NVIDIA driver for CUDA here: {error}",
+                where="libcuda.so of this machine",
                 fix="run this on the machine with the GPU; in a container start it with --runtime nvidia",
             ) from error
         raise EdgekitError(
             f"pycuda does not fit the CUDA that is installed: {error}",
+            where=f"this Python: {sys.executable}",
             fix="compile it again: pip install --force-reinstall --no-cache-dir --no-binary pycuda pycuda",
         ) from error
     try:
@@ -325,6 +330,7 @@ def _import_pycuda() -> Any:
     except cuda.Error as error:
         raise EdgekitError(
             f"CUDA cannot be initialised: {error}",
+            where="the CUDA driver of this machine",
             fix="check that this machine has an NVIDIA GPU and its driver works: `nvidia-smi`, or on a Jetson "
             "`cat /etc/nv_tegra_release`; in a container start it with --runtime nvidia",
         ) from error

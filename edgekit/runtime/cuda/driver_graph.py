@@ -37,7 +37,9 @@ def driver_library() -> Any:
             function.argtypes, function.restype = arguments, ctypes.c_int
     except (OSError, AttributeError) as error:
         raise EdgekitError(
-            f"CUDA graphs cannot be used: {error}", fix="run without CUDA graphs, or update the driver to CUDA 11.4"
+            f"CUDA graphs cannot be used: {error}",
+            where="libcuda.so of this machine",
+            fix="run without CUDA graphs, or update the driver to CUDA 11.4",
         ) from error
     return library
 
@@ -83,5 +85,6 @@ def _call(name: str, *arguments: Any) -> None:
         reason = text.value.decode() if text.value else "unknown error"
         raise EdgekitError(
             f"CUDA graph: {name} failed with {code}, {reason}",
+            where="libcuda.so of this machine",
             fix="run without CUDA graphs; if that works, the network holds something that cannot be captured",
         )

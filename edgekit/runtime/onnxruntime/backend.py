@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edgekit.bundle.bundle import Bundle
+from edgekit.bundle.graph import read_graph
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
@@ -43,6 +45,8 @@ class OnnxRuntime(Backend):
         self._version = onnxruntime.__version__
         # From memory: what was checked is what runs, and a graph cannot name other files to be read.
         content = bundle.read(artifact.file)
+        # Where sides are open, sizes between the bounds that were checked are checked when they come.
+        self._graph, self._checked = read_graph(content) if artifact.profile else None, set()
         try:
             self._session = onnxruntime.InferenceSession(
                 content, sess_options=self._session_options(onnxruntime), providers=["CPUExecutionProvider"]
@@ -71,6 +75,8 @@ class OnnxRuntime(Backend):
     def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         if self._session is None:
             raise ValueError("the backend is closed")
+        if self._graph and feed.shape not in self._checked:
+            self._check(feed.shape)
         try:
             outputs = self._session.run(list(wanted), {self.artifact.input.name: feed})
         except Exception as error:
@@ -82,6 +88,14 @@ class OnnxRuntime(Backend):
                 "update onnxruntime or export the bundle again",
             ) from error
         return dict(zip(wanted, outputs, strict=True))
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        try:
+            self._graph.check_sizes({self.artifact.input.name: shape})
+        except ValueError as error:
+            fix = "give another number of frames, or raise EDGEKIT_MOST_BYTES where it is your own"
+            raise EdgekitError(f"for an input {shape} the graph {error}", where=self._where, fix=fix) from error
+        self._checked.add(shape)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -120,6 +134,7 @@ def _onnxruntime() -> Any:
             raise
         raise EdgekitError(
             "the onnxruntime backend needs the package 'onnxruntime', which is not installed",
+            where=f"this Python: {sys.executable}",
             fix="pip install 'edgekit[cpu]'",
         ) from None
     return onnxruntime

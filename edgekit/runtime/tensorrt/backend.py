@@ -233,7 +233,7 @@ class TensorRT(Backend):
         for slot in self._slots:
             slot.drop_graph()  # it launches what belongs to the context
         self._plan.context = None
-        self._plan.context = create_context(self._trt, self._plan.engine, self._device)
+        self._plan.context = create_context(self._trt, self._plan.engine, self._device, str(self._path))
 
     def _ran(self) -> tuple[str, ...]:
         self._slot(0)

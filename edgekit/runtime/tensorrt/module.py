@@ -22,6 +22,7 @@ def import_tensorrt() -> Any:
     except ImportError as error:  # the module is there, a library it needs is not
         raise EdgekitError(
             f"TensorRT's Python module cannot be loaded: {error}",
+            where=f"this Python: {sys.executable}",
             fix="on a Jetson install JetPack's own (sudo apt install python3-libnvinfer) and remove what pip brought "
             "(pip uninstall tensorrt); on a workstation reinstall the package: pip install --force-reinstall tensorrt",
         ) from error
@@ -61,6 +62,7 @@ def _missing() -> EdgekitError:
         )
     return EdgekitError(
         "TensorRT's Python module is not installed",
+        where=f"this Python: {sys.executable}",
         fix="on a Jetson: sudo apt install python3-libnvinfer (part of JetPack; do not use pip there); "
         "on a workstation: pip install 'edgekit[tensorrt]'",
     )

@@ -98,7 +98,7 @@ def _runtime(trt: Any, logger: Any, where: str) -> Any:
         ) from error
 
 
-def create_context(trt: Any, engine: Any, device: Device, where: str | None = None) -> Any:
+def create_context(trt: Any, engine: Any, device: Device, where: str) -> Any:
     """An execution context. EdgekitError, with the memory that is free, where TensorRT makes none."""
     context = engine.create_execution_context()
     if context is None:
@@ -120,6 +120,7 @@ def _ports(trt: Any, engine: Any) -> tuple[dict[str, Port], dict[str, Port]]:
         if dtype not in DTYPES:
             raise EdgekitError(
                 f"the engine's tensor '{name}' is {dtype}, which edgekit cannot hand over",
+                where=name,
                 fix="export the bundle again",
             )
         port = Port(name, np.dtype(DTYPES[dtype]), tuple(engine.get_tensor_shape(name)))

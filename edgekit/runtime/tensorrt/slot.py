@@ -64,6 +64,7 @@ class Slot:
             if not self._plan.context.execute_async_v3(stream.handle):
                 raise EdgekitError(
                     "TensorRT did not run the engine",
+                    where="the GPU of this machine",
                     fix="see its messages above; close other programs that use the GPU, then try again",
                 )
 
@@ -102,6 +103,7 @@ def set_shape(plan: LoadedPlan, port: Port, shape: tuple[int, ...]) -> None:
     if not plan.context.set_input_shape(port.name, shape):
         raise EdgekitError(
             f"TensorRT does not take the shape {shape} for '{port.name}'",
+            where=port.name,
             fix="export the bundle again with a profile that holds it, and build the engine from that",
         )
 

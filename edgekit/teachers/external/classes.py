@@ -24,7 +24,11 @@ def class_matrix(
     """
     if len(set(theirs)) < len(theirs):
         twice = next(name for name in theirs if list(theirs).count(name) > 1)
-        raise EdgekitError(f"the class '{twice}' stands twice among the teacher's", where=f"{where}.classes")
+        raise EdgekitError(
+            f"the class '{twice}' stands twice among the teacher's",
+            where=f"{where}.classes",
+            fix="list each class once",
+        )
     if merge is None:
         merge = {name: [name] for name in ours}
         missing = [name for name in ours if name not in theirs]
@@ -52,7 +56,7 @@ def class_matrix(
             _check_theirs(part, theirs, f"{where}.merge.{name}")
             if part in owner:
                 what = f"the teacher's class '{part}' is used twice, for {owner[part]} and {name}"
-                raise EdgekitError(what, where=f"{where}.merge.{name}")
+                raise EdgekitError(what, where=f"{where}.merge.{name}", fix="list it under one of them")
             owner[part] = name
             matrix[list(ours).index(name), list(theirs).index(part)] = 1
     unused = [name for name in theirs if name not in owner]

@@ -53,12 +53,18 @@ class Code(ExternalModel):
             ) from error
         function = getattr(found, name, None)
         if not callable(function):
-            raise EdgekitError(f"the module '{module}' has no function '{name}'", where=where)
+            raise EdgekitError(
+                f"the module '{module}' has no function '{name}'",
+                where=where,
+                fix="name a function of the module: module:function",
+            )
         self._source = getattr(found, "__file__", None)
         self._network = function(**config.arguments)
         if not callable(self._network):
             raise EdgekitError(
-                f"'{config.function}' returned no network but a {type(self._network).__name__}", where=where
+                f"'{config.function}' returned no network but a {type(self._network).__name__}",
+                where=where,
+                fix="let it return a torch module, or another function from tensors to tensors",
             )
         if isinstance(self._network, nn.Module):
             self._network = self._network.eval().to(device())
@@ -85,6 +91,8 @@ class Code(ExternalModel):
             found = {str(i): value for i, value in enumerate(found)}
         elif not isinstance(found, Mapping):
             what = f"'{self._config.function}' returned a {type(found).__name__}, not tensors"
-            raise EdgekitError(what, where=self._setting.where)
+            raise EdgekitError(
+                what, where=self._setting.where, fix="let it return a tensor, a list of them, or a dictionary"
+            )
         each = [of_frame(found, i, len(maps)) if len(maps) > 1 else found for i in range(len(maps))]
         return [task_outputs(values, self._config, self._setting.where) for values in each]

@@ -33,7 +33,11 @@ def channel_count(config: InputConfig, tasks: Mapping[str, Task], where: str) ->
                 fix="give one, or one per channel",
             )
     if config.order == "bgr" and "rgb" not in config.modalities:
-        raise EdgekitError("the order bgr is of the modality rgb, which is not an input", where=f"{where}.order")
+        raise EdgekitError(
+            "the order bgr is of the modality rgb, which is not an input",
+            where=f"{where}.order",
+            fix="leave order out, or add rgb",
+        )
     return total
 
 

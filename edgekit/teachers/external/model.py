@@ -102,6 +102,7 @@ def task_outputs(values: Mapping[str, Any], config: Any, where: str) -> dict[str
             raise EdgekitError(
                 f"the output '{name}' has the shape {tuple(array.shape)}, expected a map: (1, C, H, W) or (1, H, W)",
                 where=place,
+                fix="name another output, or see layout",
             )
         found[task] = tensor
     return found
@@ -130,7 +131,9 @@ def of_frame(values: Mapping[str, Any], index: int, count: int) -> dict[str, Any
     """The outputs of one frame of a batch of ``count``: a batch of one each. EdgekitError for other numbers of maps."""
     for name, value in values.items():
         if len(value) != count:
-            raise EdgekitError(f"the output '{name}' has {len(value)} maps for {count} frames", fix="give batch: 1")
+            raise EdgekitError(
+                f"the output '{name}' has {len(value)} maps for {count} frames", where=name, fix="give batch: 1"
+            )
     return {name: value[index : index + 1] for name, value in values.items()}
 
 

@@ -13,6 +13,8 @@ from edgekit.teachers.external.classes import class_matrix
 from edgekit.teachers.external.config import OutputConfig
 from edgekit.teachers.external.inputs import resized_to
 
+_FIX = "name another output, or say what it holds: channels, classes, form, layout, mean and std"
+
 
 class ExternalOutput:
     """Turns one output into soft maps of one task. ``default``: its form where the recipe names none.
@@ -40,7 +42,11 @@ class ExternalOutput:
             if not np.array_equal(matrix, np.eye(len(matrix))):
                 self._matrix = torch.from_numpy(matrix)
         elif config.classes or config.merge or config.ignore:
-            raise EdgekitError(f"'{task.name}' is {task.kind}: it has no classes", where=f"{where}.classes")
+            raise EdgekitError(
+                f"'{task.name}' is {task.kind}: it has no classes",
+                where=f"{where}.classes",
+                fix="leave classes, merge and ignore out",
+            )
 
     def _channels(self, form: str) -> int:
         """How many channels an output of this form must have (1 for indices)."""
@@ -90,4 +96,4 @@ class ExternalOutput:
         return kind_of(self.task).decode(self.task, soft[0].cpu().numpy())
 
     def _misfit(self, what: str, fix: str | None = None) -> EdgekitError:
-        return EdgekitError(f"'{self.task.name}': {what}", where=self._where, fix=fix)
+        return EdgekitError(f"'{self.task.name}': {what}", where=self._where, fix=fix or _FIX)

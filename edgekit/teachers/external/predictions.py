@@ -86,7 +86,11 @@ class Predictions(ExternalModel):
     def _read(self, path: str, output: OutputConfig) -> Tensor:
         array = read_array(path)
         if array.ndim not in (2, 3) or array.dtype.kind not in "fuib":
-            raise EdgekitError(f"the prediction is {array.dtype} of shape {array.shape}, not a map", where=path)
+            raise EdgekitError(
+                f"the prediction is {array.dtype} of shape {array.shape}, not a map",
+                where=path,
+                fix="store numbers of shape (H, W), (H, W, C) or, with layout: channels_first, (C, H, W)",
+            )
         channels_first = array.ndim == 3 and output.layout == "channels_first"
         return as_tensor(array.transpose(1, 2, 0) if channels_first else array)
 

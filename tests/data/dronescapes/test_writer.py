@@ -257,3 +257,13 @@ def test_a_description_of_impossible_channels_is_refused(photographs, tmp_path, 
     file.write_text(json.dumps(written))
     error = refusal(Dronescapes, DronescapesConfig(root="out"), tmp_path)
     assert f"1 to 512 channels, got {channels}" in error.what and error.where == str(file)
+
+
+def test_a_description_that_calls_a_task_otherwise_than_its_folder_is_refused(photographs, tmp_path):
+    write_dronescapes(photographs, ["rgb"], tmp_path / "out")
+    file = tmp_path / "out" / "edgekit.json"
+    written = json.loads(file.read_text())
+    written["tasks"]["rgb"]["name"] = "rgbx"
+    file.write_text(json.dumps(written))
+    error = refusal(Dronescapes, DronescapesConfig(root="out"), tmp_path)
+    assert "'rgb' is called 'rgbx'" in error.what and error.where == str(file) and error.fix
