@@ -56,7 +56,7 @@ def _cells(check) -> tuple[Any, ...]:
 
     share = check.measure == "agreement"
     number = "{:.4%}".format if share else "{:.3g}".format
-    found = "not a number" if check.value is None else number(check.value)
+    found = "no finite number" if check.value is None else number(check.value)
     verdict = Text("holds", "green") if check.holds else Text("MISSES", "bold red")
     limit = f"{'≥' if share else '≤'} {number(check.limit)}"
     return check.artifact, check.output, "equal pixels" if share else "mean error", found, limit, verdict

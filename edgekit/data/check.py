@@ -208,7 +208,7 @@ def _refusal(bad: list[BadFile], total: int) -> EdgekitError:
         lines = [f"{len(bad)} of {total} frames are bad", *(f"- {b.where}: {b.reason}" for b in bad[:MOST_LISTED])]
         if len(bad) > MOST_LISTED:
             lines.append(f"- and {len(bad) - MOST_LISTED} more")
-        what, where = "\n  ".join(lines), None
+        what, where = "\n  ".join(lines), f"{bad[0].where}, the first of them"
     advice = {b.fix for b in bad if b.fix}  # given only where the same advice fits all of them
     repair = advice.pop() if len(advice) == 1 and all(b.fix for b in bad) else "repair the files"
     return EdgekitError(what, where=where, fix=f"{repair}; or leave bad files out with data.on_bad_file: skip")

@@ -16,7 +16,7 @@ from edgekit.tasks import kind_of
 
 @dataclass(frozen=True)
 class GoldenCheck:
-    """One output against the golden reference. ``value`` is None where the answer has no number (NaN)."""
+    """One output against the golden reference. ``value`` is None where there is no finite number."""
 
     artifact: str
     output: str
@@ -56,7 +56,7 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
         for measure, limit in limits.items():
             value = _measure(measure, answers[output], reference[output], str(bundle.source))
             holds = value >= limit if measure == "agreement" else value <= limit
-            checks.append(GoldenCheck(key, output, measure, None if np.isnan(value) else value, limit, bool(holds)))
+            checks.append(GoldenCheck(key, output, measure, value if np.isfinite(value) else None, limit, bool(holds)))
     return checks
 
 

@@ -94,7 +94,7 @@ def test_a_bad_file_is_an_error_that_says_how_to_go_on():
 def test_many_bad_files_are_one_error_with_the_first_ten():
     broken = [EdgekitError(f"broken {i}", where=f"{i}.jpg") for i in range(13)]
     error = refusal(Made({"train": [good(*[0] * 6), *broken]}))
-    assert error.what.startswith("13 of 14 frames are bad")
+    assert error.what.startswith("13 of 14 frames are bad") and error.where == "0.jpg, the first of them"
     assert "9.jpg: broken 9" in error.what and "10.jpg" not in error.what and "and 3 more" in error.what
 
 

@@ -74,9 +74,10 @@ def test_an_error_counts_whichever_way_it_points(tiny, folder, output, shift, me
     assert found.value == pytest.approx(mean, rel=1e-3) and not found.holds
 
 
-def test_an_answer_that_is_no_number_misses(tiny, folder):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_difference_that_is_no_finite_number_misses(tiny, folder, value):
     golden = open_bundle(folder).golden()
-    rewrite_golden(folder, tiny, depth_depth=np.full_like(golden["depth_depth"], np.nan))
+    rewrite_golden(folder, tiny, depth_depth=np.full_like(golden["depth_depth"], value))
     found = checks(folder, precision="fp32")["depth_depth", "error"]
     assert found.value is None and not found.holds
 

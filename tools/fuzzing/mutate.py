@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from copy import deepcopy
 from typing import Any
 
 RAW = "\u0001raw:"
@@ -134,7 +135,7 @@ def mutate_tree(rng: random.Random, tree: Any, times: int | None = None) -> Any:
         paths = paths_of(tree)
         path = rng.choice(paths[1:]) if len(paths) > 1 and rng.random() < 0.98 else ()
         if not path:
-            tree = rng.choice(VALUES)
+            tree = deepcopy(rng.choice(VALUES))
             break
         holder = tree
         for key in path[:-1]:
@@ -146,7 +147,7 @@ def mutate_tree(rng: random.Random, tree: Any, times: int | None = None) -> Any:
 def _mutate(rng: random.Random, tree: Any, holder: Any, key: Any, paths: list[tuple]) -> None:
     value, how = holder[key], rng.random()
     if how < 0.35:
-        holder[key] = rng.choice(VALUES)
+        holder[key] = deepcopy(rng.choice(VALUES))  # a later mutation may change it
     elif how < 0.55:
         holder[key] = rng.choice(NAMES)
     elif how < 0.65 and isinstance(value, (int, float)) and not isinstance(value, bool):
