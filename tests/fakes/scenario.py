@@ -96,7 +96,7 @@ def spoil(source: Path, file: str) -> None:
     import jetson_bundle
 
     def change(model: onnx.ModelProto) -> None:
-        model.graph.node[-1].op_type = "Unique"
+        model.graph.node[-1].op_type = "BitShift"
 
     jetson_bundle.change_graph(source, file, change)
 

@@ -11,7 +11,7 @@ from .specification import ENUMS, VERSION, Specified
 SHOWN: dict[str, type] = {}
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 QDQ = ("QuantizeLinear", "DequantizeLinear")
-NOT_SUPPORTED = ("MaxUnpool", "Unique", "DeformConv", "StringNormalizer")
+NOT_SUPPORTED = ("BitShift", "MaxUnpool", "Unique", "DeformConv", "StringNormalizer")
 
 
 def newest_opset() -> int:
