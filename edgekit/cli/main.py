@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("edgekit.cli.lint", "Check a graph against what a board's TensorRT takes."),
     "quantize": ("edgekit.cli.quantize", "Show what INT8 costs a student, layer by layer."),
     "recipe": ("edgekit.cli.recipe", "List, copy, print and check recipes, and the data behind them."),
+    "report": ("edgekit.cli.report", "Write one HTML page about a run, or runs beside each other."),
     "run": ("edgekit.cli.run", "Draw a bundle's predictions over photographs, a video or a camera."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
     "verify": ("edgekit.cli.verify", "Compare a bundle on its golden frames with the fp32 reference."),

@@ -137,6 +137,23 @@ def bars(groups: Mapping[str, Sequence[Bar]], x_name: str, series: Sequence[str]
 
 
 @matplotlib.rc_context(STYLE)
+def curves(found: Mapping[str, Sequence[tuple[float, float]]], names: tuple[str, str]) -> Figure:
+    """A small panel per curve, two beside each other, each with a scale of its own. ``names`` of the axes."""
+    rows = (len(found) + 1) // 2
+    figure = Figure(figsize=(_WIDTH, 0.4 + 2.1 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).flat
+    for axes, (name, points) in zip(panels, found.items(), strict=False):
+        axes.plot(*zip(*points, strict=True), color=SERIES[0], lw=1.6, marker="o" if len(points) == 1 else "")
+        axes.set_title(name)
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+        axes.grid()
+    for axes in panels:
+        axes.set_axis_off()
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
 def steps(found: Sequence[SequenceStep], title: str, series: Sequence[str]) -> Figure:
     """A box per step from the top down, numbered from 1; arcs on the left where one does not read from the last."""
     figure = Figure(figsize=(_WIDTH, 1.0 + 0.34 * len(found)), layout="constrained")
