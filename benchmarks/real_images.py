@@ -69,7 +69,7 @@ def measure(comparison: Comparison, seeds: Sequence[int]) -> tuple[dict[int, dic
         found = comparison.run([row for row in ROWS if row != "longer"], f"seed={seed}")
         facts = facts or dict(found.facts)
         # One factor for all seeds: another time on another day is another stage.
-        facts.setdefault("longer", max(1, round(sum(found.seconds.values()) / found.seconds["baseline"])))
+        facts.setdefault("longer", max(1, round(sum(found.seconds.values()) / max(found.seconds["baseline"], 0.1))))
         steps = found.facts["steps"] * facts["longer"]
         longer = comparison.run(["baseline"], f"seed={seed}", f"distill.train.steps={steps}")
         measured[seed] = {row: (longer.miou("baseline") if row == "longer" else found.miou(row)) for row in ROWS}

@@ -172,7 +172,12 @@ def _child(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, "utf-8", closefd=False) for n in (1, 2))
         act = make(box, outside)
-        os.environ.update(HOME=str(box / "home"), TMPDIR=str(box / "tmp"), EDGEKIT_CACHE=str(box / "cache"))
+        os.environ.update(
+            HOME=str(box / "home"),
+            TMPDIR=str(box / "tmp"),
+            EDGEKIT_CACHE=str(box / "cache"),
+            TORCHINDUCTOR_CACHE_DIR=str(box / "tmp"),
+        )
         import tempfile
 
         tempfile.tempdir = None

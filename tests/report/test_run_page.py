@@ -1,0 +1,158 @@
+"""The page of `edgekit report`, on runs written by hand."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli.main import main
+from edgekit.errors import EdgekitError
+from edgekit.report.run import read_run, run_page
+
+NAMES = {"ensemble": "ensemble", "baseline": "student, labels only", "student": "student, distilled"}
+RESULT = {
+    "split": "val",
+    "scores": {
+        "ensemble": {"semantic": {"miou": 0.6, "iou": {"<b>roof</b>": 0.7, "grass": 0.5}}, "depth": {"absrel": 0.11}},
+        "baseline": {"semantic": {"miou": 0.4, "iou": {"<b>roof</b>": 0.6, "grass": 0.2}}, "depth": {"absrel": 0.25}},
+        "student": {"semantic": {"miou": 0.5, "iou": {"<b>roof</b>": 0.3, "grass": 0.7}}, "depth": {"absrel": 0.125}},
+    },
+    "cells": {
+        "semantic": [
+            ["model", "mIoU %", "temporal %"],
+            [[NAMES["ensemble"], "60.00", "-"], [NAMES["baseline"], "40.00", "-"], [NAMES["student"], "50.00", "-"]],
+        ],
+        "depth": [
+            ["model", "AbsRel"],
+            [[NAMES["ensemble"], "0.1100"], [NAMES["baseline"], "0.2500"], [NAMES["student"], "0.1250"]],
+        ],
+    },
+    "retention": {"semantic": 0.8333, "depth": None},
+    "pictures": ["/elsewhere/pictures/semantic-val.png"],
+    "parameters": 354122,
+    "teachers": [4000000, 4000000],
+    "passes": 8,
+    "members": 8,
+    "frames": {"train": 280, "val": 70},
+    "target_bytes_per_frame": 1000.0,
+    "seconds": {"teacher 1": 120.0, "distilled student": 90.0},
+    "trial": {},
+    "requirements": [{"name": "ensemble beats one pass", "holds": False, "found": "0.5 against 0.6"}],
+}
+LOG = [
+    {"stage": "teacher 1", "step": 10, "loss": 2.0},
+    {"stage": "teacher 1", "step": 20, "loss": 1.5},
+    {"stage": "teacher 1", "note": "continues"},
+    {"stage": "teacher 1", "step": 20, "loss": 1.25},
+    {"stage": "targets", "step": 5},
+]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, **changes: object) -> Path:
+        folder = tmp_path / name
+        (folder / "pictures").mkdir(parents=True)
+        (folder / "pictures" / "semantic-val.png").write_bytes(b"\x89PNG of the test")
+        (folder / "result.json").write_text(json.dumps({**copy.deepcopy(RESULT), **changes}))
+        (folder / "environment.json").write_text(
+            json.dumps({"machine": "x86_64", "threads": 2, "packages": {"torch": "2"}})
+        )
+        (folder / "recipe.yaml").write_text("name: uav  # </pre><script>alert(1)</script>\n")
+        lines = [json.dumps(entry) for entry in LOG] + ['{"stage": "teacher 1", "st']
+        (folder / "log.jsonl").write_text("\n".join(lines))
+        return folder
+
+    return write
+
+
+class _Tags(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+
+def test_the_page_says_what_the_run_found_and_loads_nothing(write):
+    text = run_page([read_run(write("uav-1"))])
+    said = words(text)
+    assert "FAILS ensemble beats one pass: 0.5 against 0.6" in said
+    assert "50.00 mIoU %; on the labels alone 40.00" in said and "83.3 %" in said and "354,122" in said
+    assert "student, distilled 50.00 -" in said and "student, distilled 0.1250" in said
+    tags = _Tags(text).found
+    assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe")]
+    sources = [attributes.get("src") or attributes.get("href") for _, attributes in tags]
+    assert all(source.startswith(("data:", "#")) for source in sources if source)
+    assert "data:image/png;base64,iVBORyBvZiB0aGUgdGVzdA==" in text
+
+
+def test_names_and_recipes_are_text_and_no_markup(write):
+    text = run_page([read_run(write("uav-1"))])
+    assert "<b>roof</b>" not in text and "&lt;b&gt;roof&lt;/b&gt;" in text
+    assert "<script>" not in text and "&lt;script&gt;" in text
+
+
+def test_classes_stand_worst_first(write):
+    said = words(run_page([read_run(write("uav-1"))]))
+    assert "&lt;b&gt;roof&lt;/b&gt; 70.0 60.0 30.0 grass 50.0 20.0 70.0" in said
+
+
+def test_a_later_line_of_a_step_counts_and_a_line_that_was_cut_off_does_not(write):
+    assert read_run(write("uav-1")).curves == {"teacher 1": [(10.0, 2.0), (20.0, 1.25)]}
+
+
+def test_other_runs_are_shown_less_the_first(write):
+    cells = copy.deepcopy(RESULT["cells"])
+    cells["semantic"][1][2][1] = "52.50"
+    cells["depth"][1][2][1] = "0.1000"
+    scores = copy.deepcopy(RESULT["scores"])
+    scores["student"]["semantic"]["iou"]["grass"] = 0.65
+    other = write("uav-2", cells=cells, scores=scores)
+    said = words(run_page([read_run(write("uav-1")), read_run(other)]))
+    assert "semantic: uav-2 less uav-1" in said and "semantic, IoU per class: uav-2 less uav-1" in said
+    assert "student, distilled +2.50 –" in said and "student, labels only +0.00 –" in said
+    assert "student, distilled -0.0250" in said
+    assert "grass +0.0 +0.0 -5.0" in said
+
+
+def test_a_task_or_model_that_the_first_run_lacks_is_not_compared(write):
+    cells = {"semantic": [["model", "mIoU %"], RESULT["cells"]["semantic"][1][:1]]}
+    first = write("uav-1", cells=cells, scores={"ensemble": RESULT["scores"]["ensemble"]})
+    said = words(run_page([read_run(first), read_run(write("uav-2"))]))
+    assert "semantic: uav-2 less uav-1" in said and "depth: uav-2" not in said
+    assert "student, distilled +" not in said
+
+
+def test_a_run_that_its_trial_ended(write):
+    folder = write("uav-1")
+    (folder / "result.json").write_text(
+        json.dumps({"trial": {}, "requirements": [{"name": "better", "holds": False, "found": "worse by 1 ± 0.2"}]})
+    )
+    assert "FAILS better: worse by 1 ± 0.2" in words(run_page([read_run(folder)]))
+
+
+@pytest.mark.parametrize("damage", [{"requirements": 3}, {"cells": {"semantic": "x"}}, {"seconds": {"a": "b"}}])
+def test_a_damaged_result_is_told(write, damage):
+    with pytest.raises(EdgekitError, match="damaged") as caught:
+        read_run(write("uav-1", **damage))
+    assert caught.value.where.endswith("result.json") and caught.value.fix
+
+
+def test_the_command_writes_one_file_or_says_what_is_no_run(write, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert main(["report", str(write("uav-1")), "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["page"] == str(out) and out.read_text().startswith("<!DOCTYPE html>")
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 2
+    assert "no finished run" in capsys.readouterr().err
