@@ -38,7 +38,7 @@ BOARD, JETPACK = "agx-orin-64gb", "7.2"
 # What the parser does by plugins of libnvinfer_plugin, which TensorRT has on a Jetson and TensorRT for RTX has not; the
 # last are the words that it has for the reductions of ScatterElements.
 PLUGINS = ("(DeformConv)", "(NonZero)", "(RoiAlign)", "Unsupported reduction type")
-_LONGEST_S = 180
+_CPU_S, _LONGEST_S = 120, 1800  # of one model
 PARSED = "parsed"  # and not built yet
 
 
@@ -161,6 +161,7 @@ def _ask(models: dict[str, Path], kept: Path, parse_only: bool) -> None:
     """In a process of its own, until a model ends it: by a crash, or by the alarm."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library prints there what it also logs
     for name, path in models.items():
+        signal.setitimer(signal.ITIMER_PROF, _CPU_S)
         signal.alarm(_LONGEST_S)
         job = {
             "compute_capabilities": ["8.6"],

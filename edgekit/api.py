@@ -192,6 +192,7 @@ def export(
     metric_frames: int | None = None,
     threads: int = 1,
     overrides: Overrides = (),
+    deepstream: bool = False,
 ) -> ExportResult:
     """Make a bundle of a run's student: ONNX files for every runtime of the target, checked against the module.
 
@@ -205,6 +206,7 @@ def export(
     calibration_frames  how many of the train split, or a folder of photographs
     metrics             score the files on the recipe's evaluated split, on ``metric_frames`` of it (default: all)
     overrides           keys below ``export.`` alone
+    deepstream          files for DeepStream's nvinfer too
 
     EdgekitError for options that this student cannot have. A step that fails is no error: see ``ExportResult.holds``.
     """
@@ -225,6 +227,7 @@ def export(
         calibration=count,
         metric_frames=metric_frames if metrics else 0,
         threads=threads,
+        deepstream=deepstream,
     )
     document = pipeline.export(subject, request)
     return ExportResult(

@@ -38,6 +38,9 @@ from edgekit.cli.student_options import student_options
     "--metrics/--no-metrics", default=True, show_default=True, help="Score the files on the recipe's evaluated split."
 )
 @click.option("--metric-frames", type=click.IntRange(1), metavar="N", help="Score on N frames of that split.")
+@click.option(
+    "--deepstream", is_flag=True, help="With jetson: a graph and a configuration for DeepStream's nvinfer too."
+)
 @click.option("--threads", type=Threads(), default=1, show_default=True, help="CPU threads.")
 @set_option
 @json_option

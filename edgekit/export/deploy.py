@@ -38,14 +38,15 @@ def deploy(
     style: Style | None = None,
     open_dimensions: frozenset[str] = frozenset(),
     metadata: Mapping[str, str] | None = None,
+    planes: bool = False,
 ) -> Deployed:
     """uint8 frames in, each task's forms out; the body, of whatever types and with or without Q/DQ, as it is.
 
-    ``open_dimensions``: ``batch``, ``size`` or both are left to run time.
+    ``open_dimensions``: ``batch``, ``size`` or both are left to run time. ``planes``: float frames (N, 3, H, W) in.
     """
     draft = Draft(opened(body, stride, open_dimensions))
     pre, post = Draft.within(draft, "pre."), Draft.within(draft, "post.")
-    take_frames(pre, preprocessing.mean, preprocessing.std)
+    take_frames(pre, preprocessing.mean, preprocessing.std, planes=planes)
     outputs = give_outputs(post, tasks, forms, stride, style or Style())
     return _finished(draft.model, outputs, metadata)
 

@@ -82,12 +82,13 @@ class Checker:
             "onnx fp32", exporting, EXACT, lambda: from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
         )
 
-    def outputs(self, deployed: Deployed, upsampling: str) -> None:
-        """Step ``outputs fp32``: the file's outputs against what numpy makes of the module's logits."""
+    def outputs(self, deployed: Deployed, upsampling: str, step: str = "outputs fp32") -> None:
+        """The file's outputs against what numpy makes of the module's logits."""
         run, tasks = Runner(deployed.model, threads=self._threads), {task.name: task for task in self._tasks}
         measured = [(o, tasks[o.task], _measure(tasks[o.task], o)) for o in deployed.outputs]
         for frame in self._each():
-            found, logits = run(frame), _module_logits(self._student, frame)
+            feed = frame if deployed.input.dtype == "uint8" else _planes(frame)
+            found, logits = run(feed), _module_logits(self._student, frame)
             for output, task, measure in measured:
                 expected = expected_output(task, output, logits[task.name], self._stride, upsampling)
                 measure.add(found[output.name][0], expected)
@@ -96,7 +97,7 @@ class Checker:
                 metric, limit, at_most = f"equal {output.form}", EXACT_AGREEMENT, False
             else:
                 metric, limit, at_most = f"error / max {output.form}", output_limit(task, output), True
-            self.parity.rows.append(row("outputs fp32", task.name, metric, measure.value, limit, at_most=at_most))
+            self.parity.rows.append(row(step, task.name, metric, measure.value, limit, at_most=at_most))
 
     def file(self, step: str, body: onnx.ModelProto, limits: ParityLimits) -> None:
         """The step ``step``: the logits of a body of other types, or with Q/DQ, against those of the fp32 graph."""
@@ -146,8 +147,12 @@ def _measure(task: Task, output: OutputTensor) -> EqualShare | LargestError:
 
 @torch.no_grad()
 def _module_logits(student: Student, frame: np.ndarray) -> Maps:
-    rgb = torch.from_numpy(np.ascontiguousarray(frame)).permute(0, 3, 1, 2).float()
-    return {name: tensor.numpy() for name, tensor in student(rgb).items()}
+    return {name: tensor.numpy() for name, tensor in student(torch.from_numpy(_planes(frame))).items()}
+
+
+def _planes(frame: np.ndarray) -> np.ndarray:
+    """(N, H, W, 3) uint8 → (N, 3, H, W) float32."""
+    return np.ascontiguousarray(frame.transpose(0, 3, 1, 2), np.float32)
 
 
 def expected_output(task: Task, output: OutputTensor, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:

@@ -13,8 +13,10 @@ from edgekit.graphs.read import dtype_of, tensor_shape
 FRAMES = "frames"
 
 
-def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> None:
+def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float], *, planes: bool = False) -> None:
     """Put Cast → Transpose → Sub → Mul before the body: ``frames`` (N, H, W, 3) uint8 rgb in, in place.
+
+    ``planes``: Sub → Mul alone, ``frames`` (N, 3, H, W) float32 of 0 to 255 in.
 
     A Cast first: TensorRT takes uint8 for no other operator. Standardisation is not folded into the first convolution:
     its zero padding is the mean colour only after standardisation. Computed in float32 whatever the body computes in.
@@ -26,8 +28,9 @@ def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> No
     before = len(body_nodes)
 
     half = dtype != "float32"
-    x = draft.cast(FRAMES, "float32", "float")
-    x = draft.node("Transpose", [x], "planes", perm=[0, 3, 1, 2])
+    x = FRAMES
+    if not planes:
+        x = draft.node("Transpose", [draft.cast(x, "float32", "float")], "planes", perm=[0, 3, 1, 2])
     x = draft.node("Sub", [x, draft.constant("mean", _planes(mean))], "centred")
     scale = draft.constant("inverse_std", 1.0 / _planes(std))
     x = draft.node("Mul", [x, scale], "standardised" if half else INPUT, plain=not half)
@@ -36,7 +39,7 @@ def take_frames(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> No
 
     nodes = list(draft.graph.node)
     replace_nodes(draft.graph, nodes[before:] + nodes[:before])
-    draft.input(FRAMES, "uint8", (n, height, width, 3))
+    draft.input(FRAMES, *(("float32", (n, 3, height, width)) if planes else ("uint8", (n, height, width, 3))))
 
 
 def _planes(values: Sequence[float]) -> np.ndarray:

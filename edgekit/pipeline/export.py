@@ -23,6 +23,7 @@ from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script, profile_options
 from edgekit.export.card import CARD, model_card
 from edgekit.export.contract import contract, forms_of, network_size
+from edgekit.export.deepstream import deepstream_files, deepstream_graphs
 from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.fuse import fused
 from edgekit.export.golden import GOLDEN, synthetic_frames
@@ -59,6 +60,7 @@ class Request:
     golden          frames of the golden file: the recipe's, or drawn ones
     calibration     how many frames to calibrate with; None: as the recipe says
     metric_frames   most frames to score each file on; None: all of the split, 0: no metrics
+    deepstream      a graph, a configuration and labels for nvinfer too
     """
 
     target: ExportTarget
@@ -72,6 +74,7 @@ class Request:
     calibration: int | None = None
     metric_frames: int | None = None
     threads: int = 1
+    deepstream: bool = False
 
 
 def export(subject: Subject, request: Request) -> dict[str, Any]:
@@ -81,6 +84,8 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     """
     began = time.perf_counter()
     rows = rows_for(request.target, request.precision, request.board, request.jetpack)
+    if request.deepstream and request.target != "jetson":
+        raise EdgekitError("DeepStream needs TensorRT", where="--deepstream", fix="use --target jetson")
     check_place(request.out)
     plan = _plan(subject, request)
     student, size = subject.student, plan.preprocessing.size
@@ -103,6 +108,11 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         rows, files_of = quantized.rows, files_of | quantized.bodies
     files = {row.file: deployed(row, files_of[row.file], plan) for row in {row.file: row for row in rows}.values()}
     _compare(checker, rows, files, files_of, plan, subject.log)
+    for_deepstream = {}
+    if request.deepstream:
+        for_deepstream = deepstream_graphs(base, plan.tasks, plan.preprocessing, plan.stride)
+        for graph in for_deepstream.values():
+            checker.outputs(graph, plan.style.upsampling, "deepstream")
     if quantized:
         for style, judged in quantized.parity.items():
             checker.gate(judged, next(files_of[row.file] for row in rows if row.style == style))
@@ -146,6 +156,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         contents[SCRIPT] = build_script(rows, profiles).encode()
         if manifest.ranges:
             contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
+    contents |= deepstream_files(for_deepstream, plan.tasks, plan.preprocessing)
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
     with Progress("asking NVIDIA's compiler", subject.log) as progress:
         compiled = compile_export(artifacts, contents, progress)

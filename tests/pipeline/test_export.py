@@ -105,7 +105,7 @@ def lopsided(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Bundle]:
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     overrides = ["export.outputs.semantic=[classes, confidence]", "export.quantize.gate.semantic=100"]
-    result = export(subject_of(run, overrides), Request("jetson", out))
+    result = export(subject_of(run, overrides), Request("jetson", out, deepstream=True))
     return result, open_bundle(out)
 
 
@@ -121,6 +121,15 @@ def test_the_bundle_has_every_lane_and_opens(made):
         bundle.manifest.files
     )
     json.dumps(result, allow_nan=False)
+
+
+def test_files_for_deepstream(made, run, tmp_path):
+    result, bundle = made
+    stem = "deepstream/segmentation"
+    assert {f"{stem}.onnx", f"{stem}.txt", f"{stem}.labels.txt"} <= set(bundle.manifest.files)
+    assert [row["holds"] for row in result["parity"] if row["step"] == "deepstream"] == [True]
+    with pytest.raises(EdgekitError, match="DeepStream needs TensorRT"):
+        export(subject_of(run), Request("cpu", tmp_path / "bundle", deepstream=True))
 
 
 def test_nvidias_compiler_is_asked_for_every_tensorrt_file(made):
@@ -215,7 +224,7 @@ def test_ranges_belong_to_the_plain_graph(made):
 
 def test_parity_names_every_step(made):
     steps = {row["step"] for row in made[1].manifest.parity}
-    exact = {"fused", "onnx fp32", "outputs fp32", "fp16"}
+    exact = {"fused", "onnx fp32", "outputs fp32", "deepstream", "fp16"}
     assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")} | {
         "val: fp32 onnxruntime",
         "val: int8 onnxruntime",
