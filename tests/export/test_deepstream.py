@@ -1,4 +1,4 @@
-"""The files for DeepStream's nvinfer: every key is documented and agrees with the graph, and its decision is ours."""
+"""Files for DeepStream's nvinfer: the configuration key by key, and the graph beside a calculation by hand."""
 
 from __future__ import annotations
 
@@ -8,117 +8,100 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.bundle.manifest import Preprocessing
-from edgekit.compile.compiler import compile_model, is_there
 from edgekit.errors import EdgekitError
-from edgekit.export.body import bodies
 from edgekit.export.deepstream import deepstream_files, deepstream_graphs
-from edgekit.graphs.read import tensor_shape
+from edgekit.tasks import Task
 
-SIZE = (48, 64)
-
-# Of the group [property], in Gst-nvinfer's header of configuration keys (gstnvinfer_property_parser.h)
-DOCUMENTED = """
-    gie-unique-id process-mode interval labelfile-path gpu-id secondary-reinfer-interval output-tensor-meta enable-dla
-    use-dla-core batch-size tensor-meta-pool-size network-mode model-engine-file int8-calib-file workspace-size
-    output-blob-names is-classifier network-type force-implicit-batch-dim infer-dims output-io-formats
-    layer-device-precision model-color-format net-scale-factor offsets mean-file maintain-aspect-ratio symmetric-padding
-    scaling-filter scaling-compute-hw network-input-order input-tensor-from-meta custom-lib-path onnx-file
-    num-detected-classes cluster-mode segmentation-threshold segmentation-output-order output-instance-mask
-"""
+MEAN, STD = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
+CLASSES = Task("semantic", "semantic", classes=("road", "two\nlines"), colours=((0, 0, 0), (9, 9, 9)))
+DEPTH = Task("depth", "depth", range=(0.0, 1.0))
+WEIGHTS = np.float32([[1.0, -2.0, 0.5], [0.25, 1.5, -1.0]])
 
 
-@pytest.fixture(scope="module")
-def student(student_of):
-    return student_of("repseg")
+def body(height: int = 8, width: int = 16, stride: int = 4):
+    """A convolution of one pixel in each block of ``stride``: its logits are easy to work out."""
+    kernel = np.zeros((2, 3, stride, stride), np.float32)
+    kernel[:, :, 0, 0] = WEIGHTS
+    node = helper.make_node("Conv", ["input", "w"], ["semantic_logits"], name="conv", strides=[stride, stride])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, height, width))],
+        [
+            helper.make_tensor_value_info(
+                "semantic_logits", TensorProto.FLOAT, (1, 2, height // stride, width // stride)
+            )
+        ],
+        [numpy_helper.from_array(kernel, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-@pytest.fixture(scope="module")
-def body(student):
-    return bodies(student, SIZE, (17,))[17]
+def preprocessing(**changes) -> Preprocessing:
+    return Preprocessing(
+        **{"size": (8, 16), "mean": MEAN, "std": STD, "pad": (120, 110, 100), "fit": "stretch", **changes}
+    )
 
 
-def preprocessing(student, fit="stretch", **more) -> Preprocessing:
-    mean, std = (tuple(t.flatten().tolist()) for t in (student.mean, student.std))
-    return Preprocessing(SIZE, fit, tuple(round(m) for m in mean), mean, std, **more)
-
-
-@pytest.fixture(scope="module")
-def files(student, body):
-    contract = preprocessing(student)
-    graphs = deepstream_graphs(body, student.tasks, contract, student.network.stride)
-    return deepstream_files(graphs, student.tasks, contract)
-
-
-def keys(text: bytes) -> dict[str, str]:
+def configuration(text: bytes) -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str
     parser.read_string(text.decode())
     assert parser.sections() == ["property"]
     return dict(parser["property"])
 
 
-def decided(maps: np.ndarray, threshold: float) -> np.ndarray:
-    """What nvinfer's SegmentPostprocessor makes of (C, h, w): the first class above the threshold and all before it."""
-    found, most = np.full(maps.shape[1:], -1), np.full(maps.shape[1:], -1.0)
-    for number, plane in enumerate(maps):
-        better = (plane > most) & (plane > threshold)
-        found[better], most[better] = number, plane[better]
-    return found
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_the_configuration_says_what_the_graph_is(fit):
+    graphs = deepstream_graphs(body(), [CLASSES], preprocessing(fit=fit), 4)
+    files = deepstream_files(graphs, [CLASSES], preprocessing(fit=fit))
+    assert set(files) == {f"deepstream/segmentation{end}" for end in (".onnx", ".txt", ".labels.txt")}
+    keys = configuration(files["deepstream/segmentation.txt"])
+    model = onnx.load_model_from_string(files["deepstream/segmentation.onnx"])
+    (given,), (output,) = model.graph.input, model.graph.output
+    sides = [d.dim_value for d in given.type.tensor_type.shape.dim]
+    assert sides == [1, 3, 8, 16] and given.type.tensor_type.elem_type == TensorProto.FLOAT
+    assert keys["infer-dims"] == "3;8;16" and keys["network-input-order"] == "0"  # planes
+    assert keys["net-scale-factor"] == "1.0" and "offsets" not in keys  # the graph standardises
+    assert keys["model-color-format"] == "0"  # rgb
+    assert keys["network-type"] == "2" and keys["network-mode"] == "2"  # segmentation, FP16
+    assert keys["output-blob-names"] == output.name
+    assert keys["num-detected-classes"] == "2"
+    assert keys["maintain-aspect-ratio"] == str(int(fit == "letterbox")) and keys["symmetric-padding"] == "0"
+    assert keys["onnx-file"] == "segmentation.onnx" and keys["labelfile-path"] == "segmentation.labels.txt"
+    assert files["deepstream/segmentation.labels.txt"].decode().splitlines() == ["road", "two lines"]
 
 
-def test_every_key_is_documented_and_agrees_with_the_graph(student, files):
-    found = keys(files["deepstream/segmentation.txt"])
-    assert set(found) <= set(DOCUMENTED.split())
-    graph = onnx.load_from_string(files[f"deepstream/{found['onnx-file']}"]).graph
-    labels = files[f"deepstream/{found['labelfile-path']}"].decode().splitlines()
-    (task,) = [task for task in student.tasks if task.kind == "semantic"]
-    assert labels == list(task.classes)
-    (given,), (output,) = graph.input, graph.output
-    assert given.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    assert [str(side) for side in tensor_shape(given)] == [found["batch-size"], *found["infer-dims"].split(";")]
-    assert output.name == found["output-blob-names"]
-    assert str(tensor_shape(output)[1]) == found["num-detected-classes"] == str(len(labels))
-    # float planes of 0 to 255 in rgb (0), NCHW (0) in and out; semantic segmentation (2); FP16 (2)
-    assert "offsets" not in found and float(found["net-scale-factor"]) == 1.0
-    assert (found["model-color-format"], found["network-input-order"], found["segmentation-output-order"]) == ("0",) * 3
-    assert (found["network-type"], found["network-mode"]) == ("2", "2")
+def test_the_graph_gives_the_probabilities_of_its_logits():
+    """At stride 1, so that nothing is enlarged."""
+    (graph,) = deepstream_graphs(body(stride=1), [CLASSES], preprocessing(), 1).values()
+    frame = np.random.default_rng(0).integers(0, 256, (1, 3, 8, 16)).astype(np.float32)
+    session = onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"frames": frame})
+    standard = (frame - np.float32(MEAN)[:, None, None]) / np.float32(STD)[:, None, None]
+    logits = np.einsum("kc,nchw->nkhw", WEIGHTS, standard)
+    exact = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert exact.min() < 0.1, "both classes are decided for somewhere"
+    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-6)
 
 
-def test_nvinfers_decision_is_the_students(student, files):
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, *SIZE)).astype(np.float32)
-    with torch.no_grad():
-        logits = student(torch.from_numpy(pixels))["semantic"][0].numpy()
-    session = onnxruntime.InferenceSession(files["deepstream/segmentation.onnx"], providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"frames": pixels})
-    threshold = float(keys(files["deepstream/segmentation.txt"])["segmentation-threshold"])
-    wanted = logits.argmax(0)
-    assert (decided(found[0], threshold) == wanted).mean() > 0.999
-    # why it is not given logits: where none is positive, no class is found
-    assert (decided(logits - logits.max() - 1, threshold) == -1).all()
+def test_two_tasks_get_a_configuration_each():
+    other = Task("roofs", "semantic", classes=("no", "yes"), colours=((0, 0, 0), (9, 9, 9)))
+    model = body()
+    model.graph.node.append(helper.make_node("Neg", ["semantic_logits"], ["roofs_logits"], name="neg"))
+    model.graph.output.append(helper.make_tensor_value_info("roofs_logits", TensorProto.FLOAT, (1, 2, 2, 4)))
+    tasks = [CLASSES, other]
+    files = deepstream_files(deepstream_graphs(model, tasks, preprocessing(), 4), tasks, preprocessing())
+    first, second = (configuration(files[f"deepstream/segmentation{i}.txt"]) for i in (1, 2))
+    assert (first["gie-unique-id"], second["gie-unique-id"]) == ("1", "2")
+    assert first["output-blob-names"] != second["output-blob-names"]
 
 
-def test_how_frames_are_placed(student, body):
-    def configuration(contract):
-        graphs = deepstream_graphs(body, student.tasks, contract, student.network.stride)
-        return keys(deepstream_files(graphs, student.tasks, contract)["deepstream/segmentation.txt"])
-
-    assert configuration(preprocessing(student))["maintain-aspect-ratio"] == "0"
-    letterbox = configuration(preprocessing(student, "letterbox"))
-    assert (letterbox["maintain-aspect-ratio"], letterbox["symmetric-padding"]) == ("1", "0")
-    with pytest.raises(EdgekitError, match="frames are to fill") as caught:
-        configuration(preprocessing(student, "letterbox", content=(40, 60)))
-    assert "stretch" in caught.value.fix
-
-
-def test_a_student_without_classes(student, body):
-    tasks = [task for task in student.tasks if task.kind != "semantic"]
-    with pytest.raises(EdgekitError, match="gives classes"):
-        deepstream_graphs(body, tasks, preprocessing(student), student.network.stride)
-
-
-@pytest.mark.skipif(not is_there(), reason="TensorRT for RTX is not installed")
-def test_nvidias_compiler_takes_the_graph(files):
-    assert compile_model(files["deepstream/segmentation.onnx"], "segmentation.onnx").taken
+def test_what_nvinfer_cannot_do_is_refused():
+    with pytest.raises(EdgekitError, match="no task of the student gives classes") as caught:
+        deepstream_graphs(body(), [DEPTH], preprocessing(), 4)
+    assert caught.value.where == "--deepstream" and caught.value.fix
+    with pytest.raises(EdgekitError, match="nvinfer fills the network's input"):
+        deepstream_graphs(body(), [CLASSES], preprocessing(content=(4, 16)), 4)
