@@ -4,8 +4,7 @@
     nohup python benchmarks/select_frames.py > select_frames.log 2>&1 &    # days; the same command goes on after a kill
     python benchmarks/select_frames.py --recipes camvid --draws 1 --parts labels    # a part of it
 
-    # a part of it:
-    python benchmarks/select_frames.py --recipes camvid --draws 1 --parts labels
+Of all labels of `train` those of a row's frames alone are read. `labels`: --count labelled frames, the others
 unlabelled. `half`: --count evenly spaced labelled ones for every row, and half of the other frames to distil on. Each
 draw has a seed of its own; evenly spaced rows begin elsewhere, the chosen ones are the same. Nothing is predicted when
 frames are chosen, so relevance does not count. Scores are mIoU on `val`.

@@ -1,9 +1,9 @@
 """What DeepStream's ``nvinfer`` takes for a segmentation: a graph, a configuration and labels. Not run in DeepStream.
 
 The keys are those of Gst-nvinfer's documentation (DeepStream 5 to 8). Its decision over classes passes over values that
-are not above ``segmentation-threshold``, and takes no threshold below 0: given logits, pixels whose largest is negative
-would get no class. So the graph gives probabilities. It standardises by itself, for nvinfer has one ``net-scale-factor``
-for all channels, and students have a deviation for each.
+are not above ``segmentation-threshold``, and takes no threshold below 0: of logits, pixels whose largest is negative
+would get no class. So the graph gives probabilities. It standardises by itself, for nvinfer has one
+``net-scale-factor`` for all channels, and students have a deviation for each.
 """
 
 from __future__ import annotations
