@@ -93,6 +93,8 @@ def results_of(node: Node) -> tuple[list[Tensor], int]:
         raise ValueError(f"makes a tensor by '{node.op}' of an impossible shape")
     there = [tensor for tensor in node.given if tensor is not None]
     constant = node.op in ("Shape", "Size") or all(tensor.constant for tensor in there)
+    if not constant and any(0 in shape for shape in shapes):
+        raise ValueError(f"makes an empty tensor by '{node.op}'")  # on which onnxruntime's kernels may crash
     value = _value(node, there) if math.prod(shapes[0]) <= MOST_VALUES else None
     work += sum(math.prod(tensor.shape) for tensor in there) + sum(map(math.prod, shapes))
     return [Tensor(shape, value, constant) for shape in shapes], work
@@ -118,6 +120,8 @@ def _value(node: Node, there: list[Tensor]) -> np.ndarray | None:
 
 def _shapes(node: Node) -> tuple[list[Shape], int]:
     op = node.op
+    if op == "InstanceNormalization" and not node.shape()[1:2] == node.shape(1) == node.shape(2):
+        raise ValueError(f"normalises {node.shape()} by a scale {node.shape(1)} and a bias {node.shape(2)}")
     if op in _SAME:
         return [node.shape()] * node.results, 0
     if op in _BROADCAST:
@@ -177,6 +181,8 @@ def _slid(node: Node, sides: Sequence[int], kernel: Sequence[int]) -> list[int]:
             found.append(-(-side // steps[i]))
             continue
         room = side + (pads[i] + pads[n + i] if how == "NOTSET" else 0) - (kernel[i] - 1) * spread[i] - 1
+        if room < 0:
+            raise ValueError(f"slides the window of '{node.op}' over a smaller map")
         count = (-(-room // steps[i]) if node.get("ceil_mode") else room // steps[i]) + 1
         beyond = node.get("ceil_mode") and (count - 1) * steps[i] >= side + (pads[i] if how == "NOTSET" else 0)
         found.append(count - 1 if beyond else count)  # no window begins behind the end
