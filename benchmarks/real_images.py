@@ -1,79 +1,139 @@
-"""Real photographs of two kinds: what distillation brings by the shipped recipes, over several seeds.
+"""Real photographs of two kinds: what distillation brings by recipes of data and task alone, over several seeds.
 
     nohup python benchmarks/real_images.py > real_images.log 2>&1 &      # hours; the same command goes on after a kill
     python benchmarks/real_images.py --recipes camvid --seeds 1          # a part of it; parts can run side by side
-    python benchmarks/real_images.py --write                             # puts what is finished into RESULTS.md
+    python benchmarks/real_images.py --rows student ensemble             # some of the rows
+    python benchmarks/real_images.py --write                             # puts what is measured into RESULTS.md
 
 Rows: one pass of the first teacher, the ensemble, the student on labels alone in as many steps as the distilled one,
 the same with the time that teachers, targets and both students took together, and the distilled student. Each is scored
-on `val` once per seed.
+on `val` once per seed. `--write` keeps the figures in `real_images.json`: those of other seeds stay until the recipe
+changes, or what its stages compute.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from results import provenance, table, write_section
 from variants import QUICK, REPOSITORY, Comparison, finished, photographs, spread
+
+from edgekit.frames.files import atomic_write
+from edgekit.pipeline.stage import FORMATS
+from edgekit.recipe.load import load_recipe
+from edgekit.recipe.schema import Recipe
 
 GAIN, RETENTION = 5.0, 0.95
 RECIPES = {"semantic_drone": "Semantic Drone, 70 of 280 frames labelled", "camvid": "CamVid, 92 of 367 frames labelled"}
 ROWS = {
     "single_all": "one pass of one teacher",
     "ensemble": "ensemble",
-    "baseline": "repseg, labels only",
-    "longer": "repseg, labels only, in the time of all the others",
-    "student": "repseg, distilled",
+    "baseline": "student, labels only",
+    "longer": "student, labels only, in the time of all the others",
+    "student": "student, distilled",
 }
+MEASURED = Path(__file__).with_suffix(".json")
 
-Measured = dict[str, dict[int, dict[str, float]]]
-"""Recipe → seed → row → mIoU in percent."""
+Seeds = dict[int, dict[str, float]]
+"""Seed → row → mIoU in percent."""
 
 
-def markdown(measured: Measured, facts: Mapping[str, float]) -> str:
-    """Tables, one per data set, and how far the goals are met."""
+def markdown(measured: Mapping[str, Seeds], facts: Mapping[str, float]) -> str:
+    """Tables, one per data set, and how far the goals are met by the rows that were measured."""
     parts = [provenance(["torch"])]
     for name, seeds in measured.items():
-        by_row = {row: [found[row] for found in seeds.values()] for row in ROWS}
-        gains = {row: [found["student"] - found[row] for found in seeds.values()] for row in ("baseline", "longer")}
-        kept = mean(by_row["student"]) / mean(by_row["ensemble"])
-        rows = [[ROWS[row], spread(values)] for row, values in by_row.items()]
-        counted = f"seed {next(iter(seeds))} alone" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-        verdicts = [
-            f"- distilled over labels only in as many steps, paired by seed: {spread(gains['baseline'])} points",
-            f"- {_held(min(map(mean, gains.values())) >= GAIN)}: over labels only in the time of all the others: "
-            f"{spread(gains['longer'])} points (goal {GAIN:+g} over the better of the two)",
-            f"- {_held(kept >= RETENTION)}: distilled keeps {kept:.1%} of the ensemble (goal {RETENTION:.0%})",
-        ]
-        parts += [f"**{RECIPES[name]}**, `val`, {counted}:", table(["model", "mIoU %"], rows), "\n".join(verdicts)]
+        by_row = {row: [found[row] for found in seeds.values() if row in found] for row in ROWS}
+        rows = [[ROWS[row], spread(values), str(len(values))] for row, values in by_row.items() if values]
+        parts += [f"**{RECIPES[name]}**, `val`:", table(["model", "mIoU %", "seeds"], rows), _verdicts(seeds)]
     about = (
         "Mean ± standard deviation over seeds; a seed decides first weights, batches and augmentation of teachers and "
         f"students alike. Student: {facts['parameters']:,} parameters; teachers: {facts['teacher_parameters']:,} each, "
-        f"{facts['members']} members. The longer training on labels alone makes {facts['longer']} times the steps."
+        f"{facts['members']} members."
     )
+    if "longer" in facts:
+        about += f" The longer training on labels alone makes {facts['longer']} times the steps."
     return "\n\n".join([*parts, about])
+
+
+def _verdicts(seeds: Seeds) -> str:
+    """Lines about the distilled student, each over the seeds that have both of its rows."""
+    lines, gains = [], {}
+    for row in ("baseline", "longer"):
+        pairs = [found["student"] - found[row] for found in seeds.values() if {"student", row} <= found.keys()]
+        if pairs:
+            gains[row] = mean(pairs)
+            lines.append(f"- distilled over {ROWS[row].partition(', ')[2]}, paired by seed: {spread(pairs)} points")
+    if len(gains) == 2:
+        worst = min(gains.values())
+        lines.append(f"- {_held(worst >= GAIN)}: over the better of the two {worst:+.2f} points (goal {GAIN:+g})")
+    pairs = [found for found in seeds.values() if {"student", "ensemble"} <= found.keys()]
+    if pairs:
+        kept = mean(found["student"] for found in pairs) / mean(found["ensemble"] for found in pairs)
+        lines.append(f"- {_held(kept >= RETENTION)}: distilled keeps {kept:.1%} of the ensemble (goal {RETENTION:.0%})")
+    return "\n".join(lines)
 
 
 def _held(holds: bool) -> str:
     return "holds" if holds else "**does not hold**"
 
 
-def measure(comparison: Comparison, seeds: Sequence[int]) -> tuple[dict[int, dict[str, float]], dict[str, float]]:
-    """Seed → row → mIoU, and facts of the networks. Those of ``longer``: times the labels-only student's steps."""
-    measured, facts = {}, {}
+def measure(
+    comparison: Comparison, seeds: Sequence[int], rows: Sequence[str] = tuple(ROWS), known: Mapping[str, float] = {}
+) -> tuple[Seeds, dict[str, float]]:
+    """Figures of ``rows``, and facts of the networks.
+
+    The fact ``longer``: how many times the labels-only student's steps that row made, the same for all seeds.
+    ``known``: facts of earlier runs.
+    """
+    measured, facts = {}, {key: value for key, value in known.items() if key == "longer"}
     for seed in seeds:
-        found = comparison.run([row for row in ROWS if row != "longer"], f"seed={seed}")
-        facts = facts or dict(found.facts)
-        # One factor for all seeds: another time on another day is another stage.
-        facts.setdefault("longer", max(1, round(sum(found.seconds.values()) / max(found.seconds["baseline"], 0.1))))
-        steps = found.facts["steps"] * facts["longer"]
-        longer = comparison.run(["baseline"], f"seed={seed}", f"distill.train.steps={steps}")
-        measured[seed] = {row: (longer.miou("baseline") if row == "longer" else found.miou(row)) for row in ROWS}
+        # What takes longer is told by the time of all others.
+        asked = [row for row in ROWS if row != "longer" and ("longer" in rows or row in rows)]
+        found = comparison.run(asked, f"seed={seed}")
+        facts = found.facts | facts
+        measured[seed] = {row: found.miou(row) for row in asked}
+        if "longer" in rows:
+            facts.setdefault("longer", times_as_long(found.seconds))
+            steps = found.facts["steps"] * facts["longer"]
+            longer = comparison.run(["baseline"], f"seed={seed}", f"distill.train.steps={steps}")
+            measured[seed]["longer"] = longer.miou("baseline")
     return measured, facts
+
+
+def earlier(name: str, recipe: Recipe, file: Path = MEASURED) -> dict[str, Any]:
+    """What ``keep`` has of the same recipe, by stages that compute the same: {of, facts, seeds}; else empty."""
+    trained = recipe.trained()
+    del trained["seed"], trained["data"]["root"]
+    of = hashlib.sha256(json.dumps([trained, FORMATS], sort_keys=True, default=str).encode()).hexdigest()
+    kept = json.loads(file.read_text(encoding="utf-8")).get(name) if file.exists() else None
+    if not kept or kept["of"] != of:
+        return {"of": of, "facts": {}, "seeds": {}}
+    return kept | {"seeds": {int(seed): found for seed, found in kept["seeds"].items()}}
+
+
+def keep(
+    name: str, before: Mapping[str, Any], measured: Seeds, facts: Mapping[str, float], file: Path = MEASURED
+) -> Seeds:
+    """Put figures beside those of earlier runs, seed by seed and row by row; returns all of them."""
+    seeds = {seed: dict(found) for seed, found in before["seeds"].items()}
+    for seed, found in measured.items():
+        seeds[seed] = seeds.get(seed, {}) | found
+    everything = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    everything[name] = {"of": before["of"], "facts": dict(facts), "seeds": dict(sorted(seeds.items()))}
+    with atomic_write(file) as part:
+        part.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    return everything[name]["seeds"]
+
+
+def times_as_long(seconds: dict[str, float]) -> int:
+    """How many times the labels-only student's training all stages together took, rounded, at least 1."""
+    return max(1, round(sum(seconds.values()) / max(seconds["baseline"], 0.1)))
 
 
 def main() -> None:
@@ -83,6 +143,7 @@ def main() -> None:
     data = REPOSITORY.parent / "shared" / "data"
     parser.add_argument("--data", type=Path, default=data, help="folder that holds semantic_drone and camvid")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "real_images", help="folder of its stages")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="default all")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs; writes no results")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -93,7 +154,10 @@ def main() -> None:
         folder = photographs(given.data / name)
         recipe = REPOSITORY / "recipes" / f"{name}.yaml"
         comparison = Comparison(out, folder, QUICK if given.quick else (), recipe)
-        measured[name], facts = measure(comparison, given.seeds)
+        before = earlier(name, load_recipe(Recipe, recipe))
+        measured[name], facts = measure(comparison, given.seeds, given.rows, {} if given.quick else before["facts"])
+        if given.write and not given.quick:
+            measured[name] = keep(name, before, measured[name], facts)
     text = markdown(measured, facts)
     if given.write and not given.quick:
         write_section("Photographs of two kinds", text)

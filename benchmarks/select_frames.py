@@ -27,7 +27,7 @@ from variants import QUICK, REPOSITORY, TASK, Comparison, finished, photographs,
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.select.choose import choose
-from edgekit.data.select.measure import Candidate, Measured, measure
+from edgekit.data.select.measure import CandidateFrame, Measured, measure
 from edgekit.frames.files import write_text
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.load import load_recipe
@@ -48,7 +48,9 @@ class Frames:
         config = load_recipe(Recipe, recipe, [f"data.root={data}", "data.labelled=all"])
         self.frames = FrameSet(open_data(config, recipe.parent))
         infos = {f.name: f for f in self.frames.frames("train")}
-        readers = [Candidate(f.name, f.scene, lambda f=f: self.frames.read(f, ["rgb"])["rgb"]) for f in infos.values()]
+        readers = [
+            CandidateFrame(f.name, f.scene, lambda f=f: self.frames.read(f, ["rgb"])["rgb"]) for f in infos.values()
+        ]
         self.measured: Measured = measure(readers)
         self.infos = [infos[frame.name] for frame in self.measured.frames]
 

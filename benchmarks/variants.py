@@ -69,6 +69,7 @@ class Comparison:
             Recipe, self.recipe, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes]
         )
         bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
+        recipe = bench.recipe  # with numbers for what it leaves open
         split, found = recipe.evaluate.split, Found()
         networks = train_teachers(bench)
         ensemble = build_ensemble(bench, networks)
@@ -104,7 +105,7 @@ def _scored(bench: Workbench, row: str, predict: Predict, split: str, depends_on
     stage = bench.stage("scores", row, split, list(depends_on), bench.recipe.tasks)
     with stage.unless_done() as todo:
         if todo:
-            stage.finish(score_models(bench, {row: predict}, split)[row], [])
+            stage.finish(score_models(bench, {row: predict}, split)[0][row], [])
     return stage.result()
 
 

@@ -98,6 +98,7 @@ def distill(
     out: PathLike = "runs",
     baseline: bool = True,
     jobs: int | None = None,
+    track: str | None = None,
 ) -> DistillResult | None:
     """Train the teachers of a recipe, compute their ensemble's targets, distil the student and score all of them.
 
@@ -105,6 +106,7 @@ def distill(
     out       folder of runs; stages that are done in it are not run again
     baseline  also train the student on labels only
     jobs      networks trained at once on a CPU; default: one per core
+    track     ``tensorboard``: write the run for it too, in a folder of that name in the run
 
     Under torchrun the first process gets the result, and the others None. EdgekitError for what the recipe gets wrong;
     a stated requirement that does not hold is no error: see ``DistillResult.holds``.
@@ -122,7 +124,7 @@ def distill(
         run = pipeline.Run.open(path)
     else:
         run = pipeline.Run.of(*find_recipe(path, _texts(overrides)), Path(out))
-    document = pipeline.distill_run(run, baseline=baseline, jobs=jobs)
+    document = pipeline.distill_run(run, baseline=baseline, jobs=jobs, track=track)
     if document is None:
         return None
     return DistillResult(
@@ -178,10 +180,11 @@ def evaluate(
 def export(
     run: PathLike | None = None,
     *,
-    target: Literal["cpu", "jetson", "onnx"] = "cpu",
+    target: Literal["cpu", "jetson", "rtx", "onnx"] = "cpu",
     precision: Literal["fp32", "fp16", "int8"] | None = None,
     board: str | None = None,
     jetpack: str | None = None,
+    compute_capability: Collection[str] = (),
     size: tuple[int, int] | None = None,
     dynamic: Collection[str] = (),
     out: PathLike | None = None,
@@ -198,6 +201,7 @@ def export(
 
     run                 a run's folder or a student's .pt; default: the run under ./runs that was finished last
     precision           the lowest to make; default: all that the target has
+    compute_capability  with ``rtx``: what engines are built for, as "8.9"; default: RTX 30, 40 and 50
     size                (height, width) of the network's input; default: the frames', up to a multiple of 16
     dynamic             ``batch`` and ``size``: dimensions that are left open
     out                 a folder, or a .tar; default: bundles/NAME-TARGET
@@ -228,6 +232,7 @@ def export(
         metric_frames=metric_frames if metrics else 0,
         threads=threads,
         deepstream=deepstream,
+        capabilities=tuple(compute_capability) or None,
     )
     document = pipeline.export(subject, request)
     return ExportResult(

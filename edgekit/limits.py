@@ -69,5 +69,7 @@ SIDE = 16384
 """Height or width of a network's input."""
 BATCH = 256
 """Frames that a network takes at once."""
+MODALITY_CHANNELS = 16
+"""Of all that a network sees."""
 TENSOR_BYTES = 2 * GB
 """Of one input or output of a network."""

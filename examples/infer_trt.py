@@ -37,6 +37,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with open(os.path.join(options.bundle, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
+    if "modalities" in manifest["preprocessing"]:
+        sys.exit("the network sees more than rgb, and this example gives it rgb alone")
     artifact = find_artifact(manifest, options)
     golden = dict(np.load(os.path.join(options.bundle, manifest["golden"]["file"]), allow_pickle=False))
     frames = golden["frames"] if options.check or not options.frames else np.load(options.frames, allow_pickle=False)
@@ -76,7 +78,7 @@ def prepare(frame, manifest, artifact):
     height, width = rules["size"]
     placed = np.empty((height, width, 3), np.uint8)
     placed[:] = rules["pad"]
-    if rules["fit"] == "stretch":
+    if rules["fit"] == "stretch" or tuple(frame.shape[:2]) == (height, width):
         inner = (height, width)
     else:
         room = rules.get("content") or (height, width)

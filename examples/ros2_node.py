@@ -63,6 +63,8 @@ def make_node():
             backend = self.declare_parameter("backend", "onnxruntime").value
             engine = self.declare_parameter("engine", "").value
             self.predictor = edgekit.load(bundle, backend=backend, engine=engine or None)
+            if list(self.predictor.blank()) != ["rgb"]:
+                raise ValueError("the network sees more than rgb, and this node gives it rgb alone")
             self.topics = wanted_results(self.predictor)
             self.predictor.outputs = list(self.topics)
             self.publishers_ = {n: self.create_publisher(Image, f"~/{t}", 1) for n, t in self.topics.items()}

@@ -17,14 +17,16 @@ import pytest
 import edgekit
 from edgekit.cli.main import COMMANDS
 
-WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "ruamel", "cv2", "scipy", "matplotlib", "jinja2")
+WORKSTATION_PACKAGES = ("torch", "onnx", "pydantic", "ruamel", "cv2", "av", "scipy", "matplotlib", "jinja2")
 CORE_PACKAGES = {"numpy", "click", "yaml", "rich", "PIL"}
 # What a module may import beyond them, inside a function: a runtime, or what decodes video.
 RUNTIMES: dict[str, set[str]] = {
     "edgekit.frames.opencv": {"cv2"},
+    "edgekit.frames.pyav": {"av"},
     "edgekit.runtime.onnxruntime.backend": {"onnxruntime"},
+    "edgekit.runtime.openvino.backend": {"openvino"},
     "edgekit.runtime.cuda.device": {"pycuda"},
-    "edgekit.runtime.tensorrt.module": {"tensorrt"},
+    "edgekit.runtime.tensorrt.module": {"tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"},
 }
 ROOMS = ("tasks", "frames", "bundle", "boards", "runtime", "engine", "bench", "remote")
 

@@ -38,7 +38,12 @@ ROWS = {
     "a bundle's archive": [size(limits.ARCHIVE_BYTES), f"{limits.ARCHIVE_MEMBERS:,} members"],
     "a graph": [size(limits.GRAPH_BYTES), f"{limits.GRAPH_NODES:,} nodes", size(limits.GRAPH_CONSTANT)],
     "what a graph keeps": [size(limits.GRAPH_MEMORY), "10¹³ multiply-adds"],
-    "a network's input": [f"{limits.SIDE:,}", f"{limits.BATCH} frames", size(limits.TENSOR_BYTES)],
+    "a network's input": [
+        f"{limits.SIDE:,}",
+        f"{limits.MODALITY_CHANNELS} channels",
+        f"{limits.BATCH} frames",
+        size(limits.TENSOR_BYTES),
+    ],
 }
 SAID_OTHERWISE = {"GRAPH_WORK": 10**13, "JSON_LARGEST": 2**63}
 

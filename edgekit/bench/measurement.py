@@ -20,7 +20,9 @@ from edgekit.bench.telemetry.state import read_state
 from edgekit.bench.telemetry.summary import marks, summarise_telemetry
 from edgekit.bench.telemetry.system import System
 from edgekit.bench.timed import PARTS, Timed
+from edgekit.runtime.given import frame_size
 from edgekit.runtime.predictor import Predictor
+from edgekit.runtime.preprocess import Frames
 from edgekit.tasks import kind_of
 
 OnProgress = Callable[[str, float], None]
@@ -30,7 +32,7 @@ LEAST_PIPELINED = 10
 
 def measure_predictor(
     predictor: Predictor,
-    frames: np.ndarray,
+    frames: Frames,
     plan: BenchPlan,
     *,
     system: System | None = None,
@@ -38,7 +40,7 @@ def measure_predictor(
     layers: bool = False,
     soak_seconds: float = 0.0,
 ) -> dict[str, Any]:
-    """Time ``predictor`` on ``frames`` (n, H, W, 3) uint8 of any size; a document, see ``document``.
+    """Time ``predictor`` on ``frames`` (n, H, W, C) by modality, of any size; a document, see ``document``.
 
     The host's steps always; the parts of a query, the throughput of overlapping queries and the layers where the
     backend offers them (see ``timed``). progress gets (what is measured, 0 to 1).
@@ -110,13 +112,13 @@ def _accuracy(predictor: Predictor) -> list[dict[str, Any]]:
     return found
 
 
-def _subject(predictor: Predictor, batch: int, frames: np.ndarray) -> dict[str, Any]:
+def _subject(predictor: Predictor, batch: int, frames: Frames) -> dict[str, Any]:
     manifest = predictor.manifest
     return {
         **predictor.describe(),
         "digest": hashlib.sha256(manifest.to_json().encode()).hexdigest(),
         "batch": batch,
-        "frame_size": list(frames.shape[1:3]),
+        "frame_size": list(frame_size(frames)),
         "parameters": manifest.student.parameters,
         "multiply_adds": manifest.student.multiply_adds,
     }

@@ -6,7 +6,7 @@ import re
 
 from edgekit.bench.telemetry.state import current_mode
 from edgekit.bench.telemetry.system import System
-from edgekit.boards.files import read_text
+from edgekit.boards.files import text_or_empty
 from edgekit.boards.power import PowerMode
 from edgekit.errors import EdgekitError
 
@@ -31,7 +31,7 @@ def find_mode(system: System, wanted: str) -> PowerMode:
             where="power_modes",
             fix="leave power_modes out",
         )
-    modes = parse_power_modes(read_text(system.root / "etc/nvpmodel.conf"))
+    modes = parse_power_modes(text_or_empty(system.root / "etc/nvpmodel.conf"))
     now = current_mode(system)
     if now and now.name not in [mode.name for mode in modes]:
         modes.append(now)

@@ -35,7 +35,6 @@ class Series:
     values: Mapping[str, np.ndarray]
     began: float
     ended: float
-    warm_ups: int = 0
 
     @property
     def count(self) -> int:
@@ -80,4 +79,4 @@ def measure(
         if count >= plan.runs and now - began >= plan.duration:
             break
     values = {name: np.array(series) for name, series in taken.items()}
-    return Series(values, began, now, warm_ups)
+    return Series(values, began, now)

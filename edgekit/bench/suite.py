@@ -15,10 +15,10 @@ from typing import Any
 from edgekit import limits
 from edgekit.bench.document import in_threads
 from edgekit.bench.stopwatch import BenchPlan
+from edgekit.bundle.manifest import PRECISIONS
 from edgekit.errors import EdgekitError
 from edgekit.frames.plain_yaml import read_yaml
-
-PRECISIONS = ("fp32", "fp16", "int8")
+from edgekit.frames.typed import shown
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,17 @@ def _check(path: Path, key: str, value: Any) -> Any:
     if key in _ONE:
         fits, expected = _ONE[key]
         if not fits(value):
-            raise _wrong(path, key, f"{_shown(value)} is not {expected}", f"write {expected}")
+            raise _wrong(path, key, f"{shown(value)} is not {expected}", f"write {expected}")
         return value
     fits, expected = _MANY[key]
     if not isinstance(value, list) or not value:
-        raise _wrong(path, key, f"{_shown(value)} is not a list", f"write a list, each of it {expected}")
+        raise _wrong(path, key, f"{shown(value)} is not a list", f"write a list, each of it {expected}")
     seen: set[str] = set()
     for entry in value:
         if not fits(entry):
-            raise _wrong(path, key, f"{_shown(entry)} is not {expected}", f"write {expected}")
+            raise _wrong(path, key, f"{shown(entry)} is not {expected}", f"write {expected}")
         if str(entry) in seen:
-            raise _wrong(path, key, f"{_shown(entry)} is listed twice", "list it once")
+            raise _wrong(path, key, f"{shown(entry)} is listed twice", "list it once")
         seen.add(str(entry))
     return tuple(str(v) for v in value) if key == "power_modes" else tuple(value)
 
@@ -173,7 +173,7 @@ def _template(path: Path, key: str, text: str) -> str:
     rest = _filled(text, dict.fromkeys(("student", "size", "precision"), ""))
     if "{" in rest or "}" in rest:
         raise _wrong(
-            path, key, f"{_shown(text)} has a placeholder that cannot be filled", "use {student}, {size}, {precision}"
+            path, key, f"{shown(text)} has a placeholder that cannot be filled", "use {student}, {size}, {precision}"
         )
     return str(path.parent / text)
 
@@ -182,11 +182,6 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
     for name, value in names.items():
         text = text.replace(f"{{{name}}}", value)
     return text
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _wrong(path: Path, key: str, what: str, fix: str) -> EdgekitError:

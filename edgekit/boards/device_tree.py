@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgekit.boards.files import read_text
+from edgekit.boards.files import text_or_empty
 from edgekit.boards.table import Board, OldBoard, table
 
 _GIB = 2**30
@@ -13,7 +13,7 @@ _GIB = 2**30
 
 def text_of(path: Path) -> str:
     """A property of the device tree as text, its NUL-terminated strings as lines."""
-    return "\n".join(part for part in read_text(path).split("\0") if part.strip())
+    return "\n".join(part for part in text_or_empty(path).split("\0") if part.strip())
 
 
 def identify(model: str, compatible: str = "", memory: int | None = None) -> Board | OldBoard | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgekit.boards.clocks import Clocks, parse_clocks, read_clocks
 from edgekit.boards.device_tree import identify, text_of
-from edgekit.boards.files import read_text
+from edgekit.boards.files import text_or_empty
 from edgekit.boards.lookup import find_jetpack, jetpack_of_l4t
 from edgekit.boards.memory import Memory, read_memory
 from edgekit.boards.power import PowerMode, parse_power_mode
@@ -53,7 +53,7 @@ def read_machine(root: Path = Path("/"), run: RunCommand | None = None) -> Machi
     compatible = text_of(root / "proc/device-tree/compatible")
     memory = read_memory(root)
     board = identify(model or "", compatible, memory.total)
-    l4t = parse_l4t_release(read_text(root / "etc/nv_tegra_release"))
+    l4t = parse_l4t_release(text_or_empty(root / "etc/nv_tegra_release"))
     if l4t is None:
         l4t = package_version("nvidia-l4t-core", run(["dpkg-query", "--show", "nvidia-l4t-core"]) or "")
     version = package_version("nvidia-jetpack", run(["dpkg-query", "--show", "nvidia-jetpack"]) or "") if l4t else None
@@ -89,6 +89,6 @@ def _jetpack(version: str | None, l4t: str | None) -> JetPack | OldJetPack | Non
 def _fan(root: Path) -> str | None:
     """The fan's speed, as its driver reports it."""
     for pwm in sorted(root.glob("sys/class/hwmon/hwmon*/pwm1")):
-        if "fan" in read_text(pwm.with_name("name")) and (value := read_text(pwm)).isdigit():
+        if "fan" in text_or_empty(pwm.with_name("name")) and (value := text_or_empty(pwm)).isdigit():
             return f"pwm {value} of 255"
     return None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.boards.files import read_text
+from edgekit.boards.files import text_or_empty
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ _FIELD = re.compile(r"^(MemTotal|MemAvailable|SwapTotal|SwapFree):\s+(\d{1,15}) 
 
 def read_memory(root: Path = Path("/")) -> Memory:
     """From ``/proc/meminfo`` under ``root``."""
-    return parse_meminfo(read_text(root / "proc/meminfo"))
+    return parse_meminfo(text_or_empty(root / "proc/meminfo"))
 
 
 def parse_meminfo(text: str) -> Memory:

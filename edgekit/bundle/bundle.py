@@ -93,8 +93,21 @@ class Bundle:
         """Its lanes and precisions in words, for an error message."""
         return ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in self.manifest.artifacts))
 
+    def golden_frames(self) -> dict[str, np.ndarray]:
+        """The golden file's frames (n, H, W, C) by modality. EdgekitError as of ``golden``, or where one is missing."""
+        sensors = self.manifest.preprocessing.sensors()
+        arrays = self.golden([sensor.input for sensor in sensors])
+        missing = [sensor.input for sensor in sensors if sensor.input not in arrays]
+        if missing:
+            path = str(self.path(self.manifest.golden.file))
+            raise EdgekitError(
+                f"the bundle is incomplete: its golden file has no '{missing[0]}'", where=path, fix=_AGAIN
+            )
+        return {sensor.task.name: arrays[sensor.input] for sensor in sensors}
+
     def golden(self, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The golden file's arrays: ``frames`` (n, H, W, 3) uint8 and per output name the fp32 answer.
+        """The golden file's arrays: per input name its frames, such as ``frames`` (n, H, W, 3) uint8, and per output
+        name the fp32 answer.
 
         ``names``: only these. EdgekitError where the file is not what the manifest says.
         """
@@ -108,14 +121,17 @@ class Bundle:
 
     def _check_golden(self, arrays: dict[str, np.ndarray], where: str) -> None:
         golden, size = self.manifest.golden, self.manifest.preprocessing.size
-        frames = arrays.get("frames")
-        expected = (golden.count, *size, 3)
-        if frames is not None and (frames.shape != expected or frames.dtype != np.uint8):
-            raise EdgekitError(
-                f"the golden frames are {frames.shape} {frames.dtype}, the manifest says {expected} uint8",
-                where=where,
-                fix=_AGAIN,
-            )
+        for sensor in self.manifest.preprocessing.sensors():
+            frames, expected = arrays.get(sensor.input), (golden.count, *size, sensor.task.channels)
+            if frames is not None and (frames.shape != expected or frames.dtype != sensor.dtype):
+                raise EdgekitError(
+                    f"the golden {sensor.input} are {frames.shape} {frames.dtype}, the manifest says {expected} "
+                    f"{sensor.dtype}",
+                    where=where,
+                    fix=_AGAIN,
+                )
+            if frames is not None and frames.dtype.kind == "f" and not np.isfinite(frames).all():
+                raise EdgekitError(f"the golden {sensor.input} are not finite", where=where, fix=_AGAIN)
         for name, array in arrays.items():
             if array.shape[:1] != (golden.count,) or array.dtype.kind not in "uif":
                 raise EdgekitError(

@@ -8,10 +8,19 @@ from collections.abc import Callable, Iterator
 
 from edgekit import limits
 from edgekit.bundle.graph import disagreement, read_graph
-from edgekit.bundle.manifest import MANIFEST, Artifact, Manifest, OutputTensor, Preprocessing
+from edgekit.bundle.manifest import (
+    MANIFEST,
+    Artifact,
+    Manifest,
+    OutputTensor,
+    Preprocessing,
+    Tensor,
+    schema_number,
+)
 from edgekit.errors import EdgekitError
 from edgekit.frames.names import component
 from edgekit.tasks import Kind, Task, kind_of
+from edgekit.tasks.modality import RGB
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")
@@ -35,8 +44,11 @@ def check_graphs(manifest: Manifest, read: Callable[[str], bytes], where: str) -
             problem = disagreement(graphs[artifact.file], artifact)
             if not problem:
                 profile = artifact.profile
-                for shape in {profile.min, profile.opt, profile.max} if profile else {artifact.input.shape}:
-                    graphs[artifact.file].check_sizes({artifact.input.name: shape})
+                bounds = artifact.profiles().items()
+                for which in ("min", "opt", "max") if profile else ():
+                    graphs[artifact.file].check_sizes({name: getattr(bound, which) for name, bound in bounds})
+                if not profile:
+                    graphs[artifact.file].check_sizes({tensor.name: tensor.shape for tensor in artifact.inputs})
         except ValueError as error:
             problem = str(error)
         if problem:
@@ -79,7 +91,9 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     component(student.name, what="the student", where=MANIFEST)
     if min(student.width, student.stride) < 1 or min(student.parameters, student.multiply_adds) < 0:
         yield f"the student is impossible: {student}"
-    yield from _of_preprocessing(manifest.preprocessing)
+    if student.receptive_field is not None and not student.stride <= student.receptive_field <= limits.SIDE:
+        yield f"the student is impossible: {student}"
+    yield from _of_preprocessing(manifest.preprocessing, manifest.schema)
     tasks = {task.name: (task, kinds[task.name]) for task in manifest.tasks}
     for artifact in manifest.artifacts:
         yield from _of_input(artifact, manifest.preprocessing)
@@ -89,11 +103,25 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
             yield from _of_output(artifact, output, tasks, student.stride)
 
 
-def _of_preprocessing(pre: Preprocessing) -> Iterator[str]:
+def _of_preprocessing(pre: Preprocessing, schema: int) -> Iterator[str]:
+    seen = [component(task.name, what="the modality", where=MANIFEST) for task in pre.modalities]
+    if not seen or len(set(seen)) < len(seen) or not set(pre.may_lack) <= set(seen) or seen == list(pre.may_lack[:1]):
+        yield f"the network sees {', '.join(seen) or 'nothing'} and may lack {', '.join(pre.may_lack) or 'nothing'}"
+    for task in pre.modalities:
+        if task.kind != RGB.kind or not 1 <= task.channels <= limits.MODALITY_CHANNELS or task.vector:
+            yield f"no network sees '{task.name}': a {task.kind} of {task.channels} channels"
+        if not all(map(math.isfinite, task.range)):
+            yield f"'{task.name}' is from {task.range[0]} to {task.range[1]}"
+    channels = sum(task.channels for task in pre.modalities)
+    if channels > limits.MODALITY_CHANNELS or {len(pre.mean), len(pre.std), len(pre.pad)} != {channels}:
+        yield f"the pre-processing is not of {channels} channels: {pre}"
+    if schema != schema_number(pre):
+        yield f"a network that sees {', '.join(seen)} is not of the schema {schema}"
+    levels = [v for s in pre.sensors() if s.dtype == "uint8" for v in s.pad]
     scales = all(_LEAST <= value <= _MOST for value in (*pre.std, pre.depth_scale))
-    if not all(1 <= side <= limits.SIDE for side in pre.size) or not all(0 <= v <= 255 for v in pre.pad) or not scales:
+    if not all(1 <= side <= limits.SIDE for side in pre.size) or not all(0 <= v <= 255 for v in levels) or not scales:
         yield f"the pre-processing is impossible: {pre}"
-    if max(map(abs, pre.mean)) > _MOST:
+    if not all(abs(v) <= _MOST for v in (*pre.mean, *pre.pad)):
         yield f"the pre-processing is impossible: {pre}"
     if pre.content and not all(1 <= part <= side for part, side in zip(pre.content, pre.size, strict=True)):
         yield f"frames are to fill {pre.content} of an input of {pre.size}"
@@ -106,8 +134,7 @@ def _of_input(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
         yield f"'{file}' has an input of shape {shape}, expected four dimensions"
     if any(isinstance(side, int) and side < 1 for side in shape):
         yield f"'{file}' has '{artifact.input.name}' of the impossible shape {shape}"
-    if artifact.input.dtype not in _BYTES or shape[_channels(artifact)] != 3:
-        yield f"'{file}' has an input {shape} {artifact.input.dtype}, which is no rgb"
+    yield from _of_sensors(artifact, pre)
     if profile is None and any(isinstance(side, str) for side in shape):
         yield f"'{file}' leaves sides of its input open, {shape}, and states no bounds"
     bounds = (profile.min, profile.opt, profile.max) if profile else (shape,) * 3
@@ -122,9 +149,30 @@ def _of_input(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
     fixed = [s for s in (shape[1:3] if _channels(artifact) == 3 else shape[2:4]) if isinstance(s, int)]
     if len(fixed) == 2 and tuple(fixed) != pre.size:
         yield f"'{file}' takes an input {shape}, and frames are made {pre.size}"
+    if any(t.shape != _like(artifact.input, t, _channels(artifact)) for t in artifact.others):
+        yield f"'{file}' has inputs of several batches or sizes: {[t.shape for t in artifact.inputs]}"
     low, high = artifact.tensorrt or ("1", None)
     if not _VERSION.fullmatch(low) or not _VERSION.fullmatch(high or "1"):
         yield f"'{file}' is for the TensorRT {artifact.tensorrt}, which are no versions"
+
+
+def _of_sensors(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
+    """Of the inputs' names, types and channels."""
+    place = _channels(artifact)
+    found = [(t.name, t.dtype, t.shape[place] if len(t.shape) == 4 else None) for t in artifact.inputs]
+    if artifact.standardised:
+        fits = len(found) == 1 and found[0][1] in ("float16", "float32") and found[0][2] == len(pre.mean)
+    else:
+        fits = found == [(sensor.input, sensor.dtype, sensor.task.channels) for sensor in pre.sensors()]
+    if not fits:
+        seen = ", ".join(task.name for task in pre.modalities)
+        shown = ", ".join(f"{t.name} {t.shape} {t.dtype}" for t in artifact.inputs)
+        yield f"'{artifact.file}' takes {shown}, which is no {seen}"
+
+
+def _like(first: Tensor, other: Tensor, channels: int) -> tuple[int | str, ...]:
+    """The shape of the first input with the channels of another."""
+    return (*first.shape[:channels], *other.shape[channels : channels + 1], *first.shape[channels + 1 :])
 
 
 def _of_output(artifact: Artifact, output: OutputTensor, tasks: dict[str, tuple[Task, Kind]], stride: int):
@@ -154,7 +202,7 @@ def _of_output(artifact: Artifact, output: OutputTensor, tasks: dict[str, tuple[
 
 def _channels(artifact: Artifact) -> int:
     """Where in its input's shape the colours are."""
-    return 3 if artifact.input.dtype == "uint8" else 1
+    return 1 if artifact.standardised else 3
 
 
 def _largest(artifact: Artifact) -> tuple[int, int, int]:

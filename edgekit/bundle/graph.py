@@ -18,8 +18,8 @@ import numpy as np
 
 from edgekit import limits
 from edgekit.bundle.manifest import Artifact
-from edgekit.bundle.sizes import MOST_VALUES, Node, Tensor, results_of
-from edgekit.bundle.wire import Message, message, numbers, only, signed, text
+from edgekit.bundle.sizes import MOST_VALUES, Node, TensorFacts, node_results
+from edgekit.bundle.wire import Message, integers, message, only, signed, text
 
 Value = tuple[str, tuple[int | str, ...]]
 """Type and shape of an input or output; an open side is its name."""
@@ -53,17 +53,17 @@ class Graph:
     inputs: dict[str, Value]
     outputs: dict[str, Value]
     nodes: list[tuple[str, dict[str, Any], list[str], list[str]]]
-    constants: dict[str, Tensor]
+    constants: dict[str, TensorFacts]
 
     def check_sizes(self, inputs: Mapping[str, Sequence[int]]) -> None:
         """ValueError, a phrase that follows "the graph", where it takes too much for inputs of these shapes."""
-        tensors = {name: Tensor(tuple(shape)) for name, shape in inputs.items()} | self.constants
+        tensors = {name: TensorFacts(tuple(shape)) for name, shape in inputs.items()} | self.constants
         left = Counter(name for _, _, given, _ in self.nodes for name in given)
         left.update(list(self.outputs))
         constant = work = 0
         there = sum(math.prod(shape) for shape in inputs.values())
         for op, attributes, given, results in self.nodes:
-            made, steps = results_of(Node(op, [tensors.get(name) for name in given], attributes, len(results)))
+            made, steps = node_results(Node(op, [tensors.get(name) for name in given], attributes, len(results)))
             work += steps
             for name, tensor in zip(results, made, strict=False):
                 tensors[name] = tensor
@@ -103,12 +103,13 @@ def read_graph(content: bytes) -> Graph:
 
 def disagreement(graph: Graph, artifact: Artifact) -> str | None:
     """What the manifest says of an artifact and its graph does not, in a phrase that follows "the graph"."""
-    if list(graph.inputs) != [artifact.input.name]:
-        return f"has the inputs {', '.join(graph.inputs) or 'none'}, the manifest says {artifact.input.name}"
+    names = [tensor.name for tensor in artifact.inputs]
+    if list(graph.inputs) != names:
+        return f"has the inputs {', '.join(graph.inputs) or 'none'}, the manifest says {', '.join(names)}"
     if graph.opset != artifact.opset:
         return f"is of opset {graph.opset}, the manifest says {artifact.opset}"
-    for tensor in (artifact.input, *artifact.outputs):
-        found = (graph.inputs if tensor is artifact.input else graph.outputs).get(tensor.name)
+    for tensor in (*artifact.inputs, *artifact.outputs):
+        found = (graph.inputs if tensor in artifact.inputs else graph.outputs).get(tensor.name)
         if found is None:
             return f"has no output '{tensor.name}'"
         if found != (tensor.dtype, tensor.shape):
@@ -172,7 +173,7 @@ def _attribute(op: str, data: memoryview) -> tuple[str, Any]:
     if kind == _FLOATS:
         return name, _reals(b"".join(fields.get(7, [])))
     if kind == _INTS:
-        return name, [signed(number) for number in numbers(fields.get(8, []))]
+        return name, [signed(number) for number in integers(fields.get(8, []))]
     if kind in (_STRINGS, _TENSORS):
         return name, None
     raise ValueError(f"has '{op}' with '{name[:60]}' of an unknown type")
@@ -182,10 +183,10 @@ def _reals(data: bytes | memoryview) -> list[float]:
     return np.frombuffer(data, "<f4").tolist()
 
 
-def _constant(data: memoryview) -> tuple[str, Tensor]:
+def _constant(data: memoryview) -> tuple[str, TensorFacts]:
     """Name of a stored tensor and what it is, which must be in the file."""
     fields = message(data)
-    name, kind, dims = text(only(fields, 8)), only(fields, 2, 0), numbers(fields.get(1, []))
+    name, kind, dims = text(only(fields, 8)), only(fields, 2, 0), integers(fields.get(1, []))
     if fields.get(13) or only(fields, 14, 0):
         raise ValueError(f"keeps '{name}' in another file")
     if kind not in _TYPES:
@@ -194,7 +195,7 @@ def _constant(data: memoryview) -> tuple[str, Tensor]:
         count, raw = math.prod(dims), only(fields, 9)
         # Beside raw bytes there are lists of numbers, of which each takes half a byte at least.
         if count <= 2 * len(data) if raw is None else len(raw) == -(-count * _TYPES[kind][1] // 8):
-            return name, Tensor(tuple(dims), _values(fields, kind, raw, dims), constant=True)
+            return name, TensorFacts(tuple(dims), _values(fields, kind, raw, dims), constant=True)
     raise ValueError(f"has '{name}', which says that it is {'×'.join(map(str, dims[:8]))} and has another size")
 
 
@@ -209,7 +210,7 @@ def _values(fields: Message, kind: int, raw: memoryview | None, dims: list[int])
     elif dtype[1] == "f":
         found = np.frombuffer(b"".join(listed), dtype)
     else:
-        found = np.array([signed(number) for number in numbers(listed)], np.int64)
+        found = np.array([signed(number) for number in integers(listed)], np.int64)
     if found.size != math.prod(dims):
         return None
     return found.astype(np.int64 if dtype[1] == "i" else np.float64).reshape(dims)

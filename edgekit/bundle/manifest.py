@@ -11,13 +11,24 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from edgekit.errors import EdgekitError
 from edgekit.frames.outside import parse_json
 from edgekit.frames.typed import Misfit, as_typed
+from edgekit.tasks.modality import RGB, native_type
 from edgekit.tasks.task import Task
 
-SCHEMA = 2
+SCHEMA, OF_SENSORS = 3, 4
+"""Of bundles of networks that see rgb alone, and of those that see something else, whose manifests say what."""
+SIZE_MULTIPLE = 16
+"""Of the sides of a network's input: so that every resolution inside is a whole one."""
 MANIFEST = "manifest.json"  # its name in a bundle
+FRAMES, STANDARDISED = "frames", "input"
+"""Names of inputs: of rgb as it is, and of all modalities together, standardised."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 Lane = Literal["onnxruntime", "weak", "strong", "cache"]
 """Which runtime reads the file, and where its precision is defined.
@@ -57,24 +68,92 @@ class Profile:
     opt: tuple[int, ...]
     max: tuple[int, ...]
 
+    def with_side(self, place: int, side: int) -> Profile:
+        """The same bounds for an input whose side at ``place`` is another."""
+        return Profile(*((*shape[:place], side, *shape[place + 1 :]) for shape in (self.min, self.opt, self.max)))
+
 
 @dataclass(frozen=True)
 class Artifact:
     """One way to run the student: a file, read in one lane at one precision. Several may share a file.
 
     input is ``frames`` (N, H, W, 3) uint8 rgb, or ``input`` (N, 3, H, W) float, standardised, in the cache lane.
+    Networks that see other modalities have an input for each (``Sensor.input``), (N, H, W, C) of its native type: the
+    first is ``input``, the others are ``others``. In the cache lane all of them are the channels of the one ``input``.
+    profile: of ``input``; the others have the same bounds, with their own channels.
     tensorrt: (oldest, newest) version that can build it as "8.5" and "10", None at the end for no limit known;
     None in the onnxruntime lane.
     """
 
     file: str
     lane: Lane
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Precision
     opset: int
     input: Tensor
     outputs: tuple[OutputTensor, ...]
     profile: Profile | None = None
     tensorrt: tuple[str, str | None] | None = None
+    others: tuple[Tensor, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return (self.input, *self.others)
+
+    @property
+    def standardised(self) -> bool:
+        """Whether it takes all modalities in one input, standardised, channels first."""
+        return self.input.name == STANDARDISED
+
+    @property
+    def versions(self) -> str | None:
+        """Of TensorRT, in words; None where it builds nothing of it."""
+        if self.tensorrt is None:
+            return None
+        oldest, newest = self.tensorrt
+        return f"{oldest} to {newest}" if newest else f"from {oldest}"
+
+    def profiles(self) -> dict[str, Profile]:
+        """The bounds of every input by its name; none where no side is left open."""
+        if self.profile is None:
+            return {}
+        channels = 1 if self.standardised else 3
+        return {t.name: self.profile.with_side(channels, t.shape[channels]) for t in self.inputs}
+
+    def shapes(self, batch: int, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """The shape of every input for so many frames of (H, W)."""
+        if self.standardised:
+            return {t.name: (batch, t.shape[1], *size) for t in self.inputs}
+        return {t.name: (batch, *size, t.shape[3]) for t in self.inputs}
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """One modality as a network takes it.
+
+    input           the name of its tensor: ``frames`` for rgb, ``frames_<name>`` for others
+    mean, std, pad  one per channel, in native units; ``pad`` standardises to about zero, and stands for what is missing
+    """
+
+    task: Task
+    input: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pad: tuple[float, ...]
+
+    @property
+    def dtype(self) -> str:
+        """Of its native maps, and of its input."""
+        return np.dtype(native_type(self.task)).name
+
+
+def schema_number(preprocessing: Preprocessing) -> int:
+    """Of the manifest of a network that sees what the pre-processing says."""
+    return SCHEMA if preprocessing.modalities == (RGB,) else OF_SENSORS
+
+
+def input_name(modality: str) -> str:
+    """The name of a modality's input."""
+    return FRAMES if modality == RGB.name else f"{FRAMES}_{modality}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +164,10 @@ class Preprocessing:
     fit     ``letterbox``: resized to fit inside ``size`` by one factor, never enlarged where the frame fits, placed at
             the top left, the rest filled with ``pad``; ``stretch``: resized to ``size`` by two factors
     pad     the rgb value, 0-255, that standardises to about zero
-    mean, std  of rgb, 0-255: standardised = (rgb − mean) / std. Inside the graph for uint8 inputs
+    mean, std  of rgb, 0-255: standardised = (rgb − mean) / std. Inside the graph, but for the cache lane's
+    modalities  what the network sees, rgb alone where the manifest does not say it; pad, mean and std have one value
+             per channel of all of them, in this order and in their native units
+    may_lack names of modalities that frames may come without: ``pad`` stands for them
     depth_scale  metric depth from the network × this = metres (a student may see frames at a reduced scale)
     content  letterbox: (H, W) of ``size`` that frames fill at most, None for all of it. A student that is trained at
              half size sees 400×600 as 200×300, also in an input of 208×304
@@ -93,22 +175,62 @@ class Preprocessing:
 
     size: tuple[int, int]
     fit: Literal["letterbox", "stretch"]
-    pad: tuple[int, int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    pad: tuple[int | float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     depth_scale: float = 1.0
     content: tuple[int, int] | None = None
+    modalities: tuple[Task, ...] = (RGB,)
+    may_lack: tuple[str, ...] = ()
+
+    def sensors(self) -> tuple[Sensor, ...]:
+        """The modalities, each with its part of the numbers."""
+        found, start = [], 0
+        for task in self.modalities:
+            part = slice(start, start + task.channels)
+            start = part.stop
+            found.append(Sensor(task, input_name(task.name), self.mean[part], self.std[part], self.pad[part]))
+        return tuple(found)
+
+    def document(self) -> dict[str, Any]:
+        """As the manifest has it: without what is usual."""
+        return _unusual(dataclasses.asdict(self), _SEEN)
+
+
+_SEEN: dict[str, Any] = {"modalities": (dataclasses.asdict(RGB),), "may_lack": ()}
+_OTHERS: dict[str, Any] = {"others": ()}
+"""What is not written where it is this."""
+
+
+def _unusual(document: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in usual or value != usual[key]}
+
+
+def _with_usual(document: dict[str, Any]) -> dict[str, Any]:
+    """A manifest as it was read, with what was not written; of other types where it is no manifest."""
+    document = dict(document)
+    if isinstance(document.get("preprocessing"), dict):
+        document["preprocessing"] = {**_SEEN, **document["preprocessing"]}
+    if isinstance(document.get("artifacts"), (list, tuple)):
+        document["artifacts"] = [{**_OTHERS, **a} if isinstance(a, dict) else a for a in document["artifacts"]]
+    return document
 
 
 @dataclass(frozen=True)
 class StudentInfo:
-    """Which network this is. ``stride``: input pixels per pixel of its logits."""
+    """Which network this is.
+
+    stride           input pixels per pixel of its logits
+    receptive_field  side of the square of input pixels that a pixel of the logits depends on; None where it is too
+                     large to be measured, as of networks that look at the whole frame
+    """
 
     name: str
     width: int
     parameters: int
     multiply_adds: int
     stride: int
+    receptive_field: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +255,8 @@ class Ranges:
 class Golden:
     """Frames with the answers of the fp32 graph. ``tolerance``: lane/precision → output name → least or most allowed.
 
-    file         ``.npz``: ``frames`` (n, H, W, 3) uint8 at the network's size, and per output of the fp32 artifact an
-                 array of its name
+    file         ``.npz``: ``frames`` (n, H, W, 3) uint8 at the network's size (of other modalities an array of each,
+                 named as its input), and per output of the fp32 artifact an array of its name
     source       ``recipe`` or ``synthetic``
     tolerance    per output ``{"agreement": least share of equal pixels}`` for classes and masks, and
                  ``{"error": most mean absolute difference}`` for the other forms
@@ -158,13 +280,14 @@ class Manifest:
     quantization what the accuracy gate required, which steps were needed, which layers stayed in float and why
     provenance   recipe name and hash, run, versions, data, split; free-form
     files        name → SHA-256 of every file in the bundle but the manifest
+    upsampling   of the graphs' decisions to the input's size: ``nearest`` after them, ``bilinear`` of logits before
     """
 
     schema: int
     name: str
     edgekit: str
     created: str
-    target: Literal["cpu", "jetson", "onnx"]
+    target: Literal["cpu", "jetson", "rtx", "onnx"]
     board: str | None
     jetpack: str | None
     student: StudentInfo
@@ -178,9 +301,12 @@ class Manifest:
     quantization: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    upsampling: Literal["nearest", "bilinear"] = "nearest"
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        document = dataclasses.asdict(self) | {"preprocessing": self.preprocessing.document()}
+        document["artifacts"] = [_unusual(dataclasses.asdict(a), _OTHERS) for a in self.artifacts]
+        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "manifest.json") -> Manifest:
@@ -189,14 +315,14 @@ class Manifest:
         document = parse_json(text, where=where, what="the manifest", fix=fix)
         if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
             raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
-        if document["schema"] != SCHEMA:
+        if document["schema"] not in (SCHEMA, OF_SENSORS):
             maker = document.get("edgekit", "another one")
             raise EdgekitError(
-                f"the bundle has schema {document['schema']}, this edgekit reads {SCHEMA}",
+                f"the bundle has schema {document['schema']}, this edgekit reads {SCHEMA} and {OF_SENSORS}",
                 where=where,
                 fix=f"use the edgekit that made the bundle ({maker}), or export it again with this one",
             )
         try:
-            return as_typed(cls, document, "manifest")
+            return as_typed(cls, _with_usual(document), "manifest")
         except Misfit as error:
             raise EdgekitError(str(error), where=where, fix=fix) from None

@@ -12,6 +12,7 @@ _BY_SUFFIX = {
     ".onnx": ("an ONNX graph", "give the bundle that it came from; to make one: `edgekit export RUN`"),
     ".engine": ("a TensorRT engine", "give its bundle, and this file by --engine"),
     ".plan": ("a TensorRT engine", "give its bundle, and this file by --engine"),
+    ".rtx": ("an engine of TensorRT for RTX", "give its bundle, and this file by --engine"),
     ".yaml": ("a recipe or a suite", "distil it first (`edgekit distill`), export the run, and give the bundle"),
     ".yml": ("a recipe or a suite", "distil it first (`edgekit distill`), export the run, and give the bundle"),
     ".npz": ("a file of arrays", _EXPORT),

@@ -44,7 +44,7 @@ _REDUCE = {
 
 
 @dataclass
-class Tensor:
+class TensorFacts:
     """``value``: the numbers of a small one that is made of constants and shapes. ``constant``: it needs no pixels."""
 
     shape: Shape
@@ -57,7 +57,7 @@ class Node:
     """``given``: what each input is, None for one that is left out. ``results``: how many outputs it has."""
 
     op: str
-    given: list[Tensor | None]
+    given: list[TensorFacts | None]
     attributes: dict[str, Any]
     results: int
 
@@ -80,7 +80,7 @@ class Node:
         return self.attributes.get(name, default)
 
 
-def results_of(node: Node) -> tuple[list[Tensor], int]:
+def node_results(node: Node) -> tuple[list[TensorFacts], int]:
     """What a node makes, and about how many multiply-adds that takes.
 
     ValueError, a phrase that follows "the graph", for an operator that is not known, and inputs that do not fit.
@@ -97,10 +97,10 @@ def results_of(node: Node) -> tuple[list[Tensor], int]:
         raise ValueError(f"makes an empty tensor by '{node.op}'")  # on which onnxruntime's kernels may crash
     value = _value(node, there) if math.prod(shapes[0]) <= MOST_VALUES else None
     work += sum(math.prod(tensor.shape) for tensor in there) + sum(map(math.prod, shapes))
-    return [Tensor(shape, value, constant) for shape in shapes], work
+    return [TensorFacts(shape, value, constant) for shape in shapes], work
 
 
-def _value(node: Node, there: list[Tensor]) -> np.ndarray | None:
+def _value(node: Node, there: list[TensorFacts]) -> np.ndarray | None:
     """The numbers of a node's first output, None where they depend on more than constants and sizes."""
     if node.op == "Constant":
         return _stored(node).value
@@ -320,13 +320,13 @@ def _best(node: Node) -> list[Shape]:
     return [tuple(x)] * node.results
 
 
-def _stored(node: Node) -> Tensor:
+def _stored(node: Node) -> TensorFacts:
     """What a node Constant holds, in one of its attributes."""
     ((name, held),) = node.attributes.items()
-    if isinstance(held, Tensor):
+    if isinstance(held, TensorFacts):
         return held
     value = np.array(held, np.float64 if "float" in name else np.int64)
-    return Tensor(value.shape, value)
+    return TensorFacts(value.shape, value)
 
 
 def _sampled(node: Node) -> Shape:

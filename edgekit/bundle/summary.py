@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.bundle.bundle import Bundle
-from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.bundle.manifest import Manifest, Sensor
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.modality import RGB
 
 
 def bundle_document(bundle: Bundle) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def bundle_document(bundle: Bundle) -> dict[str, Any]:
         "not_part_of_it": bundle.strays(),
         "student": vars(m.student),
         "tasks": [{"name": t.name, "kind": t.kind, "classes": list(t.classes)} for t in m.tasks],
-        "preprocessing": vars(m.preprocessing),
+        "preprocessing": m.preprocessing.document(),
         "artifacts": [{**asdict(a), "bytes": (bundle.folder / a.file).stat().st_size} for a in m.artifacts],
         "golden": {"frames": m.golden.count, "source": m.golden.source, "tolerance": m.golden.tolerance},
         "ranges": _ranges(m),
@@ -64,7 +65,10 @@ def _about(bundle: Bundle) -> Any:
         "student": f"{m.student.name}, width {m.student.width}, {m.student.parameters:,} parameters, "
         f"{m.student.multiply_adds / 1e9:.2f} GMAC",
         "tasks": "; ".join(f"{t.name} ({_what(t)})" for t in m.tasks),
-        "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}{room}, rgb{scale}",
+        "frames": f"any size → {pre.size[0]}×{pre.size[1]}, {pre.fit}{room}, "
+        + " + ".join(map(_seen, pre.sensors()))
+        + scale
+        + (f"; can do without {', '.join(pre.may_lack)}" if pre.may_lack else ""),
         "golden": f"{m.golden.count} frames, {m.golden.source}",
         "licence of the data": str(m.provenance.get("licence", "not stated")),
         **({"attribution": str(m.provenance["attribution"])} if "attribution" in m.provenance else {}),
@@ -78,6 +82,11 @@ def _about(bundle: Bundle) -> Any:
     for name, fact in facts.items():
         table.add_row(name, Text(fact))
     return table
+
+
+def _seen(sensor: Sensor) -> str:
+    name, channels = sensor.task.name, sensor.task.channels
+    return name if name == RGB.name else f"{name} ({channels} × {sensor.dtype})"
 
 
 def _what(task: Task) -> str:
@@ -95,18 +104,11 @@ def _artifacts(bundle: Bundle) -> Any:
             a.file,
             decimal((bundle.folder / a.file).stat().st_size),
             str(a.opset),
-            f"{a.input.name} {'×'.join(map(str, a.input.shape))} {a.input.dtype}",
+            ", ".join(f"{t.name} {'×'.join(map(str, t.shape))} {t.dtype}" for t in a.inputs),
             ", ".join(o.name for o in a.outputs),
-            _versions(a),
+            a.versions or "-",
         )
     return table
-
-
-def _versions(artifact: Artifact) -> str:
-    if artifact.tensorrt is None:
-        return "-"
-    oldest, newest = artifact.tensorrt
-    return f"{oldest} to {newest}" if newest else f"from {oldest}"
 
 
 def _metrics(manifest: Manifest) -> Any:

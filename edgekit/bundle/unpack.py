@@ -6,7 +6,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,7 +38,9 @@ def unpack(archive: Path) -> Path:
         with part_folder(folder.parent) as scratch:
             part = scratch / folder.name
             _extract(archive, part)
-            shutil.rmtree(folder, ignore_errors=True)
+            # Deleted elsewhere: a kill during the deletion would leave half of it in the place of a whole one.
+            with suppress(OSError):  # it is not there, or in another process's hands
+                os.rename(folder, scratch / "before")
             try:
                 os.rename(part, folder)
             except OSError:

@@ -35,7 +35,7 @@ def message(data: memoryview) -> Message:
     return found
 
 
-def numbers(values: list) -> list[int]:
+def integers(values: list) -> list[int]:
     """The whole numbers of a repeated field, packed or not."""
     return [number for value in values for number in ([value] if isinstance(value, int) else _packed(value))]
 

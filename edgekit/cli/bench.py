@@ -9,7 +9,7 @@ import click
 from edgekit.cli.default_command import DefaultGroup
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_json, print_rich
 
 
 @click.group(cls=DefaultGroup, default="measure")
@@ -70,10 +70,7 @@ def measure(as_json: bool, **options) -> None:
         write_measurement(document, output)
     if document["unrun"]:
         click.echo(document["unrun"], err=True)
-    if as_json:
-        print_json(document)
-    else:
-        print_rich(*measurement_tables(document))
+    answer(as_json, document, lambda: print_rich(*measurement_tables(document)))
 
 
 @command.command(epilog="Example: edgekit bench compare before.json after.json")
@@ -98,10 +95,7 @@ def compare(ctx: click.Context, a: Path, b: Path, effect: float, as_json: bool) 
     from edgekit.bench.show import comparison_tables
 
     found = compare_files(a, b, effect=effect)
-    if as_json:
-        print_json(found)
-    else:
-        print_rich(*comparison_tables(found))
+    answer(as_json, found, lambda: print_rich(*comparison_tables(found)))
     if found["regressions"]:
         ctx.exit(1)
 
@@ -153,8 +147,5 @@ def report(files: tuple[Path, ...], markdown: Path | None, html: Path | None, ti
         from edgekit.report.bench import bench_page
 
         written.append(str(write_text(html, bench_page(found))))
-    if as_json:
-        counts = {"rows": len(found.entries), "failed": len(found.failed)}
-        print_json({"title": found.title, **counts, "written": written})
-    else:
-        click.echo("\n".join(written) or text)
+    counts = {"rows": len(found.entries), "failed": len(found.failed)}
+    answer(as_json, {"title": found.title, **counts, "written": written}, "\n".join(written) or text)

@@ -10,8 +10,8 @@ import click
 from edgekit.bench.soak import parse_duration
 from edgekit.bundle.bundle import open_bundle
 from edgekit.cli.on_board import bring_sidecars, bundle_copy
-from edgekit.cli.options import bundle_argument
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.options import PATH, bundle_argument
+from edgekit.cli.output import answer, json_option, print_json, print_rich
 from edgekit.cli.progress import progress_bars
 from edgekit.errors import EdgekitError
 from edgekit.remote import checklist, registry
@@ -41,7 +41,7 @@ def add(name: str, host: str, folder: str, as_json: bool) -> None:
     """
     board = registry.RemoteBoard(name, host, folder)
     registry.add(board)
-    print_json(board.__dict__) if as_json else click.echo(f"next: edgekit board install {name}")
+    answer(as_json, board.__dict__, f"next: edgekit board install {name}")
 
 
 @command.command("list", epilog="Example: edgekit board list")
@@ -66,8 +66,7 @@ def list_boards(as_json: bool) -> None:
 def remove(name: str, as_json: bool) -> None:
     """Forget the board NAME. What was installed there stays."""
     board = registry.remove(name)
-    text = f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}"
-    print_json(board.__dict__) if as_json else click.echo(text)
+    answer(as_json, board.__dict__, f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}")
 
 
 @command.command("install", epilog="Example: edgekit board install orin")
@@ -104,7 +103,7 @@ def install(ctx: click.Context, name: str, as_json: bool) -> None:
 @_name
 @bundle_argument
 @click.option("--soak", default="10m", show_default=True, metavar="TIME", help="How long the last measurement goes on.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="[default: edgekit-report-NAME.tar.gz]")
+@click.option("--output", type=PATH, metavar="FILE", help="[default: edgekit-report-NAME.tar.gz]")
 @json_option
 @click.pass_context
 def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path | None, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import click
 
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, bundle_argument
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 from edgekit.frames.terminal import console
 
 
@@ -70,10 +70,7 @@ def command(ctx: click.Context, bundle: Path, as_json: bool, **chosen) -> None:
     except KeyboardInterrupt:
         click.echo("edgekit: the build was stopped, nothing was written", err=True)
         raise
-    if as_json:
-        print_json(_document(engines))
-    else:
-        print_rich(*_report(engines))
+    answer(as_json, _document(engines), lambda: print_rich(*_report(engines)))
     click.echo(UNRUN, err=True)
     if engines[0].path is None or (engines[0].sidecar.golden is not None and not engines[0].passes):
         ctx.exit(1)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.options import PATH
 from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.student_options import size_option
 
 
 @click.command(epilog="Example: edgekit compile bundles/uav-jetson --compute-capability 8.6,8.9,12.0")
@@ -20,10 +22,9 @@ from edgekit.cli.output import json_option, print_json, print_rich
     help="CUDA compute capabilities to build for, e.g. 8.6,8.9,12.0.",
 )
 @click.option("--lane", type=click.Choice(["weak", "strong", "cache"]), default=None, help="Files of this lane alone.")
-@click.option("--size", default=None, metavar="HxW", help="Frame size of a student, or where a graph leaves it open.")
-@click.option(
-    "--save", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep engines and pictures there."
-)
+@size_option("Frame size of a student, or where a graph leaves it open.")
+@click.option("--save", type=PATH, metavar="DIR", help="Keep engines and pictures there.")
+@click.option("--keep", is_flag=True, help="Keep a bundle's engines with it, for an RTX GPU: the strong lane's alone.")
 @json_option
 @click.pass_context
 def command(
@@ -31,8 +32,9 @@ def command(
     subject: str,
     capabilities: str,
     lane: str | None,
-    size: str | None,
+    size: tuple[int, int] | None,
     save: Path | None,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Parse and build a graph with TensorRT for RTX, which runs on a CPU, and say which kernels it makes.
@@ -41,20 +43,38 @@ def command(
     taken and of how it is fused, none of speed or memory on a Jetson. Exit code 1: a file was refused.
     """
     from edgekit.pipeline.compile import compile_subject
-    from edgekit.students.listing import parse_size
+    from edgekit.pipeline.rtx_engines import LANE, keep_engines
 
     words = [word.strip() for word in capabilities.split(",")]
+    bundle = _bundle(subject, lane) if keep else None
+    lane = LANE if keep else lane
     found = []
-    for compiled in compile_subject(subject, lane=lane, size=parse_size(size) if size else None, capabilities=words):
+    for compiled in compile_subject(subject, lane=lane, size=size, capabilities=words):
         found.append(compiled)
         if not as_json:
             _print(compiled)
         if save and compiled.engine:
             _save(compiled, save)
+    kept = [str(path) for path in keep_engines(bundle, found, words)] if bundle else []
     if as_json:
-        print_json({"taken": all(c.taken for c in found), "files": [c.to_json() for c in found]})
+        files = [compiled.to_json() for compiled in found]
+        print_json({"taken": all(compiled.taken for compiled in found), "files": files, "engines": kept})
+    else:
+        click.echo("\n".join(f"kept {path}: built, not run" for path in kept), nl=bool(kept))
     if not all(compiled.taken for compiled in found):
         ctx.exit(1)
+
+
+def _bundle(subject: str, lane: str | None):
+    from edgekit.bundle.bundle import open_bundle
+    from edgekit.errors import EdgekitError
+    from edgekit.pipeline.rtx_engines import LANE
+
+    if lane not in (None, LANE):
+        raise EdgekitError(
+            f"TensorRT for RTX has no {lane} lane to run", where="--keep", fix="leave --lane out, or --keep"
+        )
+    return open_bundle(subject)
 
 
 def _print(compiled) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_json, print_rich, rich_table
 
 
 @click.group("data", epilog="Example: edgekit data extract pipeline.yaml --out data/flights")
@@ -38,9 +38,6 @@ def convert(recipe: Path, overrides: tuple[str, ...], out: Path, as_json: bool, 
     from edgekit.recipe.find import find_recipe
 
     done = convert_data(*find_recipe(recipe, overrides), out, **options)
-    if as_json:
-        print_json(done)
-        return
     sets = ", ".join(f"{count} in {name}" for name, count in done["frames"].items())
     lines = [f"skipped {bad['where']}: {bad['reason']}" for bad in done["bad_files"]]
     lines += [
@@ -48,10 +45,10 @@ def convert(recipe: Path, overrides: tuple[str, ...], out: Path, as_json: bool, 
         f"files   {done['written']} written, {done['kept']} there already, {done['bytes'] / 2**20:.1f} MiB",
         f"out     {done['out']}",
     ]
-    click.echo("\n".join(lines))
+    answer(as_json, done, "\n".join(lines))
 
 
-class Shard(click.ParamType):
+class ShardType(click.ParamType):
     """``I/N``, I from 1."""
 
     name = "I/N"
@@ -63,11 +60,35 @@ class Shard(click.ParamType):
         return int(index) - 1, int(count)
 
 
+class EngineType(click.ParamType):
+    """``ray`` or ``ray:ADDRESS``."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value.partition(":")[0] != "ray":
+            self.fail(f"'{value}' is not ray, or ray:ADDRESS such as ray:10.0.0.1:6379", param, ctx)
+        return value
+
+
 @command.command("extract", epilog="Example: edgekit data extract pipeline.yaml --out data/flights --shard 1/4")
 @click.argument("pipeline", type=PATH, metavar="PIPELINE")
 @set_option
 @click.option("--out", type=PATH, required=True, help="Folder of the sets; made if need be.")
-@click.option("--shard", type=Shard(), default="1/1", help="Only this share of the frames, for several machines.")
+@click.option(
+    "--layout",
+    type=click.Choice(["dronescapes", "vre"]),
+    default="dronescapes",
+    show_default=True,
+    help="OUT/SET/MAP/FRAME.npz, or as video-representations-extractor has them: OUT/SET/FILM/MAP/npz/NUMBER.npz.",
+)
+@click.option("--shard", type=ShardType(), default="1/1", help="Only this share of the frames, for several machines.")
+@click.option(
+    "--engine",
+    type=EngineType(),
+    metavar="ray[:ADDRESS]",
+    help="Make the maps on a Ray cluster: the one at ADDRESS, the one that is there, or this machine.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try frames again that failed before.")
 @allow_code_option
 @json_option
@@ -75,21 +96,20 @@ class Shard(click.ParamType):
 def extract(
     ctx: click.Context, pipeline: Path, overrides: tuple[str, ...], out: Path, as_json: bool, **options: Any
 ) -> None:
-    """Make the maps of PIPELINE, a YAML file, for every frame of its films, in the layout of Dronescapes.
+    """Make the maps of PIPELINE, a YAML file, for every frame of its films, one npz each.
 
-    The source `dronescapes` reads that layout. What is there and up to date is kept, so the same command goes on after
+    The source `dronescapes` reads both layouts. What is there and up to date is kept, so the same command goes on after
     an interrupt, a new film or a changed task. Exit code 1 where a frame failed; the others are made all the same.
     """
     from edgekit.extract.command import extract_data
 
+    if options["engine"] and options["shard"] != (0, 1):
+        raise click.UsageError("--engine shares the frames out itself: leave --shard out")
     done = extract_data(pipeline, overrides, out, **options)
-    if as_json:
-        print_json(done)
-    else:
-        lines = [f"{task:32} {n['written']} written, {n['kept']} there already" for task, n in done["tasks"].items()]
-        lines += [f"failed  {failure['where']}: {failure['what']}" for failure in done["failed"]]
-        lines.append(f"{done['frames']} frames in {done['seconds']:.1f} s: {out}")
-        click.echo("\n".join(lines))
+    lines = [f"{task:32} {n['written']} written, {n['kept']} there already" for task, n in done["tasks"].items()]
+    lines += [f"failed  {failure['where']}: {failure['what']}" for failure in done["failed"]]
+    lines.append(f"{done['frames']} frames in {done['seconds']:.1f} s: {out}")
+    answer(as_json, done, "\n".join(lines))
     ctx.exit(1 if done["failed"] else 0)
 
 
@@ -144,12 +164,9 @@ def verify(ctx: click.Context, folder: Path, remove: bool, as_json: bool) -> Non
     from edgekit.extract.command import verify_maps
 
     found = verify_maps(folder, remove=remove)
-    if as_json:
-        print_json(found)
-    else:
-        lines = [f"{bad['file']}: {bad['what']}" for bad in found["bad"]]
-        lines.append(f"{found['files']} files, {len(found['bad'])} of them no good, {found['removed']} removed")
-        click.echo("\n".join(lines))
+    lines = [f"{bad['file']}: {bad['what']}" for bad in found["bad"]]
+    lines.append(f"{found['files']} files, {len(found['bad'])} of them no good, {found['removed']} removed")
+    answer(as_json, found, "\n".join(lines))
     ctx.exit(1 if found["bad"] else 0)
 
 
@@ -164,13 +181,10 @@ def show(folder: Path, out: Path, frames: int, as_json: bool) -> None:
     from edgekit.frames.files import write_text
 
     write_text(out, page(folder, frames))
-    if as_json:
-        print_json({"out": str(out)})
-    else:
-        click.echo(str(out))
+    answer(as_json, {"out": str(out)}, str(out))
 
 
-class Weights(click.ParamType):
+class WeightsType(click.ParamType):
     """``quality=1,relevance=2``."""
 
     name = "weights"
@@ -196,7 +210,7 @@ class Weights(click.ParamType):
 @click.option("--keep", type=PATH, metavar="LIST", help="Frames that are labelled already: listed first, not counted.")
 @click.option(
     "--weights",
-    type=Weights(),
+    type=WeightsType(),
     metavar="NAME=W,…",
     help="How much quality, relevance and diversity count: 0 is not at all; default: each 1.",
 )
@@ -219,9 +233,6 @@ def select(source: Path, overrides: tuple[str, ...], out: Path, as_json: bool, *
     from edgekit.pipeline.selection import select_frames
 
     found = select_frames(source, overrides, out, **options)
-    if as_json:
-        print_json(found)
-        return
     lines = [f"not read  {bad['frame']}: {bad['what']}" for bad in found["unread"]]
     near, even = found["mean_distance"], found["mean_distance_evenly_spaced"]
     lines += [
@@ -230,4 +241,4 @@ def select(source: Path, overrides: tuple[str, ...], out: Path, as_json: bool, *
         f"list      {found['out']}",
         f"page      {found['page']}",
     ]
-    click.echo("\n".join(lines))
+    answer(as_json, found, "\n".join(lines))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, set_option
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 
 
 @click.command(epilog="Example: edgekit distill recipes/uav.yaml --set student.width=32")
@@ -19,6 +19,7 @@ from edgekit.cli.output import json_option, print_json, print_rich
     "--baseline/--no-baseline", default=True, show_default=True, help="Also train the student on labels only."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Networks trained at once on a CPU; default: one per core.")
+@click.option("--track", metavar="tensorboard", help="Also write the run for TensorBoard, into its own folder.")
 @allow_code_option
 @json_option
 @click.pass_context
@@ -34,10 +35,7 @@ def command(ctx: click.Context, recipe_or_run: Path, as_json: bool, **options: A
     result = distill(recipe_or_run, **options)
     if result is None:  # another process of this run prints it
         return
-    if as_json:
-        print_json(result.document)
-    else:
-        _print(result.recipe, result.document)
+    answer(as_json, result.document, lambda: _print(result.recipe, result.document))
     if not result.holds:
         ctx.exit(1)
 

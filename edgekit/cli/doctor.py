@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import PATH
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_rich, rich_table
 
 
 @click.command(epilog="Example: edgekit doctor --folder engines")
@@ -23,10 +23,7 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     from edgekit.engine.doctor.surroundings import look_around
 
     diagnosis = diagnose(look_around(folder))
-    if as_json:
-        print_json(diagnosis.to_json())
-    else:
-        _print(diagnosis)
+    answer(as_json, diagnosis.to_json(), lambda: _print(diagnosis))
     if not diagnosis.can_build:
         ctx.exit(1)
 

@@ -57,4 +57,9 @@ def _print(name: str, estimates) -> None:
             f"({estimate.estimate_least_ms:.2f} to {estimate.estimate_most_ms:.2f}), "
             f"{estimate.multiply_adds / 1e9:.2f} GMAC, {estimate.estimate_bytes / 1e6:.0f} MB moved, "
             f"{len(estimate.layers)} kernels"
+            + (
+                f" ({estimate.estimate_most_kernels} at worst)"
+                if estimate.estimate_most_kernels != len(estimate.layers)
+                else ""
+            )
         )

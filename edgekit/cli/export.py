@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import PATH, PRECISION, Threads, set_option
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.options import PATH, PRECISION, Threads, listed, set_option
+from edgekit.cli.output import answer, json_option, print_rich, rich_table
 from edgekit.cli.student_options import student_options
 
 
@@ -15,14 +15,22 @@ from edgekit.cli.student_options import student_options
 @student_options
 @click.option(
     "--target",
-    type=click.Choice(["cpu", "jetson", "onnx"]),
+    type=click.Choice(["cpu", "jetson", "rtx", "onnx"]),
     default="cpu",
     show_default=True,
-    help="cpu: onnxruntime's files; jetson: every lane, and the CPU's; onnx: one plain fp32 file.",
+    help="cpu: onnxruntime's files; jetson: every lane, and the CPU's; rtx: the strongly typed lane, engines of it for "
+    "RTX GPUs, and the CPU's; onnx: one plain fp32 file.",
 )
 @click.option("--precision", type=PRECISION, help="The lowest precision to make; default: all of the target.")
 @click.option("--board", metavar="NAME", help="Narrow jetson to a board, e.g. orin-nano-8gb.")
 @click.option("--jetpack", metavar="VERSION", help="Narrow jetson to a JetPack, e.g. 6.2.")
+@click.option(
+    "--compute-capability",
+    "capabilities",
+    default="",
+    metavar="LIST",
+    help="With rtx: what engines are built for; default: 8.6,8.9,12.0 (RTX 30, 40 and 50).",
+)
 @click.option(
     "--dynamic", default="", metavar="batch,size", help="Leave these to run time, between the bounds of export.open."
 )
@@ -45,7 +53,7 @@ from edgekit.cli.student_options import student_options
 @set_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, dynamic: str, as_json: bool, **options: Any) -> None:
+def command(ctx: click.Context, dynamic: str, capabilities: str, as_json: bool, **options: Any) -> None:
     """Make a bundle of RUN's student: ONNX files for every runtime of the target, checked against the module.
 
     RUN is a run's folder (default: the one under ./runs that was finished last) or a student's .pt. Exit code 1: a step
@@ -53,11 +61,8 @@ def command(ctx: click.Context, dynamic: str, as_json: bool, **options: Any) -> 
     """
     from edgekit.api import export
 
-    result = export(dynamic=[word.strip() for word in dynamic.split(",") if word.strip()], **options)
-    if as_json:
-        print_json(result.document)
-    else:
-        _print(result.document)
+    result = export(dynamic=listed(dynamic), compute_capability=listed(capabilities), **options)
+    answer(as_json, result.document, lambda: _print(result.document))
     if not result.holds:
         ctx.exit(1)
 
@@ -68,9 +73,13 @@ def _print(result: dict[str, Any]) -> None:
     print_rich(rich_table(title, columns, map(_cells, result["parity"]), right=("value", "limit")))
     if not result["holds"]:
         click.echo(f"FAILS: {result['failed']}\nno bundle was written")
+        if "int8" in result["failed"]:
+            click.echo("other ranges may cost less: --set export.quantize.observer=percentile, or mse")
         return
     for name, said in result["nvidia_compiler"].items():
         click.echo(f"NVIDIA's compiler, {name}: {said}")
+    for engine in result["engines"]:
+        click.echo(f"engine    {engine}: built, not run")
     lines = [f"{name:<24} {size:>12,} bytes" for name, size in result["files"].items()]
     click.echo("\n".join([*lines, "", f"bundle    {result['bundle']}  ({', '.join(result['artifacts'])})"]))
 

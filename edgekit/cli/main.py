@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("edgekit.cli.recipe", "List, copy, print and check recipes, and the data behind them."),
     "report": ("edgekit.cli.report", "Write one HTML page about a run, or runs beside each other."),
     "run": ("edgekit.cli.run", "Draw a bundle's predictions over photographs, a video or a camera."),
+    "search": ("edgekit.cli.search", "Search a student's shape for the best in a budget of ms."),
     "students": ("edgekit.cli.students", "List the students with parameters, multiply-adds and CPU latency."),
     "verify": ("edgekit.cli.verify", "Compare a bundle on its golden frames with the fp32 reference."),
 }
@@ -55,9 +56,12 @@ EXTRAS = {
     "onnxruntime": "cpu",
     "onnxscript": "train",
     "onnxslim": "train",
+    "openvino": "openvino",
     "pydantic": "train",
     "ruamel": "train",
     "torch": "train",
+    "optuna": "search",
+    "sqlalchemy": "search",
     "pycuda": "tensorrt",
     "tensorrt": "tensorrt",
 }

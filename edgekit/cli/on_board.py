@@ -55,6 +55,9 @@ def _run(ctx: click.Context, name: str) -> int:
     from edgekit.remote.install import check_installed
     from edgekit.remote.job import BoardStep, bring, perform, show
 
+    if ctx.params.get("also"):
+        fix = "copy the frames to the board, and run it there"
+        raise EdgekitError("frames of several sensors are not sent to a board", where="--also", fix=fix)
     board, bundle = registry.find(name), open_bundle(ctx.params["bundle"])
     copies, brought = [bundle_copy(bundle)], []
     words, group = _words(ctx, copies), ctx.command_path.split()[1]

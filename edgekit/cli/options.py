@@ -25,6 +25,11 @@ set_option = click.option(
 )
 
 
+def listed(text: str) -> list[str]:
+    """The words between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 class Threads(click.IntRange):
     """CPU threads, from 1 to the cores that the process may use: more would wait for each other."""
 
@@ -32,7 +37,7 @@ class Threads(click.IntRange):
         super().__init__(1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from edgekit.runtime.onnxruntime.backend import usable_cores
+        from edgekit.runtime.cpu import usable_cores
 
         asked, cores = super().convert(value, param, ctx), usable_cores()
         # What was not given is a marker of click's until all is parsed.
@@ -82,7 +87,7 @@ def together(*options: Callable) -> Callable:
 
 
 backend_options = together(
-    click.option("--backend", metavar="NAME", help="onnxruntime or tensorrt; default: onnxruntime."),
+    click.option("--backend", metavar="NAME", help="onnxruntime, openvino or tensorrt; default: onnxruntime."),
     click.option("--lane", metavar="LANE", help="Lane of the bundle; default: the backend's own."),
     click.option("--precision", type=PRECISION, help="Default: int8 where the bundle has it."),
     click.option("--threads", type=Threads(), metavar="N", help="CPU threads; default: all cores."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import click
@@ -22,6 +22,16 @@ def print_json(document: Any) -> None:
     is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
     text = json.dumps(document, indent=2, ensure_ascii=not is_unicode, allow_nan=False)
     click.echo(spelled_out_json(text))
+
+
+def answer(as_json: bool, document: Any, text: str | Callable[[], None]) -> None:
+    """With ``--json`` the document; else the text, or what ``text`` prints."""
+    if as_json:
+        print_json(document)
+    elif callable(text):
+        text()
+    else:
+        click.echo(text)
 
 
 def print_rich(*renderables: Any) -> None:

@@ -64,6 +64,9 @@ class Printed:
             with self._watched():
                 self._stream.flush()
 
+    def close(self) -> None:
+        """Nothing, for what keeps the stream and closes it as Python ends: the one behind it is the process's."""
+
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:

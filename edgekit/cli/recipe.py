@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_json, print_rich
 
 
 @click.group("recipe", epilog="Example: edgekit recipe check recipes/uav.yaml")
@@ -22,10 +22,7 @@ def list_recipes(as_json: bool) -> None:
     from edgekit.recipe.shipped import about, folder, shipped_recipes
 
     rows = [{"name": name, "file": str(folder() / f"{name}.yaml"), "about": about(name)} for name in shipped_recipes()]
-    if as_json:
-        print_json({"recipes": rows})
-    else:
-        click.echo("\n".join(f"{row['name']:<20} {row['about']}" for row in rows))
+    answer(as_json, {"recipes": rows}, "\n".join(f"{row['name']:<20} {row['about']}" for row in rows))
 
 
 @command.command("copy", epilog="Example: edgekit recipe copy uav --out experiments")
@@ -37,10 +34,7 @@ def copy_recipe(name: str, out: Path, as_json: bool) -> None:
     from edgekit.recipe.shipped import copy
 
     files = [str(file) for file in copy(name, out)]
-    if as_json:
-        print_json({"files": files})
-    else:
-        click.echo("\n".join(files))
+    answer(as_json, {"files": files}, "\n".join(files))
 
 
 @command.command("show", epilog="Example: edgekit recipe show recipes/uav.yaml --set student.width=32")
@@ -68,15 +62,22 @@ def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPE and read the data behind it: counts, pixel share per class, missing tasks, bad files."""
+    from edgekit.pipeline.scales import describe_scales
     from edgekit.pipeline.workbench import check_data
     from edgekit.recipe.find import find_recipe
 
     model, base = find_recipe(recipe, overrides)
-    report, data = check_data(model, base), model.data
+    (report, resolved), data = check_data(model, base), model.data
     if as_json:
-        print_json({**report.to_json(), "licence": data.licence, "attribution": data.attribution})
+        scales = {
+            "student": resolved.student.input_scale,
+            "teachers": resolved.teacher.train.augment.scale,
+            "ensemble": resolved.ensemble.scales,
+        }
+        print_json({**report.to_json(), "scales": scales, "licence": data.licence, "attribution": data.attribution})
     else:
         print_rich(report.table())
+        click.echo(describe_scales(resolved))
         click.echo(f"Licence of the data: {data.licence or 'not stated (data.licence)'}")
         if data.attribution:
             click.echo(f"Attribution: {data.attribution}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import PATH
-from edgekit.cli.output import json_option, print_json
+from edgekit.cli.output import answer, json_option
 
 
 @click.command(epilog="Example: edgekit report runs/uav-1a2b3c4d5e --out uav.html")
@@ -24,7 +24,4 @@ def command(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
     from edgekit.report.run import read_run, run_page
 
     write_text(out, run_page([read_run(run) for run in runs]))
-    if as_json:
-        print_json({"page": str(out), "runs": [str(run) for run in runs]})
-    else:
-        click.echo(f"page      {out}")
+    answer(as_json, {"page": str(out), "runs": [str(run) for run in runs]}, f"page      {out}")

@@ -12,7 +12,8 @@ import click
 
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options, bundle_argument
-from edgekit.cli.output import json_option, print_json
+from edgekit.cli.output import answer, json_option
+from edgekit.errors import EdgekitError
 from edgekit.frames.terminal import console
 
 
@@ -27,6 +28,13 @@ from edgekit.frames.terminal import console
     "GStreamer pipeline that ends in an appsink.",
 )
 @click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME=WHAT",
+    help="A further modality that the network sees, e.g. thermal=DIR: a folder beside a folder, with files of the same "
+    "names, or a film beside a film. Repeatable.",
+)
+@click.option(
     "--output",
     type=PATH,
     metavar="DIR|VIDEO|PICTURE",
@@ -34,6 +42,9 @@ from edgekit.frames.terminal import console
 )
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Task to draw; repeatable. Default: the first.")
 @click.option("--frames", "limit", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option("--tile", is_flag=True, help="Frames' own pixels in overlapping tiles of the network's size, blended.")
+@click.option("--overlap", type=click.IntRange(0), metavar="PIXELS", help="Of tiles; default: what the network sees.")
+@click.option("--steady", is_flag=True, help="Average each frame of a film with those before it, moved as it moves.")
 @backend_options
 @json_option
 @click.pass_context
@@ -41,42 +52,58 @@ def command(
     ctx: click.Context,
     bundle: Path,
     given: str,
+    also: tuple[str, ...],
     output: Path | None,
     tasks: tuple[str, ...],
     limit: int | None,
+    tile: bool,
+    overlap: int | None,
+    steady: bool,
     as_json: bool,
     **backend: Any,
 ) -> None:
     """Run BUNDLE over photographs, a video or a camera, and draw its predictions over every frame.
 
     Overlays have the frame's own size. Frames of a camera that arrive while another one is processed are dropped, so
-    that the newest is shown; Ctrl-C ends it. Exit code 1: photographs of a folder could not be read; the others are
-    done.
+    that the newest is shown; Ctrl-C ends it. Where the network sees other modalities than rgb, --input is its rgb, or
+    else the first of them, and a frame may come without those that it may lack. Exit code 1: photographs of a folder
+    could not be read; the others are done.
     """
     from edgekit.bundle.bundle import open_bundle
-    from edgekit.frames.open_input import open_input
     from edgekit.runtime.load import load
+    from edgekit.runtime.parallel import open_sensors
     from edgekit.runtime.run import open_output, run
 
+    if overlap is not None and not tile:
+        raise EdgekitError("only tiles overlap", where="--overlap", fix="add --tile")
     opened = open_bundle(bundle)
+    pre = opened.manifest.preprocessing
+    seen = [task.name for task in pre.modalities]
+    inputs = {"rgb" if "rgb" in seen else seen[0]: given} | dict(map(_modality, also))
     names = list(dict.fromkeys(tasks)) or [opened.manifest.tasks[0].name]
     with ExitStack() as stack:
         predictor = stack.enter_context(load(opened, outputs=names, **backend))
-        source = open_input(given)
+        source = open_sensors(inputs, pre.modalities, pre.may_lack)
         stack.callback(source.close)
         sink = stack.enter_context(open_output(output, source)) if output else None
         progress = stack.enter_context(
             _progress(f"running {opened.manifest.name}", min(filter(None, (limit, source.count)), default=None))
         )
+        tiled = tile if overlap is None else overlap
         painted = [task for task in opened.manifest.tasks if task.name in names]
-        report = run(predictor, source, painted, sink, limit=limit, progress=progress)
+        report = run(predictor, source, painted, sink, limit=limit, tile=tiled, steady=steady, progress=progress)
         described = predictor.describe()
-    if as_json:
-        print_json({**report, "output": str(output) if output else None, "ran": described})
-    else:
-        click.echo("\n".join(_lines(report, described, output)))
+    document = {**report, "output": str(output) if output else None, "ran": described}
+    answer(as_json, document, "\n".join(_lines(report, described, output)))
     if report["unreadable"]:
         ctx.exit(1)
+
+
+def _modality(text: str) -> tuple[str, str]:
+    name, equals, what = text.partition("=")
+    if not (name and equals and what):
+        raise EdgekitError(f"'{text}' names no modality", where="--also", fix="write NAME=FOLDER, e.g. thermal=frames")
+    return name, what
 
 
 def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> Iterator[str]:

@@ -18,12 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.compile.kernels import Kernel, count, kernels_of
-from edgekit.compile.worker import MODULES
+from edgekit.compile.kernels import EngineKernel, count, kernels_of
 from edgekit.errors import EdgekitError
+from edgekit.runtime.tensorrt.module import RTX_MODULES
 
 USUAL_CAPABILITIES = ("8.6",)
 """Ampere, of all that this compiler knows the nearest to Orin's 8.7."""
+PORTABLE_CAPABILITIES = ("8.6", "8.9", "12.0")
+"""RTX 30, 40 and 50: what NVIDIA builds a portable engine for by default. Turing (7.5) wants one of its own."""
 Profiles = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 """Input → least, usual and most shape, or values where the input is itself a shape."""
 _is_capability = re.compile(r"\d{1,2}\.\d").fullmatch
@@ -52,7 +54,7 @@ class Engine:
     """
 
     plan: bytes
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[EngineKernel, ...]
     not_understood: tuple[str, ...]
     seconds: float
     activation_bytes: int | None
@@ -98,7 +100,7 @@ class Compiled:
 
 def is_there() -> bool:
     """Whether TensorRT for RTX is installed."""
-    return any(importlib.util.find_spec(name) for name in MODULES)
+    return any(importlib.util.find_spec(name) for name in RTX_MODULES)
 
 
 def check_installed() -> None:
@@ -109,6 +111,11 @@ def check_installed() -> None:
             where=f"this Python: {sys.executable}",
             fix="pip install 'edgekit[rtx]' (x86-64 Linux); it needs no GPU",
         )
+
+
+def check_capabilities(capabilities: Sequence[str]) -> None:
+    """EdgekitError where the installed compiler does not build for them, for use before hours of work."""
+    compile_model(b"", "nothing", capabilities=capabilities)
 
 
 def compile_model(

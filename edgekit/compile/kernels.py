@@ -21,13 +21,13 @@ _TENSOR = re.compile(
     r"(?:[^{}]*?, )?(?:Format/)?Datatype: (?P<type>\w+)[^{}]*\}"
 )
 _NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\x1e|\x1f|\[|\s*$)")
-_HOST = frozenset({"shape_call"})
+_NO_KERNELS = frozenset({"shape_call", "signal", "wait"})
 _TYPES = {"Float": "FP32", "Half": "FP16", "Int8": "INT8", "UInt8": "UINT8", "Int32": "INT32", "Int64": "INT64"}
 _CONVOLUTIONS = frozenset({"correlation", "deconv"})
 
 
 @dataclass(frozen=True)
-class Tensor:
+class KernelTensor:
     """What a kernel reads or writes. ``shape``: −1 where a profile leaves it open; ``type``: INT8, FP16, FP32, …"""
 
     name: str
@@ -36,14 +36,14 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class EngineKernel:
     """One launch on the GPU. ``kind`` is the compiler's word for it; ``nodes``: ONNX nodes that are in it, in part or
     whole. ``reads`` are activations, not weights."""
 
     name: str
     kind: str
-    reads: tuple[Tensor, ...]
-    writes: tuple[Tensor, ...]
+    reads: tuple[KernelTensor, ...]
+    writes: tuple[KernelTensor, ...]
     nodes: tuple[str, ...]
 
     @property
@@ -57,22 +57,22 @@ class Kernel:
         return self.reads[0].type if self.reads else "none"
 
 
-def kernels_of(message: str) -> tuple[tuple[Kernel, ...], tuple[str, ...]]:
+def kernels_of(message: str) -> tuple[tuple[EngineKernel, ...], tuple[str, ...]]:
     """(kernels in the order they run, lines that were not understood) of the builder's ``Layers:`` message.
 
-    What runs on the host, such as the arithmetic of open shapes, is no kernel.
+    What runs on the host, such as the arithmetic of open shapes, is no kernel, nor where one stream waits for another.
     """
     found, strange = [], []
     for line in _lines(message):
         kernel = _kernel(line)
         if kernel is None:
             strange.append(line)
-        elif kernel.kind not in _HOST:
+        elif kernel.kind not in _NO_KERNELS:
             found.append(kernel)
     return tuple(found), tuple(strange)
 
 
-def count(kernels: Sequence[Kernel]) -> dict[str, Any]:
+def count(kernels: Sequence[EngineKernel]) -> dict[str, Any]:
     """How many there are: all, convolutions by the type they read, and the others by the compiler's word for them."""
     convolutions = [kernel for kernel in kernels if kernel.convolves]
     return {
@@ -91,7 +91,7 @@ def _lines(message: str) -> Iterator[str]:
             yield line
 
 
-def _kernel(line: str) -> Kernel | None:
+def _kernel(line: str) -> EngineKernel | None:
     parts = _LINE.fullmatch(line)
     if parts is None:
         return None
@@ -106,7 +106,7 @@ def _kernel(line: str) -> Kernel | None:
         return None
     metadata = rest.partition("Metadata: ")[2]
     nodes = tuple(dict.fromkeys(_NODE.findall(metadata)))
-    return Kernel(parts["name"], parts["kind"].strip(), inputs, outputs, nodes)
+    return EngineKernel(parts["name"], parts["kind"].strip(), inputs, outputs, nodes)
 
 
 def _until_closed(text: str) -> tuple[str, str]:
@@ -119,10 +119,12 @@ def _until_closed(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _tensors(text: str) -> tuple[Tensor, ...] | None:
+def _tensors(text: str) -> tuple[KernelTensor, ...] | None:
     """None where the list holds something that is no tensor."""
     found = tuple(
-        Tensor(part["name"], tuple(int(side) for side in part["shape"].split(",") if side.strip()), _type(part["type"]))
+        KernelTensor(
+            part["name"], tuple(int(side) for side in part["shape"].split(",") if side.strip()), _type(part["type"])
+        )
         for part in _TENSOR.finditer(text)
     )
     left = _TENSOR.sub("", text)

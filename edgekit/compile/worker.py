@@ -5,7 +5,6 @@ It reads ``job.json`` and ``model.onnx`` in the folder and writes ``result.json`
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -13,20 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # of the metapackage, and of the package behind it
+from edgekit.runtime.tensorrt.module import import_rtx
+
 KEPT = ("Layers:", "Total Activation Memory:", "Total Weights Memory:")
 """How the messages begin that the parent reads, of the thousands that a build says."""
-
-
-def import_rtx() -> Any:
-    """The module of TensorRT for RTX. ModuleNotFoundError where there is none."""
-    for name in MODULES[:-1]:
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-    return importlib.import_module(MODULES[-1])
 
 
 def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | None]:
@@ -45,6 +34,10 @@ def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | No
 
     log = Log()
     result: dict[str, Any] = {"version": trt.__version__, "refusals": [], "said": said, "seconds": None}
+    names = ["SM" + word.replace(".", "") for word in job["compute_capabilities"]]
+    if not set(names) <= set(trt.ComputeCapability.__members__):
+        known = [f"{n[2:-1]}.{n[-1]}" for n in trt.ComputeCapability.__members__ if n.startswith("SM")]
+        return {**result, "unknown": known}, None
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
@@ -57,11 +50,6 @@ def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | No
         return result, None
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    names = ["SM" + word.replace(".", "") for word in job["compute_capabilities"]]
-    unknown = [name for name in names if name not in trt.ComputeCapability.__members__]
-    if unknown:
-        known = [f"{n[2:-1]}.{n[-1]}" for n in trt.ComputeCapability.__members__ if n.startswith("SM")]
-        return {**result, "unknown": known}, None
     config.num_compute_capabilities = len(names)
     for place, name in enumerate(names):
         config.set_compute_capability(getattr(trt.ComputeCapability, name), place)

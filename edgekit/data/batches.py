@@ -155,7 +155,7 @@ class Batches:
         # computed from the augmented rgb: the modalities of one frame stay consistent
         maps.update({n: COMPUTED[n].compute(maps["rgb"]) for n in computed})
         example = {
-            "inputs": {n: self._encode(tasks[n], maps.get(n), plan.crop) for n in plan.inputs},
+            "inputs": {n: kind_of(tasks[n]).encode_if_there(tasks[n], maps.get(n), plan.crop) for n in plan.inputs},
             "labels": {n: self._label(tasks[n], labels.get(n)) for n in plan.tasks},
             "soft": {},
             "agreement": {},
@@ -171,16 +171,10 @@ class Batches:
         height, width = self._plan.crop
         return height // self._plan.label_stride, width // self._plan.label_stride
 
-    @staticmethod
-    def _encode(task: Task, array: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
-        if array is None:
-            return np.full((*size, kind_of(task).channels(task)), np.nan, np.float32)
-        return kind_of(task).encode(task, array)
-
     def _label(self, task: Task, array: np.ndarray | None) -> np.ndarray:
         if task.classes:
             return np.full(self._label_size, IGNORE, np.uint8) if array is None else array
-        return self._encode(task, array, self._label_size)
+        return kind_of(task).encode_if_there(task, array, self._label_size)
 
     def _cutmix(self, rng: np.random.Generator, examples: list[dict]) -> None:
         """Paste a rectangle of another frame of the batch, the same in every map."""

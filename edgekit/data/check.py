@@ -16,6 +16,7 @@ from edgekit.data.source import FrameInfo, Source
 from edgekit.data.values import ValueSummary
 from edgekit.errors import EdgekitError, WriteError
 from edgekit.tasks import kind_of
+from edgekit.tasks.kind import share
 from edgekit.tasks.task import IGNORE
 
 MOST_LISTED = 10
@@ -160,10 +161,10 @@ def check_source(
         if classes := source.tasks[name].classes:
             totals = {split: pixels.get((name, split), np.zeros(256)) for split in report.splits}
             report.shares[name] = {
-                split: {label: _share(total[i], total[:IGNORE].sum()) for i, label in enumerate(classes)}
+                split: {label: share(total[i], total[:IGNORE].sum()) for i, label in enumerate(classes)}
                 for split, total in totals.items()
             }
-            report.ignored[name] = {split: _share(total[IGNORE], total.sum()) for split, total in totals.items()}
+            report.ignored[name] = {split: share(total[IGNORE], total.sum()) for split, total in totals.items()}
     return report
 
 
@@ -195,10 +196,6 @@ def _check_frame(
         )
         for name, array in maps.items()
     }
-
-
-def _share(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None
 
 
 def _refusal(bad: list[BadFile], total: int) -> EdgekitError:

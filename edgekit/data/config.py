@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+LEAST_SCALE = 0.02
+"""Of frames before any network: photographs of 4000×3000 become 80×60 by it."""
+
 
 class AugmentConfig(BaseModel):
     """Random geometry and colour, drawn anew for every frame of every step."""
@@ -12,13 +15,16 @@ class AugmentConfig(BaseModel):
     flip: bool = Field(True, description="mirror left-right, half of the time")
     vertical_flip: bool = Field(False, description="mirror top-bottom, half of the time: for cameras looking down")
     rotate: float = Field(0.0, ge=0, le=180, description="largest in-plane rotation in degrees, half of the time")
-    scale: tuple[float, float] = Field((0.75, 1.5), description="zoom, log-uniform between these two")
+    scale: tuple[float, float] | None = Field(
+        None,
+        description="zoom, log-uniform between these two; none: 0.7 to 1.6 times student.input_scale, and for teachers "
+        "1 to 2.4 times the size at which a frame's sides are 1.25 times those of a crop",
+    )
     colour: float = Field(0.3, ge=0, le=1, description="strength of brightness, contrast, saturation and tint changes")
     cutmix: float = Field(0.0, ge=0, le=1, description="share of frames that get a rectangle of another one")
 
     @model_validator(mode="after")
     def _scale_is_a_range(self) -> AugmentConfig:
-        least, most = self.scale
-        if not 0.1 <= least <= most <= 10:
-            raise ValueError(f"scale must be (least, most) with 0.1 <= least <= most <= 10, got {self.scale}")
+        if self.scale and not LEAST_SCALE <= self.scale[0] <= self.scale[1] <= 10:
+            raise ValueError(f"scale must be (least, most) with {LEAST_SCALE} <= least <= most <= 10, got {self.scale}")
         return self

@@ -118,7 +118,7 @@ def bounded_size(height: int, width: int) -> tuple[int, int] | None:
     return (max(1, round(height * shrink)), max(1, round(width * shrink))) if shrink < 1 else None
 
 
-def resized(task: Task, array: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+def resized_map(task: Task, array: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     """A native map at ``size`` (height, width), None: as it is.
 
     Pictures are averaged; values with holes and class indices come from the nearest pixel.

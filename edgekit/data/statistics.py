@@ -59,7 +59,7 @@ def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequ
         if not count[0]:
             raise EdgekitError(
                 f"no train frame has the modality '{name}'",
-                where="teacher.modalities",
+                where="the modalities of teacher and student",
                 fix="remove it, or see `edgekit recipe check` for what the frames have",
             )
         mean = total / count

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,6 +14,8 @@ from edgekit.distill.config import DistillConfig, teaches
 from edgekit.heads import HEADS, Supervision
 from edgekit.losses import LOSSES
 from edgekit.students.student import Student
+from edgekit.teachers.config import MaskingConfig
+from edgekit.teachers.masking import draw_visible
 from edgekit.training.precision import autocast
 
 
@@ -19,6 +23,7 @@ class StudentObjective:
     """Supervised and distillation terms per task, each times the task's weight.
 
     ``weights``: one per task. Without targets in the batch only the supervised terms remain: the baseline.
+    What the student may lack is hidden from half of the frames, each drawn by itself, a function of ``seed`` and step.
     """
 
     def __init__(
@@ -27,7 +32,9 @@ class StudentObjective:
         config: DistillConfig,
         weights: Mapping[str, float],
         class_weights: Mapping[str, Sequence[float]] | None = None,
+        seed: int = 0,
     ):
+        self._seed = seed
         self._student = self.forward = student
         self._config = config
         self._supervision = Supervision(weights, class_weights)
@@ -37,9 +44,9 @@ class StudentObjective:
         self._last: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        rgb = batch.inputs["rgb"]
-        with autocast(self._config.train.precision, rgb.device.type):
-            raw = self.forward(rgb)
+        frames = self._frames(batch)
+        with autocast(self._config.train.precision, frames.device.type):
+            raw = self.forward(frames)
         terms: dict[str, Tensor] = {}
         for task in self._student.tasks:
             output = raw[task.name].float()
@@ -61,6 +68,16 @@ class StudentObjective:
         self._last = terms
         return terms
 
+    def _frames(self, batch: Batch) -> Tensor:
+        """What the student sees of a batch."""
+        student, frames = self._student, self._student.together(batch.inputs)
+        if not student.may_lack:
+            return frames
+        names = [task.name for task in student.modalities]
+        masking = MaskingConfig(keep=[name for name in names if name not in student.may_lack])
+        rng = np.random.default_rng([self._seed, 5, batch.step, batch.part])
+        seen = np.stack([draw_visible(rng, names, masking) for _ in range(len(frames))])
+        return student.hide(frames, torch.from_numpy(seen))
+
     def scores(self) -> dict[str, float]:
-        losses = {f"{name} loss": float(value.detach()) for name, value in self._last.items()}
-        return {**losses, **self._supervision.scores()}
+        return self._supervision.scores(self._last)

@@ -1,4 +1,4 @@
-"""Starting the student from a teacher: with all modalities but rgb masked, the teacher is such a network."""
+"""Starting the student from a teacher: with all modalities but the student's masked, the teacher is such a network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from edgekit.teachers.multimodal import MultiModal
 
 @torch.no_grad()
 def warm_start(student: Student, teacher: MultiModal) -> None:
-    """Give the student the teacher's weights for rgb in and the tasks out, in place.
+    """Give the student the teacher's weights for its modalities in and the tasks out, in place.
 
-    Other weights are copied; of the first layer only the kernels that read rgb are taken, of the last only those of the
-    tasks. The student then predicts what the teacher predicts with everything but rgb hidden, since hidden modalities
-    are zero and both standardise rgb alike. EdgekitError where the two are not of one family and shape.
+    Other weights are copied; of the first layer only the kernels that read what the student sees are taken, of the last
+    only those of the tasks. The student then predicts what the teacher predicts with everything else hidden, since
+    hidden modalities are zero and both standardise alike. EdgekitError where the two are not of one family and shape.
     """
     channels = teacher.channels()
-    seen = channels.get("rgb")
+    own = [channels.get(task.name) for task in student.modalities]
+    seen = None if any(one is None for one in own) else torch.cat(own)
     predicted = torch.cat([channels[task.name] for task in student.tasks])
     total = sum(
         len(own) for own in channels.values()
@@ -38,13 +39,14 @@ def warm_start(student: Student, teacher: MultiModal) -> None:
         value.copy_(taken)
     for own, given in ((student.mean, teacher.mean), (student.std, teacher.deviation)):
         if not torch.allclose(own.cpu(), given.cpu()[seen]):
-            raise ValueError("student and teacher standardise rgb differently")
+            raise ValueError("student and teacher standardise differently")
 
 
 def _misfit(student: Student) -> EdgekitError:
+    seen = " and ".join(task.name for task in student.modalities)
     return EdgekitError(
         f"the student ({student.name}, width {student.width}) cannot start from the first teacher: "
-        "they are not of one family and width, or the teacher does not see rgb",
+        f"they are not of one family and width, or the teacher does not see {seen}",
         where="distill.start",
         fix="give teacher.members.0 the student's family and width, or set distill.start: labels",
     )

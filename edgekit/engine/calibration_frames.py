@@ -10,6 +10,7 @@ import numpy as np
 from edgekit.bundle.manifest import Preprocessing, Tensor
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
+from edgekit.runtime.given import FrameReader, frame_size
 from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.preprocess import Preprocessor
 
@@ -27,9 +28,12 @@ def find_frames(source: Path) -> list[Path]:
 
 
 def calibration_feeds(files: list[Path], preprocessing: Preprocessing, tensor: Tensor) -> Iterator[np.ndarray]:
-    """One (1, 3, H, W) float32 input per file, one in memory at a time."""
-    prepare = Preprocessor(preprocessing, tensor)
+    """One (1, C, H, W) float32 input per file, one in memory at a time.
+
+    EdgekitError for a network that needs more than photographs show.
+    """
+    prepare, accept = Preprocessor(preprocessing, [tensor]), FrameReader(preprocessing)
     for file in files:
-        frame = read_rgb(file)
-        placement = FramePlacement.of(preprocessing, frame.shape[:2], preprocessing.size)
-        yield prepare(frame[None], placement)
+        batch = accept.one({"rgb": read_rgb(file)})
+        placement = FramePlacement.of(preprocessing, frame_size(batch), preprocessing.size)
+        yield prepare(batch, placement)[tensor.name]

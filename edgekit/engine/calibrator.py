@@ -54,7 +54,7 @@ def check_cached(calibrator: Any, version: str, where: str) -> None:
 def frames_calibrator(
     trt: Any, device: Device, feeds: Iterable[np.ndarray], shape: tuple[int, ...], algorithm: str, written: Path
 ) -> Any:
-    """Shows ``feeds``, each (1, 3, H, W) float32 of ``shape``, and writes the resulting cache to ``written``.
+    """Shows ``feeds``, each (1, C, H, W) float32 of ``shape``, and writes the resulting cache to ``written``.
 
     ``count``: feeds used; ``error``: an exception that was raised inside, or None.
     """

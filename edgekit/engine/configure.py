@@ -68,18 +68,20 @@ def _dla(trt: Any, config: Any, network: Any, job: BuildJob) -> None:
 
 def _profile(builder: Any, config: Any, job: BuildJob) -> None:
     profile = builder.create_optimization_profile()
-    shapes, name = job.artifact.profile, job.artifact.input.name
-    least, usual, most = shapes.min, shapes.opt, shapes.max
-    profile.set_shape(name, least, usual, most)
+    bounds = job.artifact.profiles()
+    for name, shapes in bounds.items():
+        profile.set_shape(name, shapes.min, shapes.opt, shapes.max)
     if config.add_optimization_profile(profile) < 0:
+        told = ", ".join(f"{each.min} … {each.opt} … {each.max} for '{name}'" for name, each in bounds.items())
         raise EdgekitError(
-            f"TensorRT does not take the profile {least} … {usual} … {most} for '{name}'",
+            f"TensorRT does not take the profile {told}",
             where=f"{MANIFEST}: {job.artifact.file}: profile",
             fix="export the bundle again with a profile whose shapes grow from min to max",
         )
     if job.calibrates:
         # Frames are shown one at a time, whatever batch is usual in the profile.
         shown = builder.create_optimization_profile()
-        one = (1, *usual[1:])
-        shown.set_shape(name, one, one, one)
+        for name, shapes in bounds.items():
+            one = (1, *shapes.opt[1:])
+            shown.set_shape(name, one, one, one)
         config.set_calibration_profile(shown)

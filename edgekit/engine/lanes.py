@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from edgekit.boards.table import within
-from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.bundle.manifest import PRECISIONS, Artifact, Manifest
 from edgekit.engine.capabilities import Capabilities
 from edgekit.engine.job import BuildOptions
 from edgekit.errors import EdgekitError
 
-PRECISIONS = ("fp32", "fp16", "int8")
 ON_GPU = ("weak", "strong", "cache")
 """In order of preference. Weakly typed first: there TensorRT may leave a layer in fp16 where int8 is slower."""
 ON_DLA = ("cache", "strong")

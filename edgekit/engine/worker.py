@@ -137,8 +137,8 @@ def run_check(job: CheckJob) -> dict[str, Any]:
     bundle = open_bundle(job.source)
     with load(bundle, "tensorrt", engine=job.plan) as predictor:
         checks = [dataclasses.asdict(c) for c in verify(bundle, predictor)]
-        frames = bundle.golden(["frames"])["frames"]
-        predictor.infer(frames[0])
+        frames = bundle.golden_frames()
+        predictor.raw({name: array[:1] for name, array in frames.items()})
         for _ in range(WARM_UPS):
             predictor.backend.time_once()
         times, begin = [], time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.evaluate.score import Predict, primary_metric
 from edgekit.tasks import Meter, Task, kind_of
+from edgekit.tasks.metric import jackknife_error
 
 GROUPS = 10
 
@@ -35,9 +35,7 @@ class Paired:
             return None
         sign = 1.0 if kind_of(self.task).primary.higher_is_better else -1.0
         whole, *parts = [sign * (a - b) for a, b in pairs]
-        centre = sum(parts) / len(parts)
-        variance = (len(parts) - 1) / len(parts) * sum((part - centre) ** 2 for part in parts)
-        return whole, math.sqrt(variance)
+        return whole, jackknife_error(parts)
 
 
 def paired(

@@ -15,8 +15,14 @@ from edgekit.tasks import Task, kind_of
 Predict = Callable[[FrameInfo, tuple[int, int]], dict[str, np.ndarray]]
 """(frame, size) → native map per task at that size."""
 
+Observe = Callable[[FrameInfo, dict[str, np.ndarray], dict[str, np.ndarray]], None]
+"""(frame, its maps, what a ``Predict`` gave): called for every frame that is scored."""
+
 TaskScores = dict[str, dict]
 """Task name → metric → value, of one model."""
+
+CONFIDENCE, DISAGREEMENT = "_confidence", "_disagreement"
+"""Behind a task's name: what a ``Predict`` may give beside its map. Confidence is 0-255, disagreement 0-1."""
 
 
 def native_maps(tasks: Sequence[Task], soft: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -28,6 +34,17 @@ def native_maps(tasks: Sequence[Task], soft: dict[str, Tensor]) -> dict[str, np.
     }
 
 
+def with_confidence(tasks: Sequence[Task], soft: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """``native_maps``, and of every task that has such a form ``<task>_confidence`` (H, W) uint8."""
+    found = native_maps(tasks, soft)
+    for task in [task for task in tasks if task.name in found]:
+        kind = kind_of(task)
+        if CONFIDENCE[1:] in kind.form_names:
+            map_ = soft[task.name][0].float().cpu().numpy()
+            found[task.name + CONFIDENCE] = kind.form(CONFIDENCE[1:]).of(task, map_)
+    return found
+
+
 def score(
     predict: Predict,
     frames: FrameSet,
@@ -36,6 +53,7 @@ def score(
     *,
     sequential: bool,
     progress: Callable[[int], None] = lambda done: None,
+    observe: Observe = lambda frame, maps, predicted: None,
 ) -> TaskScores:
     """The metrics of a model (see the kinds' meters), over the labelled frames among ``infos``.
 
@@ -58,6 +76,7 @@ def score(
                 flow = dis_flow(previous[2], maps["rgb"])
             for name, meter in consistency.items():
                 meter.update(previous[1][name], predicted[name], flow)
+        observe(frame, maps, predicted)
         previous = (frame, {name: predicted[name] for name in consistency}, maps["rgb"])
         progress(done)
     scores = {name: meter.result() for name, meter in meters.items()}

@@ -11,6 +11,7 @@ from edgekit.tasks import Task, kind_of
 ROWS = {
     "single_all": "one teacher, all modalities",
     "single_rgb": "one teacher, rgb only",
+    "networks": "ensemble, trained networks alone",
     "ensemble": "ensemble",
     "baseline": "student, labels only",
     "student": "student, distilled",
@@ -35,6 +36,9 @@ def retention(tasks: Sequence[Task], results: dict[str, TaskScores]) -> dict[str
             kept[task.name] = student / ensemble if higher else ensemble / student
     return kept
 
+
+WITHOUT_ROW = "student without "
+"""With the modalities behind it that are hidden from the distilled student, the key of its row."""
 
 Cells = tuple[list[str], list[list[str]]]
 """(header, rows) as text."""
@@ -72,8 +76,11 @@ def _rows(
 ) -> Iterator[tuple[str, dict]]:
     """(label, the task's scores) of every model that was scored on the task, in the table's order."""
     external = {key: f"{key.removeprefix(EXTERNAL_ROW)}, external" for key in results if key.startswith(EXTERNAL_ROW)}
+    lacking = {
+        key: f"{ROWS['student']}, {key.removeprefix('student ')}" for key in results if key.startswith(WITHOUT_ROW)
+    }
     singles = {key: label for key, label in ROWS.items() if key.startswith("single")}
-    for key, label in (labels or {**singles, **external, **ROWS}).items():
+    for key, label in (labels or {**singles, **external, **ROWS, **lacking}).items():
         if task.name in results.get(key, {}):
             yield label, results[key][task.name]
 

@@ -6,11 +6,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 
 import onnx
 import torch
-from torch import nn
 
+from edgekit.bundle.manifest import SIZE_MULTIPLE, STANDARDISED
 from edgekit.errors import EdgekitError
 from edgekit.export.fuse import fused
 from edgekit.graphs.check import NEWEST_IR, checked
@@ -19,9 +20,7 @@ from edgekit.graphs.opset import at_opset
 from edgekit.graphs.rewrite import pad_by_pad, scale_resizes, split_channels
 from edgekit.students.student import Student
 
-INPUT = "input"
-SIZE_MULTIPLE = 16
-"""Sides of a network input: so that every resolution inside is a whole one."""
+INPUT = STANDARDISED
 
 _TORCH_OPSET = 18  # what torch's exporter writes by itself; everything older or newer is a conversion
 _LOG = "torch.onnx"
@@ -33,7 +32,8 @@ def logits_name(task: str) -> str:
 
 
 def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.ModelProto:
-    """The fused student: ``input`` (1, 3, H, W) float32, standardised → ``<task>_logits`` (1, C, H/s, W/s) per task.
+    """The fused student: ``input`` (1, C, H, W) float32, all that it sees, standardised → per task ``<task>_logits``
+    (1, C, H/s, W/s).
 
     Exported by torch.onnx's dynamo exporter, simplified by onnxslim, resizes by whole factors, names readable and the
     same in every export (see ``edgekit.graphs.names``), checked with strict shape inference.
@@ -46,7 +46,7 @@ def body(student: Student, size: tuple[int, int], *, opset: int = 17) -> onnx.Mo
 def bodies(student: Student, size: tuple[int, int], opsets: Sequence[int]) -> dict[int, onnx.ModelProto]:
     """One export in several operator sets: the same graph under the same names. See ``body``."""
     check_size(size)
-    exported = _simplified(_export(fused(student).network, size))
+    exported = _simplified(_export(fused(student), size))
     return {opset: _settled(exported, student, opset) for opset in opsets}
 
 
@@ -63,8 +63,7 @@ def check_size(size: tuple[int, int]) -> None:
 
 def _settled(exported: onnx.ModelProto, student: Student, opset: int) -> onnx.ModelProto:
     """The exported graph in one operator set, in the form that every file is made of."""
-    model = onnx.ModelProto()
-    model.CopyFrom(at_opset(exported, opset))
+    model = deepcopy(at_opset(exported, opset))
     scale_resizes(model)
     pad_by_pad(model)
     model = readable(model)
@@ -74,11 +73,11 @@ def _settled(exported: onnx.ModelProto, student: Student, opset: int) -> onnx.Mo
     return checked(model, opset)
 
 
-def _export(module: nn.Module, size: tuple[int, int]) -> onnx.ModelProto:
+def _export(student: Student, size: tuple[int, int]) -> onnx.ModelProto:
     with _quiet():
         program = torch.onnx.export(
-            module,
-            (torch.zeros(1, 3, *size),),
+            student.network,
+            (torch.zeros(1, student.in_channels, *size),),
             dynamo=True,
             opset_version=_TORCH_OPSET,
             input_names=[INPUT],

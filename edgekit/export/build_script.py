@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgekit.bundle.manifest import Profile, Tensor
+from edgekit.bundle.manifest import Profile
 from edgekit.export.lanes import ArtifactRow
 
 SCRIPT, TABLE = "build.sh", "ranges.txt"
@@ -116,9 +116,13 @@ def build_script(rows: Sequence[ArtifactRow], profiles: Mapping[str, str] | None
     return "\n".join([head, *lines, _TAIL])
 
 
-def profile_options(tensor: Tensor, profile: Profile | None) -> str:
-    """trtexec's options for the input of a file that leaves dimensions open; "" where it leaves none."""
-    if profile is None:
+def profile_options(profiles: Mapping[str, Profile]) -> str:
+    """trtexec's options for the inputs of a file that leaves dimensions open, by name; "" where it leaves none."""
+    if not profiles:
         return ""
-    shapes = {"min": profile.min, "opt": profile.opt, "max": profile.max}
-    return " ".join(f"--{k}Shapes={tensor.name}:{'x'.join(map(str, shape))}" for k, shape in shapes.items())
+
+    def shapes(which: str) -> str:
+        sides = {name: "x".join(map(str, getattr(profile, which))) for name, profile in profiles.items()}
+        return ",".join(f"{name}:{side}" for name, side in sides.items())
+
+    return " ".join(f"--{which}Shapes={shapes(which)}" for which in ("min", "opt", "max"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgekit.bundle.manifest import Artifact, Manifest
+from edgekit.bundle.manifest import Manifest, Preprocessing
 from edgekit.export.golden import FLOOR_DISAGREEMENT, FLOOR_ERROR, MARGIN
 from edgekit.frames.markdown import code, escaped
 from edgekit.tasks import Task, kind_of
@@ -34,7 +34,7 @@ def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
         "## Files",
         _table(
             ("file", "lane", "precision", "opset", "TensorRT"),
-            [(a.file, a.lane, a.precision, str(a.opset), _versions(a)) for a in manifest.artifacts],
+            [(a.file, a.lane, a.precision, str(a.opset), a.versions or "–") for a in manifest.artifacts],
         ),
         _quantization_text(manifest),
         "## Agreement of the files",
@@ -57,23 +57,34 @@ def _task_line(task: Task, manifest: Manifest) -> str:
 def _preprocessing_text(manifest: Manifest) -> str:
     pre = manifest.preprocessing
     room = pre.content or pre.size
+    seen = ", ".join(f"{s.dtype} {escaped(s.task.name)}" for s in pre.sensors())
     fit = (
         f"resized to fit inside {room[0]}×{room[1]} (never enlarged), placed at the top left of "
-        f"{pre.size[0]}×{pre.size[1]}, the rest filled with rgb {pre.pad}"
+        f"{pre.size[0]}×{pre.size[1]}, the rest filled with {_named(pre)} {pre.pad}"
         if pre.fit == "letterbox"
         else f"stretched to {pre.size[0]}×{pre.size[1]}"
     )
     text = (
-        f"uint8 rgb, {fit}. Normalisation is inside the graphs that take `frames`: "
-        f"(rgb − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes them normalised."
+        f"{seen}, {fit}. Normalisation is inside the graphs that take `frames`: "
+        f"({_named(pre)} − {_rounded(pre.mean)}) / {_rounded(pre.std)}; `logits.onnx`, where there is one, takes "
+        "them normalised."
     )
     if pre.depth_scale != 1 and any(task.unit for task in manifest.tasks):
         text += f" Metric depth is multiplied by {pre.depth_scale:.4g}, because frames are seen at a reduced scale."
+    if pre.may_lack:
+        text += (
+            f" Frames may come without {', '.join(map(escaped, pre.may_lack))}: their mean stands for what is missing."
+        )
     return text + " `edgekit.load(bundle)` does all of this and returns results at the frame's own size."
 
 
+def _named(pre: Preprocessing) -> str:
+    """The channels' modalities, as a formula has them."""
+    return ", ".join(escaped(task.name) for task in pre.modalities)
+
+
 def _metrics_text(manifest: Manifest) -> str:
-    stages = [stage for stage in ("module", "fp32", "int8") if stage in manifest.metrics]
+    stages = [stage for stage in manifest.metrics if stage.partition(" ")[0] in ("module", "fp32", "int8")]
     if not stages:
         return "Not measured at this export."
     count, split = manifest.provenance.get("metric_frames"), manifest.provenance.get("split", "?")
@@ -128,9 +139,9 @@ def _limits_text(manifest: Manifest) -> str:
         "- A confidence is the network's own estimate, not a guarantee: nothing here is certified for flight.",
     ]
     if any(a.tensorrt for a in manifest.artifacts):
+        there = "an RTX GPU. There," if manifest.target == "rtx" else "a Jetson. Build there, then"
         lines.append(
-            "- Files for TensorRT were checked through onnxruntime at export, not on a Jetson. Build there, then run "
-            "`edgekit verify`."
+            f"- Files for TensorRT were checked through onnxruntime at export, not on {there} run `edgekit verify`."
         )
     if any(task.unit for task in manifest.tasks):
         lines.append("- Metric depth holds for cameras with the field of view of the training frames.")
@@ -163,13 +174,6 @@ def _data_text(manifest: Manifest) -> str:
     )
     attribution = f" Attribution: {escaped(facts['attribution'])}." if "attribution" in facts else ""
     return f"{text} {golden} {licence}{attribution}"
-
-
-def _versions(artifact: Artifact) -> str:
-    if artifact.tensorrt is None:
-        return "–"
-    oldest, newest = artifact.tensorrt
-    return f"{oldest} to {newest}" if newest else f"from {oldest}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from edgekit.bundle.manifest import Preprocessing
+import numpy as np
+
+from edgekit.bundle.manifest import SIZE_MULTIPLE, Preprocessing
 from edgekit.errors import EdgekitError
-from edgekit.export.body import SIZE_MULTIPLE
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.modality import native_type
 
 Size = tuple[int, int]
 
@@ -29,14 +31,25 @@ def contract(student: Student, size: Size, fit: Literal["letterbox", "stretch"],
     ``input_scale``, and what the size was rounded up by is padding; any other size is filled.
     """
     mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
-    pad = tuple(min(255, max(0, round(m))) for m in mean)
+    levels = [native_type(task) == np.uint8 for task in student.modalities for _ in range(task.channels)]
+    pad = tuple(min(255, max(0, round(m))) if level else m for m, level in zip(mean, levels, strict=True))
     content = None
     if fit == "letterbox" and student.input_scale < 1 and size == network_size(frame, student.input_scale):
         height, width = (_rounded_up(side * student.input_scale) for side in frame)
         content = None if (height, width) == size else (height, width)
     factors = [network / own for network, own in zip(content or size, frame, strict=True)]
     scale = min(*factors, 1.0) if fit == "letterbox" else math.sqrt(factors[0] * factors[1])
-    return Preprocessing(size=size, fit=fit, pad=pad, mean=mean, std=std, depth_scale=scale, content=content)
+    return Preprocessing(
+        size=size,
+        fit=fit,
+        pad=pad,
+        mean=mean,
+        std=std,
+        depth_scale=scale,
+        content=content,
+        modalities=tuple(student.modalities),
+        may_lack=student.may_lack,
+    )
 
 
 def _rounded_up(length: float) -> int:

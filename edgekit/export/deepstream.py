@@ -31,6 +31,12 @@ def deepstream_graphs(
     classes = [task for task in tasks if task.kind == "semantic"]
     if not classes:
         raise EdgekitError("no task of the student gives classes", where="--deepstream", fix="leave --deepstream out")
+    if [task.name for task in preprocessing.modalities] != ["rgb"]:
+        raise EdgekitError(
+            f"nvinfer gives a network rgb alone; this one sees {', '.join(t.name for t in preprocessing.modalities)}",
+            where="--deepstream",
+            fix="leave --deepstream out",
+        )
     if preprocessing.content:
         raise EdgekitError(
             f"nvinfer fills the network's input; frames are to fill {preprocessing.content} of {preprocessing.size}",

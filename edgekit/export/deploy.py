@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import onnx
@@ -21,11 +22,12 @@ BATCH, HEIGHT, WIDTH = "batch", "height", "width"
 
 @dataclass(frozen=True)
 class Deployed:
-    """A finished graph with the description that the manifest has of it."""
+    """A finished graph with the description that the manifest has of it; ``others``: inputs beside the first."""
 
     model: onnx.ModelProto
     input: Tensor
     outputs: tuple[OutputTensor, ...]
+    others: tuple[Tensor, ...] = ()
 
 
 def deploy(
@@ -40,13 +42,13 @@ def deploy(
     metadata: Mapping[str, str] | None = None,
     planes: bool = False,
 ) -> Deployed:
-    """uint8 frames in, each task's forms out; the body, of whatever types and with or without Q/DQ, as it is.
+    """Frames of every modality in, each task's forms out; the body, of any types, with or without Q/DQ, as it is.
 
     ``open_dimensions``: ``batch``, ``size`` or both are left to run time. ``planes``: float frames (N, 3, H, W) in.
     """
     draft = Draft(opened(body, stride, open_dimensions))
     pre, post = Draft.within(draft, "pre."), Draft.within(draft, "post.")
-    take_frames(pre, preprocessing.mean, preprocessing.std, planes=planes)
+    take_frames(pre, preprocessing, planes=planes)
     outputs = give_outputs(post, tasks, forms, stride, style or Style())
     return _finished(draft.model, outputs, metadata)
 
@@ -59,7 +61,7 @@ def deploy_body(
     open_dimensions: frozenset[str] = frozenset(),
     metadata: Mapping[str, str] | None = None,
 ) -> Deployed:
-    """The body by itself: ``input`` (N, 3, H, W) standardised in, raw logits out."""
+    """The body by itself: ``input`` (N, C, H, W) standardised in, raw logits out."""
     draft = Draft(opened(body, stride, open_dimensions))
     outputs = give_outputs(draft, tasks, {task.name: LOGITS_ONLY for task in tasks}, stride, Style())
     return _finished(draft.model, outputs, metadata)
@@ -67,8 +69,7 @@ def deploy_body(
 
 def opened(body: onnx.ModelProto, stride: int, dimensions: frozenset[str]) -> onnx.ModelProto:
     """A copy whose batch and size are names: ``batch``, ``height``, ``width``, and ``height/4`` at stride 4."""
-    out = onnx.ModelProto()
-    out.CopyFrom(body)
+    out = deepcopy(body)
     del out.graph.value_info[:]
     for value, step in ((out.graph.input[0], 1), *((output, stride) for output in out.graph.output)):
         dims = value.type.tensor_type.shape.dim
@@ -81,8 +82,7 @@ def opened(body: onnx.ModelProto, stride: int, dimensions: frozenset[str]) -> on
 
 def closed(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with the dimensions of another body's inputs and outputs: ``opened`` undone."""
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = deepcopy(model)
     del out.graph.value_info[:]
     fixed = {value.name: value for value in (*like.graph.input, *like.graph.output)}
     for value in (*out.graph.input, *out.graph.output):
@@ -93,9 +93,8 @@ def closed(model: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
 def _finished(
     model: onnx.ModelProto, outputs: tuple[OutputTensor, ...], metadata: Mapping[str, str] | None
 ) -> Deployed:
-    (value,) = model.graph.input
-    described = Tensor(value.name, dtype_of(value), tensor_shape(value))
+    first, *others = (Tensor(value.name, dtype_of(value), tensor_shape(value)) for value in model.graph.input)
     onnx.helper.set_model_props(model, dict(metadata or {}))
     model = checked(model, opset(model))
     del model.graph.value_info[:]  # any reader infers it again, and some trip over shapes stated twice
-    return Deployed(model, described, outputs)
+    return Deployed(model, first, outputs, tuple(others))

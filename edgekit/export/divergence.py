@@ -9,10 +9,12 @@ import onnx
 import torch
 from torch import nn
 
+from edgekit.bundle.manifest import input_name
 from edgekit.export.body import INPUT, logits_name
 from edgekit.export.compare import LargestError
 from edgekit.graphs.execute import every_tensor
 from edgekit.graphs.read import activations
+from edgekit.runtime.preprocess import Feed
 from edgekit.students.student import Student
 
 
@@ -44,7 +46,7 @@ def first_divergence(found: dict[str, np.ndarray], reference: dict[str, np.ndarr
 
 
 def between_graphs(
-    model: onnx.ModelProto, reference: onnx.ModelProto, feed: np.ndarray, limit: float
+    model: onnx.ModelProto, reference: onnx.ModelProto, feed: Feed | np.ndarray, limit: float
 ) -> Divergence | None:
     """The first tensor of ``model`` that differs from the one of the same name in ``reference``, both run on ``feed``.
 
@@ -55,10 +57,10 @@ def between_graphs(
     return first_divergence(*tensors, limit)
 
 
-def from_module(model: onnx.ModelProto, student: Student, frames: np.ndarray, limit: float) -> Divergence | None:
+def from_module(model: onnx.ModelProto, student: Student, frames: Feed, limit: float) -> Divergence | None:
     """The first tensor of a deployed graph that differs from what the fused student's module of its name gives.
 
-    ``frames`` (N, H, W, 3) uint8. Besides the layers, the standardised input and the logits are compared.
+    ``frames``: as the graph takes them. Besides the layers, the standardised input and the logits are compared.
     """
     reference = module_tensors(student, frames)
     names = [name for name in activations(model.graph) if name in reference]
@@ -66,7 +68,7 @@ def from_module(model: onnx.ModelProto, student: Student, frames: np.ndarray, li
 
 
 @torch.no_grad()
-def module_tensors(student: Student, frames: np.ndarray) -> dict[str, np.ndarray]:
+def module_tensors(student: Student, frames: Feed) -> dict[str, np.ndarray]:
     """Tensor name → value in the fused student, for its standardised input, its convolutions and its logits."""
     seen: dict[str, np.ndarray] = {}
 
@@ -79,15 +81,22 @@ def module_tensors(student: Student, frames: np.ndarray) -> dict[str, np.ndarray
     layers = [(n, m) for n, m in student.network.named_modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
     hooks = [module.register_forward_hook(watch(name)) for name, module in layers]
     try:
-        rgb = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
-        logits = student(rgb)
-        seen[INPUT] = ((rgb - student.mean) / student.std).numpy()
+        x = torch.from_numpy(planes_of(student, frames))
+        logits = student(x)
+        seen[INPUT] = ((x - student.mean) / student.std).numpy()
     finally:
         for hook in hooks:
             hook.remove()
     return {**seen, **{logits_name(name): tensor.numpy() for name, tensor in logits.items()}}
 
 
-def _as_input(model: onnx.ModelProto, feed: np.ndarray) -> np.ndarray:
-    elem = model.graph.input[0].type.tensor_type.elem_type
-    return feed.astype(onnx.helper.tensor_dtype_to_np_dtype(elem), copy=False)
+def planes_of(student: Student, frames: Feed) -> np.ndarray:
+    """Frames as a deployed graph takes them → (N, C, H, W) float32 in native units, as the student takes them."""
+    maps = [frames[input_name(task.name)] for task in student.modalities]
+    return np.ascontiguousarray(np.concatenate([m.transpose(0, 3, 1, 2) for m in maps], axis=1), np.float32)
+
+
+def _as_input(model: onnx.ModelProto, feed: Feed | np.ndarray) -> Feed:
+    types = {v.name: onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in model.graph.input}
+    given = dict.fromkeys(types, feed) if isinstance(feed, np.ndarray) else feed
+    return {name: array.astype(types[name], copy=False) for name, array in given.items()}

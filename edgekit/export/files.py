@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
 
-from edgekit.bundle.manifest import Artifact, Preprocessing, Profile
-from edgekit.export.body import SIZE_MULTIPLE
+from edgekit import __version__
+from edgekit.bundle.manifest import SIZE_MULTIPLE, STANDARDISED, Artifact, Preprocessing, Profile, Tensor
 from edgekit.export.config import OpenDimensions
 from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy, deploy_body
 from edgekit.export.lanes import ArtifactRow
-from edgekit.export.metadata import metadata
 from edgekit.export.outputs import Style
 from edgekit.tasks import Task
 
@@ -49,6 +50,22 @@ def deployed(row: ArtifactRow, body: onnx.ModelProto, plan: ExportPlan) -> Deplo
     return deploy(body, plan.tasks, forms, plan.preprocessing, plan.stride, style=plan.style, **common)
 
 
+def metadata(
+    tasks: Sequence[Task],
+    forms: Mapping[str, Sequence[str]],
+    preprocessing: Preprocessing,
+    provenance: Mapping[str, str],
+) -> dict[str, str]:
+    """ONNX metadata: values are texts, JSON where they are more. ``provenance``: recipe, recipe_hash and the like."""
+    described = [{**dataclasses.asdict(task), "forms": list(forms[task.name])} for task in tasks]
+    return {
+        "edgekit": __version__,
+        "tasks": json.dumps(described, ensure_ascii=False),
+        "preprocessing": json.dumps(preprocessing.document()),
+        **provenance,
+    }
+
+
 def artifacts_of(rows: Sequence[ArtifactRow], files: Mapping[str, Deployed], plan: ExportPlan) -> tuple[Artifact, ...]:
     """The manifest's description of every row."""
     return tuple(
@@ -59,16 +76,18 @@ def artifacts_of(rows: Sequence[ArtifactRow], files: Mapping[str, Deployed], pla
             opset=row.opset,
             input=files[row.file].input,
             outputs=files[row.file].outputs,
-            profile=_profile(files[row.file].input.shape, plan) if plan.open_dimensions else None,
+            profile=_profile(files[row.file].input, plan) if plan.open_dimensions else None,
             tensorrt=row.tensorrt,
+            others=files[row.file].others,
         )
         for row in rows
     )
 
 
-def _profile(shape: tuple[int | str, ...], plan: ExportPlan) -> Profile:
+def _profile(tensor: Tensor, plan: ExportPlan) -> Profile:
     """Bounds of every open dimension; a fixed one is the same in all three."""
-    channels_first = shape[1] == 3
+    channels_first = tensor.name == STANDARDISED
+    channels = tensor.shape[1 if channels_first else 3]
     bounds = []
     for place in range(3):
         batch = plan.bounds.batch[place] if "batch" in plan.open_dimensions else 1
@@ -76,5 +95,5 @@ def _profile(shape: tuple[int | str, ...], plan: ExportPlan) -> Profile:
         height, width = (
             max(SIZE_MULTIPLE, round(side * factor / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in plan.preprocessing.size
         )
-        bounds.append((batch, 3, height, width) if channels_first else (batch, height, width, 3))
+        bounds.append((batch, channels, height, width) if channels_first else (batch, height, width, channels))
     return Profile(*bounds)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from edgekit.bundle.manifest import OutputTensor
+from edgekit.bundle.manifest import FRAMES, OutputTensor, Preprocessing
+from edgekit.runtime.preprocess import Feed
 from edgekit.tasks import Task, kind_of
 
 GOLDEN = "golden.npz"
@@ -37,15 +38,29 @@ def synthetic_frames(count: int, size: tuple[int, int], seed: int = 0) -> np.nda
     return frames
 
 
+def synthetic_feed(count: int, preprocessing: Preprocessing) -> dict[str, np.ndarray]:
+    """``synthetic_frames`` for every input; of other modalities than rgb around their mean, within their range."""
+    feed = {}
+    for sensor in preprocessing.sensors():
+        planes = [synthetic_frames(count, preprocessing.size, seed=place) for place in range(sensor.task.channels)]
+        if sensor.input == FRAMES:
+            feed[FRAMES] = planes[0]
+            continue
+        spread = np.stack([(p.mean(axis=3) - 127.5) / 64 for p in planes], axis=3)  # about a deviation
+        values = np.clip(spread * sensor.std + sensor.mean, *sensor.task.range)
+        feed[sensor.input] = (np.rint(values) if sensor.dtype == "uint8" else values).astype(sensor.dtype)
+    return feed
+
+
 def affordable(count: int, bytes_per_frame: int) -> int:
     """How many frames the golden file has room for: ``count``, or fewer of large answers, at least one."""
     return max(1, min(count, GOLDEN_BUDGET // max(1, bytes_per_frame)))
 
 
-def packed(frames: np.ndarray, answers: Answers) -> bytes:
-    """The golden file: ``frames`` and an array per output name."""
+def packed(frames: Feed, answers: Answers) -> bytes:
+    """The golden file: an array per input name, such as ``frames``, and per output name."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, frames=frames, **answers)
+    np.savez_compressed(buffer, **frames, **answers)
     return buffer.getvalue()
 
 
@@ -77,6 +92,11 @@ def tolerated(distance: Mapping[str, Mapping[str, float]], reference: Answers) -
 
 
 def standardised(frames: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """uint8 frames (N, H, W, 3) → (N, 3, H, W) float32 as the cache lane and the body take them."""
+    """Frames (N, H, W, C) → (N, C, H, W) float32 as the cache lane and the body take them."""
     planes = (frames.astype(np.float32) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(planes.transpose(0, 3, 1, 2))
+
+
+def together(frames: Feed, preprocessing: Preprocessing) -> np.ndarray:
+    """Frames as inputs take them → all channels (N, H, W, C) float32, in native units."""
+    return np.concatenate([np.asarray(frames[s.input], np.float32) for s in preprocessing.sensors()], axis=3)

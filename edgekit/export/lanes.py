@@ -8,13 +8,11 @@ from typing import Literal
 
 from edgekit.boards.lookup import check_pair, find_board, find_jetpack
 from edgekit.boards.table import within
-from edgekit.bundle.manifest import Lane
+from edgekit.bundle.manifest import PRECISIONS, Lane, Precision
 from edgekit.errors import EdgekitError
 from edgekit.export.compare import HALF, OPEN, ParityLimits
 
-ExportTarget = Literal["cpu", "jetson", "onnx"]
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+ExportTarget = Literal["cpu", "jetson", "rtx", "onnx"]
 
 WEAK, STRONG = 17, 19
 """Opsets: TensorRT 8.5 reads up to 17; QuantizeLinear takes float16 from 19 on."""
@@ -104,7 +102,8 @@ def rows_for(
     """The rows of a target down to ``precision`` (default: all there are); fp32 is always among them.
 
     ``cpu``: onnxruntime's. ``jetson``: all, onnxruntime's too, so that the bundle can be checked anywhere; narrowed to
-    the TensorRT versions that the board or the JetPack can have. ``onnx``: plain fp32.
+    the TensorRT versions that the board or the JetPack can have. ``rtx``: the strongly typed ones, and onnxruntime's.
+    ``onnx``: plain fp32.
 
     EdgekitError for unknown boards and JetPacks, and for what does not go together.
     """
@@ -116,10 +115,11 @@ def rows_for(
     of_target = [
         row
         for row in ARTIFACT_ROWS
-        if (row.lane == "onnxruntime" or (target == "jetson" and _builds(row, versions)))
+        if (row.lane == "onnxruntime" or (target == "jetson" and _builds(row, versions)) or _is_rtx(row, target))
         and (target != "onnx" or row.precision == "fp32")
     ]
-    known = [p for p in PRECISIONS if any(row.precision == p for row in of_target)]
+    own = [row for row in of_target if target != "rtx" or row.tensorrt]  # its fp32 is for the CPU alone
+    known = [p for p in PRECISIONS if any(row.precision == p for row in own)]
     if precision and precision not in known:
         other = "--target cpu or jetson" if target == "onnx" else "--target jetson"
         raise EdgekitError(
@@ -129,6 +129,11 @@ def rows_for(
         )
     wanted = PRECISIONS[: PRECISIONS.index(precision or "int8") + 1]
     return tuple(row for row in of_target if row.precision in wanted)
+
+
+def _is_rtx(row: ArtifactRow, target: ExportTarget) -> bool:
+    """TensorRT for RTX knows strongly typed networks alone."""
+    return target == "rtx" and row.lane == "strong"
 
 
 def _tensorrt_versions(board: str | None, jetpack: str | None) -> list[str] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgekit.bundle.manifest import OutputTensor
+from edgekit.bundle.manifest import STANDARDISED, OutputTensor
 from edgekit.export.body import logits_name
 from edgekit.export.config import Floats, Upsampling
 from edgekit.graphs.draft import Draft, value_info
@@ -37,11 +37,14 @@ def give_outputs(
 ) -> tuple[OutputTensor, ...]:
     """Append the nodes that compute the forms of each task from its logits, in place; all in float32."""
     logits = {value.name: value for value in draft.graph.output}
-    (frames,) = draft.graph.input
+    first = draft.graph.input[0]
+    shape = tensor_shape(first)
+    channels_first = first.name == STANDARDISED or shape[1] == 3  # no height is 3
+    size = shape[2:] if channels_first else shape[1:3]
     outputs = []
     for task in tasks:
         value = logits[logits_name(task.name)]
-        maker = _Maker(draft, task, value, tensor_shape(frames), stride, style)
+        maker = _Maker(draft, task, value, size, stride, style)
         outputs += [maker.make(form) for form in forms[task.name]]
     draft.outputs([value_info(o.name, o.dtype, o.shape) for o in outputs])
     return tuple(outputs)
@@ -50,11 +53,11 @@ def give_outputs(
 class _Maker:
     """``edgekit.heads.nodes.Nodes`` for one task: appends nodes. Those that several forms need are made once."""
 
-    def __init__(self, draft: Draft, task: Task, logits: onnx.ValueInfoProto, frames: Shape, stride: int, style: Style):
+    def __init__(self, draft: Draft, task: Task, logits: onnx.ValueInfoProto, size: Shape, stride: int, style: Style):
         self._draft, self._task, self._style, self._stride = draft, task, style, stride
         self._logits_type = dtype_of(logits)
         self._small = tensor_shape(logits)  # (N, C, h, w)
-        self._large = frames[1:3] if frames[-1] == 3 else frames[2:]
+        self._large = size
         self._made: dict[str, str] = {}
         self._version = opset(draft.model)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx
 import torch
 import torch.nn.functional as F
 
-from edgekit.bundle.manifest import OutputTensor, Preprocessing
+from edgekit.bundle.manifest import FRAMES, OutputTensor, Preprocessing
 from edgekit.export.body import logits_name
 from edgekit.export.compare import (
     COARSE_ERROR,
@@ -28,9 +28,10 @@ from edgekit.export.compare import (
     row,
 )
 from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy
-from edgekit.export.divergence import Divergence, between_graphs, from_module
+from edgekit.export.divergence import Divergence, between_graphs, from_module, planes_of
 from edgekit.export.fuse import fused
 from edgekit.graphs.execute import Runner
+from edgekit.runtime.preprocess import Feed
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
 
@@ -51,14 +52,14 @@ class Parity:
 
 
 class Checker:
-    """Compares on ``frames`` (n, H, W, 3) uint8 of the network's size, one at a time."""
+    """Compares on ``frames``, by input (n, H, W, C) of the network's size, one at a time."""
 
     def __init__(
         self,
         student: Student,
         body: onnx.ModelProto,
         preprocessing: Preprocessing,
-        frames: np.ndarray,
+        frames: Feed,
         *,
         threads: int = 1,
     ):
@@ -79,7 +80,10 @@ class Checker:
             exporting.add(self._logits(self._exact_run, frame), folded)
         self.parity.rows += folding.rows("fused", EXACT)
         self._judge(
-            "onnx fp32", exporting, EXACT, lambda: from_module(self._exact, self._fused, self._frames[:1], EXACT_ERROR)
+            "onnx fp32",
+            exporting,
+            EXACT,
+            lambda: from_module(self._exact, self._fused, next(self._each()), EXACT_ERROR),
         )
 
     def outputs(self, deployed: Deployed, upsampling: str, step: str = "outputs fp32") -> None:
@@ -87,8 +91,9 @@ class Checker:
         run, tasks = Runner(deployed.model, threads=self._threads), {task.name: task for task in self._tasks}
         measured = [(o, tasks[o.task], _measure(tasks[o.task], o)) for o in deployed.outputs]
         for frame in self._each():
-            feed = frame if deployed.input.dtype == "uint8" else _planes(frame)
-            found, logits = run(feed), _module_logits(self._student, frame)
+            takes_planes = (deployed.input.name, deployed.input.dtype) == (FRAMES, "float32")  # DeepStream's
+            found = run(planes_of(self._student, frame) if takes_planes else frame)
+            logits = _module_logits(self._student, frame)
             for output, task, measure in measured:
                 expected = expected_output(task, output, logits[task.name], self._stride, upsampling)
                 measure.add(found[output.name][0], expected)
@@ -106,7 +111,7 @@ class Checker:
         for frame in self._each():
             comparison.add(self._logits(run, frame), self._logits(self._exact_run, frame))
         limit = limits.error or EXACT_ERROR
-        self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, self._frames[:1], limit))
+        self._judge(step, comparison, limits, lambda: between_graphs(model, self._exact, next(self._each()), limit))
 
     def gate(self, rows: Sequence[dict[str, Any]], body: onnx.ModelProto | None = None) -> None:
         """Add the accuracy gate's rows; where it fails, find the first tensor of ``body`` that integers change.
@@ -116,7 +121,7 @@ class Checker:
         self.parity.rows += rows
         for step in {r["step"] for r in failures(rows)}:
             self.parity.divergences[step] = (
-                between_graphs(self._with_logits(body), self._exact, self._frames[:1], COARSE_ERROR)
+                between_graphs(self._with_logits(body), self._exact, next(self._each()), COARSE_ERROR)
                 if body
                 else "the logits equal the module's, so the loss comes from the size of frames or maps: try "
                 "export.upsampling: bilinear or another export.size, or allow more in export.quantize.gate"
@@ -132,13 +137,13 @@ class Checker:
         forms = {task.name: LOGITS_ONLY for task in self._tasks}
         return deploy(body, self._tasks, forms, self._preprocessing, self._stride).model
 
-    def _logits(self, run: Runner, frame: np.ndarray) -> Maps:
+    def _logits(self, run: Runner, frame: Feed) -> Maps:
         found = run(frame)
         return {task.name: found[logits_name(task.name)] for task in self._tasks}
 
-    def _each(self):
-        for i in range(len(self._frames)):
-            yield self._frames[i : i + 1]
+    def _each(self) -> Iterator[Feed]:
+        for i in range(len(next(iter(self._frames.values())))):
+            yield {name: array[i : i + 1] for name, array in self._frames.items()}
 
 
 def _measure(task: Task, output: OutputTensor) -> EqualShare | LargestError:
@@ -146,13 +151,8 @@ def _measure(task: Task, output: OutputTensor) -> EqualShare | LargestError:
 
 
 @torch.no_grad()
-def _module_logits(student: Student, frame: np.ndarray) -> Maps:
-    return {name: tensor.numpy() for name, tensor in student(torch.from_numpy(_planes(frame))).items()}
-
-
-def _planes(frame: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) float32."""
-    return np.ascontiguousarray(frame.transpose(0, 3, 1, 2), np.float32)
+def _module_logits(student: Student, frame: Feed) -> Maps:
+    return {name: tensor.numpy() for name, tensor in student(torch.from_numpy(planes_of(student, frame))).items()}
 
 
 def expected_output(task: Task, output: OutputTensor, logits: np.ndarray, stride: int, upsampling: str) -> np.ndarray:

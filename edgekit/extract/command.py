@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgekit.extract.by_ray import extract_by_ray
 from edgekit.extract.config import Pipeline
-from edgekit.extract.files import Failure
+from edgekit.extract.files import LAYOUTS, Failure
 from edgekit.extract.run import extract
 from edgekit.extract.status import status, verify
 from edgekit.recipe.load import load_recipe
@@ -17,13 +18,28 @@ from edgekit.training.progress import Progress
 
 
 def extract_data(
-    pipeline: Path, overrides: Sequence[str], out: Path, *, shard: tuple[int, int] = (0, 1), retry_failed: bool = False
+    pipeline: Path,
+    overrides: Sequence[str],
+    out: Path,
+    *,
+    layout: str = LAYOUTS[0],
+    shard: tuple[int, int] = (0, 1),
+    retry_failed: bool = False,
+    engine: str | None = None,
 ) -> dict[str, Any]:
-    """Run a pipeline's file. EdgekitError as of ``load_recipe`` and ``extract``."""
+    """Run a pipeline's file here, or with ``engine`` ``ray`` or ``ray:ADDRESS`` on a cluster.
+
+    EdgekitError as of ``load_recipe``, ``extract`` and ``extract_by_ray``.
+    """
     config = load_recipe(Pipeline, pipeline, overrides).extract
     began = time.monotonic()
     with Progress("extracting") as bar:
-        done = extract(config, pipeline.parent, out, shard=shard, retry_failed=retry_failed, progress=bar.count)
+        options = {"layout": layout, "retry_failed": retry_failed, "progress": bar.count}
+        if engine:
+            address = engine.partition(":")[2] or None
+            done = extract_by_ray(config, pipeline.parent, out, address=address, **options)
+        else:
+            done = extract(config, pipeline.parent, out, shard=shard, **options)
     tasks = ["rgb", *config.tasks]
     return {
         "out": str(out),

@@ -37,16 +37,16 @@ class ComputedTask(BaseModel):
 
 
 class ExpertTask(BaseModel):
-    """What a network says, or what predictions on disk do. ``output.task`` says what the map is."""
+    """What a network says, or predictions on disk. ``output.task`` says what the map is, where the expert does not."""
 
     model_config = ConfigDict(extra="forbid")
     expert: Annotated[ExternalConfig, BeforeValidator(_filled)]
-    output: OutputConfig
+    output: OutputConfig = OutputConfig()
     batch: int = Field(1, ge=1, le=256, description="frames at a time")
 
     @model_validator(mode="after")
     def _says_what_it_is(self) -> ExpertTask:
-        if self.output.task is None:
+        if self.output.task is None and not self.expert.knows_its_maps:
             raise ValueError("output.task says what the map is: e.g. output: {task: {kind: depth}}")
         return self
 

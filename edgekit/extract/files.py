@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from edgekit.data.dronescapes.files import KEY
+from edgekit.data.dronescapes.files import KEY, read_map
 from edgekit.data.dronescapes.listing import SUFFIX
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import atomic_write, write_text
 from edgekit.frames.outside import read_json
+from edgekit.frames.unfinished import PART
+from edgekit.tasks import Task
 
 HIDDEN = ".edgekit"
 """Folder of the result for what is no map; readers of the layout pass over it."""
@@ -38,9 +40,62 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
-def map_file(out: Path, folder: str, task: str, name: str) -> str:
-    """The file of a frame's map, as text: hundreds of thousands are looked at."""
-    return os.path.join(out, folder, task, name + SUFFIX)
+LAYOUTS = ("dronescapes", "vre")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Where the maps of a result lie, by the frame's name, ``<film>_<number or photograph>``.
+
+    dronescapes  ``<out>/<set>/<task>/<name>.npz``
+    vre          ``<out>/<set>/<film>/<task>/npz/<number>.npz``: of video-representations-extractor, one output a film
+    """
+
+    out: Path
+    layout: str = LAYOUTS[0]
+
+    def file(self, folder: str, task: str, name: str) -> str:
+        """The file of a frame's map, as text: hundreds of thousands are looked at."""
+        if self.layout == "vre":
+            film, _, number = name.partition("_")
+            return os.path.join(self.out, folder, film, task, "npz", (number.lstrip("0") or "0") + SUFFIX)
+        return os.path.join(self.out, folder, task, name + SUFFIX)
+
+    def read(self, folder: str, name: str, task: Task) -> np.ndarray:
+        """A frame's native map. EdgekitError where it is missing or damaged."""
+        return read_map(task, self.file(folder, task.name, name))
+
+    def read_if_whole(self, folder: str, name: str, task: Task) -> np.ndarray | None:
+        """The same, None where it is missing or damaged: `data status` and `data verify` name such files."""
+        try:
+            return self.read(folder, name, task)
+        except EdgekitError:
+            return None
+
+    def names(self, folder: str, task: str) -> list[str]:
+        """The names of the frames of a set that have a task's map."""
+        folder = os.path.join(self.out, folder)
+        if self.layout == "vre":
+            films = [(film, _stems(os.path.join(folder, film, task, "npz"))) for film in _listed(folder)]
+            return [f"{film}_{number:0>6}" for film, numbers in films for number in numbers]
+        return _stems(os.path.join(folder, task))
+
+    def unfinished(self) -> set[Path]:
+        """The folders where killed runs may have left half a file."""
+        maps = "*/*/*/npz" if self.layout == "vre" else "*/*"
+        parts = [*self.out.glob(f"{maps}/{PART}*"), *(self.out / HIDDEN).rglob(f"{PART}*")]
+        return {self.out, *(path.parent for path in parts)}
+
+
+def _stems(folder: str) -> list[str]:
+    return [name[: -len(SUFFIX)] for name in _listed(folder) if name.endswith(SUFFIX)]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def write_map(path: str | os.PathLike, stored: np.ndarray, key: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.folders import natural, resized
+from edgekit.data.folders import natural, resized_map
 from edgekit.errors import EdgekitError
 from edgekit.extract.config import ExtractConfig
 from edgekit.frames.files import expand_home
@@ -18,9 +18,8 @@ from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 from edgekit.frames.names import component, plain
 from edgekit.frames.source import CapturedFrame
 from edgekit.frames.video import VIDEO_SUFFIXES, Video
-from edgekit.tasks import Task
+from edgekit.tasks.modality import RGB
 
-RGB = Task("rgb", "modality", channels=3, range=(0.0, 255.0))
 _SAMPLE = 1 << 20  # bytes at the beginning, middle and end of a film that tell it from another
 _USUAL_RATE = 25.0  # of a film that states no times
 _SLACK = 1e-3  # of a frame's place in time, which containers round
@@ -53,6 +52,8 @@ class Film:
     name: str
     path: Path
     photographs: list[Path] = field(default_factory=list)
+    numbered: bool = False
+    """Whether photographs are called by their number, as frames of films are."""
 
     def identity(self) -> str:
         """Changes when the film is another one: its size, and its beginning, middle and end."""
@@ -128,18 +129,19 @@ class Film:
         for place, path in enumerate(taken):
             about = path.stat()
             identity = f"{about.st_size}-{about.st_mtime_ns}"
-            yield Shot(f"{self.name}_{plain(path.stem)}", place, identity, partial(_photo, path, config.size))
+            name = f"{place:06d}" if self.numbered else plain(path.stem)
+            yield Shot(f"{self.name}_{name}", place, identity, partial(_photo, path, config.size))
 
 
 def _upright(frame: CapturedFrame, size: tuple[int, int] | None) -> np.ndarray:
-    return resized(RGB, np.ascontiguousarray(frame.rgb()), size)
+    return resized_map(RGB, np.ascontiguousarray(frame.rgb()), size)
 
 
 def _photo(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    return resized(RGB, read_rgb(path), size)
+    return resized_map(RGB, read_rgb(path), size)
 
 
-def find_films(config: ExtractConfig, base: Path) -> list[Film]:
+def find_films(config: ExtractConfig, base: Path, *, numbered: bool = False) -> list[Film]:
     """The pipeline's films, set by set, by name. EdgekitError for a path that holds none, and two of one name."""
     films: list[Film] = []
     for folder, paths in config.sets.items():
@@ -167,6 +169,7 @@ def find_films(config: ExtractConfig, base: Path) -> list[Film]:
             twice = next(name for name in names if names.count(name) > 1)
             fix = "rename one: names differ by letters, digits and _.+- alone"
             raise EdgekitError(f"two photographs would be called '{twice}'", where=str(film.path), fix=fix)
+        film.numbered = numbered
     return films
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.dronescapes.files import read_array
+from edgekit.data.dronescapes.files import read_map
 from edgekit.data.modalities import COMPUTED
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.extract.files import key_in, key_of, map_file
+from edgekit.extract.files import Tree, key_in, key_of
 from edgekit.extract.films import Film, Shot
 from edgekit.extract.plan import Step
 from edgekit.tasks import kind_of
@@ -25,7 +24,7 @@ class Missing(Exception):
 class Frame:
     """A shot, and what is known of its maps. Each is made once, from the maps that it needs."""
 
-    def __init__(self, out: Path, film: Film, shot: Shot, steps: Mapping[str, Step]):
+    def __init__(self, tree: Tree, film: Film, shot: Shot, steps: Mapping[str, Step]):
         self.film, self.shot = film, shot
         self.info = FrameInfo(shot.name, film.name, shot.place, film.folder, labelled=False)
         self.lost = False  # it cannot be read: then none of its maps is tried
@@ -33,7 +32,7 @@ class Frame:
         """What is to be written, as its file will hold it."""
         self.damaged: dict[str, str] = {}
         """Maps whose files were found damaged, and removed."""
-        self._out, self._steps = out, steps
+        self._tree, self._steps = tree, steps
         self._native: dict[str, np.ndarray] = {}
 
     def key(self, name: str) -> str:
@@ -41,7 +40,7 @@ class Frame:
         return key_of(self._steps[name].key, self.shot.identity)
 
     def path(self, name: str) -> str:
-        return map_file(self._out, self.film.folder, name, self.shot.name)
+        return self._tree.file(self.film.folder, name, self.shot.name)
 
     def is_done(self, name: str) -> bool:
         return key_in(self.path(name)) == self.key(name)
@@ -83,7 +82,7 @@ class Frame:
             return _of_rgb(step, name, self.shot.rgb)
         if step.exact and self.is_done(name):
             try:
-                return kind_of(step.task).from_disk(step.task, read_array(self.path(name)), self.path(name))
+                return read_map(step.task, self.path(name))
             except EdgekitError as error:  # whole to its end, and damaged inside: its expert's turn is over
                 self.damaged[name] = f"{error.what}; it was removed, and the next run makes it again"
                 os.unlink(self.path(name))

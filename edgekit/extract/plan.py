@@ -17,8 +17,8 @@ from edgekit.data.modalities import COMPUTED, Computed, with_computed
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.extract.config import ComputedTask, ExpertTask, ExtractConfig
 from edgekit.extract.files import key_of
-from edgekit.extract.films import RGB
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.modality import RGB
 from edgekit.teachers.external.teacher import ExternalTeacher
 
 _FORMAT = 1

@@ -11,13 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgekit.errors import EdgekitError
 from edgekit.extract.config import ExtractConfig
-from edgekit.extract.files import HIDDEN
+from edgekit.extract.files import HIDDEN, LAYOUTS, Tree
 from edgekit.extract.films import Film, Shot
 from edgekit.frames.files import write_text
 from edgekit.frames.names import component
 from edgekit.frames.outside import read_json
 
-_FILMS, _PLAN, _RATES = "films", "plan.json", "rates"
+PLAN, _FILMS, _RATES = "plan.json", "films", "rates"
 _RATES_TYPE = TypeAdapter(dict[str, tuple[int, float]])
 
 
@@ -67,17 +67,21 @@ class PlanRecord:
     ahead: list[str]
     disagreements: list[str]
     films: list[tuple[str, str]]
+    layout: str = LAYOUTS[0]
+
+    def tree(self, out: Path) -> Tree:
+        return Tree(out, self.layout)
 
     def write(self, out: Path) -> None:
-        write_if_new(out / HIDDEN / _PLAN, asdict(self))
+        write_if_new(out / HIDDEN / PLAN, asdict(self))
 
 
 def read_plan(out: Path) -> PlanRecord:
     """EdgekitError where the folder is no result of `edgekit data extract`."""
     try:
-        plan = TypeAdapter(PlanRecord).validate_python(read_json(out / HIDDEN / _PLAN, what="the plan"))
+        plan = TypeAdapter(PlanRecord).validate_python(read_json(out / HIDDEN / PLAN, what="the plan"))
         for name in [*plan.keys, *(name for film in plan.films for name in film)]:
-            component(name, where=str(out / HIDDEN / _PLAN))
+            component(name, where=str(out / HIDDEN / PLAN))
         return plan
     except (FileNotFoundError, ValidationError) as error:
         raise EdgekitError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,12 @@ from edgekit.data.derived.votes import Disagreement
 from edgekit.data.dronescapes.description import NAME, Description
 from edgekit.errors import EdgekitError, WriteError, first_line
 from edgekit.extract.config import ExtractConfig
-from edgekit.extract.files import HIDDEN, Failure, read_failures, write_map
+from edgekit.extract.files import HIDDEN, LAYOUTS, Failure, Tree, read_failures, write_map
 from edgekit.extract.films import Film, find_films
 from edgekit.extract.frame import Frame, Missing
 from edgekit.extract.plan import Step, open_plan
-from edgekit.extract.record import FilmRecord, PlanRecord, read_record, write_if_new, write_rates
-from edgekit.frames.unfinished import PART, remove_abandoned
+from edgekit.extract.record import PLAN, FilmRecord, PlanRecord, read_plan, read_record, write_if_new, write_rates
+from edgekit.frames.unfinished import remove_abandoned
 
 _WRITERS = 4
 _MOST_UNWRITTEN = 32  # maps that wait for them
@@ -38,17 +38,22 @@ class Extraction:
     failed: list[Failure] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
 
+    def write_rates(self, out: Path, shard: int) -> None:
+        if self.written:
+            write_rates(out, shard, {name: (n, round(self.seconds[name], 3)) for name, n in self.written.items()})
+
 
 def extract(
     config: ExtractConfig,
     base: Path,
     out: Path,
     *,
+    layout: str = LAYOUTS[0],
     shard: tuple[int, int] = (0, 1),
     retry_failed: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
-    """Make the maps of the pipeline ``config``, whose paths are relative to ``base``, in the layout of Dronescapes.
+    """Make the maps of the pipeline ``config``, whose paths are relative to ``base``, in a ``layout`` of ``Tree``.
 
     A map whose file is whole and was made under the key that it has today is kept; every other is made, and what is
     derived from it. A frame that fails is noted and the others go on; it is not tried again before its key changes, or
@@ -56,67 +61,88 @@ def extract(
 
     EdgekitError for a pipeline that does not fit, an ``out`` that holds something else, and a full disk.
     """
-    steps = open_plan(config, base)
-    films = find_films(config, base)
-    _prepare(config, out, steps, films)
-    expected = sum(film.expected(config) or 0 for film in films) // shard[1] if progress else 0
-    with ThreadPoolExecutor(_WRITERS) as writers:
-        work = _Work(config, out, steps, shard, retry_failed, writers)
-        for film in films:
-            for _ in work.film(film):
-                if progress:
-                    progress(work.done.frames, max(expected, work.done.frames))
-    if work.done.written:
-        made = work.done.written
-        write_rates(out, shard[0], {name: (made[name], round(work.done.seconds[name], 3)) for name in made})
-    return work.done
+    opened = Opened(config, base, Tree(out, layout), retry_failed)
+    opened.prepare()
+    expected = opened.expected() // shard[1] if progress else 0
+    done = opened.part(range(len(opened.films)), shard, progress and (lambda n: progress(n, max(expected, n))))
+    done.write_rates(out, shard[0])
+    return done
 
 
-def _prepare(config: ExtractConfig, out: Path, steps: Mapping[str, Step], films: Sequence[Film]) -> None:
-    """Say in ``out`` what lies there, and remove what killed runs left half-written."""
-    if out.is_dir() and not (out / HIDDEN).is_dir() and (others := sorted(p.name for p in out.iterdir())):
-        what = f"the folder holds something else: {', '.join(others[:5])}"
-        raise EdgekitError(what, where=str(out), fix="choose an empty folder with --out")
-    parts = [*out.glob(f"*/*/{PART}*"), *(out / HIDDEN).rglob(f"{PART}*")]
-    for folder in {out, *(path.parent for path in parts)}:
+class Opened:
+    """A pipeline with its experts in memory, of which parts can be made. EdgekitError for one that does not fit."""
+
+    def __init__(self, config: ExtractConfig, base: Path, tree: Tree, retry_failed: bool):
+        self.config, self.tree, self.retry = config, tree, retry_failed
+        self.steps = open_plan(config, base)
+        self.films = find_films(config, base, numbered=tree.layout == "vre")
+
+    def prepare(self) -> None:
+        """Say in the folder what lies there, and remove what killed runs left half-written; before parts are made.
+
+        EdgekitError where it holds something else.
+        """
+        tree, steps, out = self.tree, self.steps, self.tree.out
+        if out.is_dir() and not (out / HIDDEN).is_dir() and (others := sorted(p.name for p in out.iterdir())):
+            what = f"the folder holds something else: {', '.join(others[:5])}"
+            raise EdgekitError(what, where=str(out), fix="choose an empty folder with --out")
+        if (out / HIDDEN / PLAN).exists() and (before := read_plan(out).layout) != tree.layout:
+            what = f"the folder's layout is {before}, and not {tree.layout}"
+            raise EdgekitError(what, where=str(out), fix=f"give --layout {before}, or another folder with --out")
+        remove_unfinished(tree)
+        PlanRecord(
+            keys={name: step.key for name, step in steps.items()},
+            needs={name: list(step.needs) for name, step in steps.items()},
+            ahead=[name for name, step in steps.items() if step.ahead],
+            disagreements=[name for name, step in steps.items() if isinstance(step.derivation, Disagreement)],
+            films=[(film.folder, film.name) for film in self.films],
+            layout=tree.layout,
+        ).write(out)
+        tasks = {name: step.task for name, step in steps.items()}
+        film = all(f.is_sequence(self.config) for f in self.films)
+        write_if_new(out / NAME, Description(tasks, labels=[], film=film, made_from="extract").document())
+
+    def expected(self) -> int:
+        """How many frames there will be, as far as the films tell."""
+        return sum(film.expected(self.config) or 0 for film in self.films)
+
+    def part(
+        self, films: Sequence[int], shard: tuple[int, int], progress: Callable[[int], None] | None = None
+    ) -> Extraction:
+        """Make the maps of a shard of some films, by their places. EdgekitError for a full disk."""
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            work = _Work(self, shard, writers)
+            for place in films:
+                for _ in work.film(self.films[place]):
+                    if progress:
+                        progress(work.done.frames)
+        return work.done
+
+
+def remove_unfinished(tree: Tree) -> None:
+    """Remove what killed processes left half-written; what others work at stays."""
+    for folder in tree.unfinished():
         remove_abandoned(folder)
-    PlanRecord(
-        keys={name: step.key for name, step in steps.items()},
-        needs={name: list(step.needs) for name, step in steps.items()},
-        ahead=[name for name, step in steps.items() if step.ahead],
-        disagreements=[name for name, step in steps.items() if isinstance(step.derivation, Disagreement)],
-        films=[(film.folder, film.name) for film in films],
-    ).write(out)
-    tasks = {name: step.task for name, step in steps.items()}
-    film = all(f.is_sequence(config) for f in films)
-    write_if_new(out / NAME, Description(tasks, labels=[], film=film, made_from="extract").document())
 
 
 class _Work:
     """``writers`` compress and write files while the next frames are worked on."""
 
-    def __init__(
-        self,
-        config: ExtractConfig,
-        out: Path,
-        steps: Mapping[str, Step],
-        shard: tuple[int, int],
-        retry: bool,
-        writers: ThreadPoolExecutor,
-    ):
-        self.config, self.out, self.steps, self.shard, self.retry = config, out, steps, shard, retry
+    def __init__(self, opened: Opened, shard: tuple[int, int], writers: ThreadPoolExecutor):
+        self.config, self.tree, self.steps, self.retry = opened.config, opened.tree, opened.steps, opened.retry
+        self.shard, self.out = shard, opened.tree.out
         self.done = Extraction()
         self._writers = writers
         self._unwritten: deque[tuple[tuple[str, str, str, str], Future]] = deque()
-        self._chunk_size = max(step.batch for step in steps.values())
-        self._noted = {(f.folder, f.film, f.frame, f.task): f for f in read_failures(out)}
+        self._chunk_size = max(step.batch for step in self.steps.values())
+        self._noted = {(f.folder, f.film, f.frame, f.task): f for f in read_failures(self.out)}
 
     def film(self, film: Film) -> Iterator[None]:
         """Work through one film, a chunk of frames at a time."""
         noted = self._noted.get((film.folder, film.name, "", "rgb"))
         known = read_record(self.out, film.folder, film.name)
         if known and known.is_of(film, self.config) and not (noted and self.retry):
-            frames = [Frame(self.out, film, s, self.steps) for s in known.shots() if self._is_mine(s.place)]
+            frames = [Frame(self.tree, film, s, self.steps) for s in known.shots() if self._is_mine(s.place)]
             if not any(self._todo(frame, Extraction()) for frame in frames):  # and the film need not be decoded
                 for frame in frames:
                     self._todo(frame, self.done)
@@ -128,7 +154,7 @@ class _Work:
             for shot in film.shots(self.config):
                 record.add(shot)
                 if self._is_mine(shot.place):
-                    chunk.append(Frame(self.out, film, shot, self.steps))
+                    chunk.append(Frame(self.tree, film, shot, self.steps))
                 if len(chunk) == self._chunk_size:
                     self._chunk(chunk)
                     chunk = []

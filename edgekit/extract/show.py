@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from edgekit.data.dronescapes.description import Description, read_description
-from edgekit.data.dronescapes.files import read_array
 from edgekit.errors import EdgekitError
-from edgekit.extract.files import map_file
+from edgekit.evaluate.pictures import spread_out
+from edgekit.extract.files import Tree
 from edgekit.extract.record import PlanRecord, read_plan, read_record
 from edgekit.report.page import page, picture
 from edgekit.tasks import Task, kind_of
@@ -99,16 +99,17 @@ def show(out: Path, frames: int = 8) -> str:
     EdgekitError for another folder, and one without frames yet.
     """
     plan, description = read_plan(out), read_description(out) or Description()
+    tree = plan.tree(out)
     names = _frames(out, plan)
     if not names:
         raise EdgekitError("no frame was extracted yet", where=str(out), fix="run `edgekit data extract` first")
     tasks = {name: description.tasks[name] for name in plan.keys if name in description.tasks}
     summaries = {name: Summary.of(task) for name, task in tasks.items()}
     rows = []
-    for folder, name in _evenly(names, frames):
+    for folder, name in spread_out(names, frames):
         row = Row(f"{folder}/{name}")
         for task in tasks.values():
-            native = _read(out, folder, name, task)
+            native = tree.read_if_whole(folder, name, task)
             if native is not None:
                 summaries[task.name].add(native)
             row.pictures[task.name] = _picture(task, native)
@@ -119,18 +120,18 @@ def show(out: Path, frames: int = 8) -> str:
         summaries=list(summaries.values()),
         rows=rows,
         tasks=list(tasks),
-        worst=[(name, _worst(out, plan, tasks, names, name)) for name in plan.disagreements if name in tasks],
+        worst=[(name, _worst(tree, plan, tasks, names, name)) for name in plan.disagreements if name in tasks],
         compared=min(len(names), _MOST_COMPARED),
     )
 
 
 def _worst(
-    out: Path, plan: PlanRecord, tasks: dict[str, Task], names: Sequence[tuple[str, str]], disagreement: str
+    tree: Tree, plan: PlanRecord, tasks: dict[str, Task], names: Sequence[tuple[str, str]], disagreement: str
 ) -> list[Row]:
     """The frames whose experts disagree most on the mean, with what each of them says."""
     means = []
-    for folder, name in _evenly(names, _MOST_COMPARED):
-        native = _read(out, folder, name, tasks[disagreement])
+    for folder, name in spread_out(names, _MOST_COMPARED):
+        native = tree.read_if_whole(folder, name, tasks[disagreement])
         if native is not None and not np.isnan(native).all():
             means.append((float(np.nanmean(native)), folder, name))
     rows = []
@@ -138,7 +139,7 @@ def _worst(
         row = Row(f"{folder}/{name}", note=f"{mean:.3f} on the mean")
         for task in ["rgb", disagreement, *plan.needs.get(disagreement, [])]:
             if task in tasks:
-                row.pictures[task] = _picture(tasks[task], _read(out, folder, name, tasks[task]))
+                row.pictures[task] = _picture(tasks[task], tree.read_if_whole(folder, name, tasks[task]))
         rows.append(row)
     return rows
 
@@ -147,20 +148,6 @@ def _frames(out: Path, plan: PlanRecord) -> list[tuple[str, str]]:
     """(set, name) of all frames of the films that were read."""
     records = [read_record(out, folder, film) for folder, film in plan.films]
     return [(record.folder, name) for record in records if record for name in record.names]
-
-
-def _evenly(names: Sequence[tuple[str, str]], count: int) -> Iterable[tuple[str, str]]:
-    places = np.unique(np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int))
-    return [names[i] for i in places]
-
-
-def _read(out: Path, folder: str, name: str, task: Task) -> np.ndarray | None:
-    """The native map, None where there is none that can be read: `data verify` says more."""
-    path = map_file(out, folder, task.name, name)
-    try:
-        return kind_of(task).from_disk(task, read_array(path), path)
-    except EdgekitError:
-        return None
 
 
 def _picture(task: Task, native: np.ndarray | None) -> Markup | None:

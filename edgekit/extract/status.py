@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from edgekit.data.dronescapes.description import read_description
-from edgekit.data.dronescapes.files import read_array
-from edgekit.data.dronescapes.listing import SUFFIX
+from edgekit.data.dronescapes.files import read_map
 from edgekit.errors import EdgekitError
-from edgekit.extract.files import Failure, key_in, key_of, map_file, read_failures
+from edgekit.extract.files import Failure, Tree, key_in, key_of, read_failures
 from edgekit.extract.record import FilmRecord, PlanRecord, read_plan, read_rates, read_record
 from edgekit.tasks import kind_of
 
@@ -57,6 +56,7 @@ class Status:
 def status(out: Path) -> Status:
     """EdgekitError where ``out`` is no result of `edgekit data extract`. Looks at the end of each file alone."""
     plan = read_plan(out)
+    tree = plan.tree(out)
     found = Status(tasks=list(plan.keys), failures=[])
     known: set[tuple[str, str]] = set()
     for folder, film in plan.films:
@@ -65,11 +65,11 @@ def status(out: Path) -> Status:
             found.unread.append((folder, film))
             continue
         known.update((folder, name) for name in record.names)
-        found.cells[folder, film] = {task: _cell(out, plan, record, task) for task in plan.keys}
+        found.cells[folder, film] = {task: _cell(tree, plan, record, task) for task in plan.keys}
     for failure in read_failures(out):
         film = (failure.folder, failure.film)
         cell = found.cells.get(film, {}).get(failure.task)
-        there = failure.frame and key_in(map_file(out, failure.folder, failure.task, failure.frame)) is not None
+        there = failure.frame and key_in(tree.file(failure.folder, failure.task, failure.frame)) is not None
         if film in plan.films and not there and (cell or not failure.frame or film in found.unread):
             found.failures.append(failure)
             if failure.frame and cell:
@@ -84,29 +84,21 @@ def status(out: Path) -> Status:
     unread = {folder for folder, _ in found.unread}
     for folder in sorted({folder for folder, _ in plan.films} - unread):
         for task in plan.keys:
-            names = _names(out / folder / task)
-            found.extra += sum((folder, name) not in known for name in names)
+            found.extra += sum((folder, name) not in known for name in tree.names(folder, task))
     return found
 
 
-def _cell(out: Path, plan: PlanRecord, record: FilmRecord, task: str) -> Cell:
+def _cell(tree: Tree, plan: PlanRecord, record: FilmRecord, task: str) -> Cell:
     cell = Cell()
     key = cache(lambda identity: key_of(plan.keys[task], identity))
     for shot in record.shots():
         if task in plan.ahead and shot.next is None:
             continue
         cell.frames += 1
-        there = key_in(map_file(out, record.folder, task, shot.name))
+        there = key_in(tree.file(record.folder, task, shot.name))
         cell.done += there == key(shot.identity)
         cell.stale += there is not None and there != key(shot.identity)
     return cell
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [name[: -len(SUFFIX)] for name in os.listdir(folder) if name.endswith(SUFFIX)]
-    except OSError:
-        return []
 
 
 @dataclass
@@ -124,28 +116,29 @@ def verify(out: Path, *, remove: bool = False, progress: Callable[[int, int], No
     ``remove``: the bad ones, so that the next extraction makes them again. EdgekitError as of ``status``.
     """
     plan = read_plan(out)
+    tree = plan.tree(out)
     description = read_description(out)
     if description is None:
         raise EdgekitError("the folder has no description", where=str(out), fix="extract again: it writes one")
     sets = sorted({folder for folder, _ in plan.films})
-    frames = [(folder, name) for folder in sets for name in sorted(_all_names(out, folder, list(plan.keys)))]
+    names = {folder: {name for task in plan.keys for name in tree.names(folder, task)} for folder in sets}
+    frames = [(folder, name) for folder in sets for name in sorted(names[folder])]
 
     def check(at: tuple[str, str]) -> tuple[int, dict[str, str]]:
         folder, name = at
         files, bad, sizes = 0, {}, {}
         for task in plan.keys:
-            path = map_file(out, folder, task, name)
+            path = tree.file(folder, task, name)
             if not os.path.lexists(path):
                 continue
             files += 1
             try:
-                array = read_array(path)
-                native = kind_of(description.tasks[task]).from_disk(description.tasks[task], array, path)
+                native = read_map(description.tasks[task], path)
                 kind_of(description.tasks[task]).validate(description.tasks[task], native, path)
                 sizes[path] = native.shape[:2]
             except EdgekitError as error:
                 bad[path] = error.what
-        usual = sizes.get(map_file(out, folder, "rgb", name)) or next(iter(sizes.values()), None)
+        usual = sizes.get(tree.file(folder, "rgb", name)) or next(iter(sizes.values()), None)
         bad |= {p: f"its size is {s}, and the frame's {usual}" for p, s in sizes.items() if s != usual}
         return files, bad
 
@@ -161,7 +154,3 @@ def verify(out: Path, *, remove: bool = False, progress: Callable[[int, int], No
             os.unlink(path)
             found.removed += 1
     return found
-
-
-def _all_names(out: Path, folder: str, tasks: list[str]) -> set[str]:
-    return {name for task in tasks for name in _names(out / folder / task)}

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edgekit import limits
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.outside import open_regular, shown_path
 
 _ENDING = ".npy"
@@ -45,8 +45,9 @@ def read_arrays(
                     raise ValueError(f"it unpacks to {size:,} bytes, and at most {limits.ARRAY_BYTES:,} are read")
                 return {name: _array(archive, about) for name, about in wanted.items()}
         except Exception as error:  # of many types: BadZipFile, zlib.error, EOFError, NotImplementedError, …
-            said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise EdgekitError(f"{what} is damaged: {said}", where=shown_path(path), fix=fix) from error
+            raise EdgekitError(
+                f"{what} is damaged: {first_line(error)[:200]}", where=shown_path(path), fix=fix
+            ) from error
 
 
 def _members(file: BinaryIO) -> int:

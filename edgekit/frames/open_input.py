@@ -55,5 +55,5 @@ def _video(path: Path) -> Video:
         f"'{path.name}' is neither a photograph nor a video that can be opened",
         where=str(path),
         fix=f"give a photograph ({', '.join(PHOTO_SUFFIXES)}), a folder of them, a video "
-        f"({', '.join(VIDEO_SUFFIXES)}, or what else OpenCV reads), a camera's index or a stream's URL",
+        f"({', '.join(VIDEO_SUFFIXES)}, or what else FFmpeg reads), a camera's index or a stream's URL",
     )

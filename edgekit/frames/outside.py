@@ -68,11 +68,10 @@ def read_text(
         raise EdgekitError(wrong, where=shown_path(path), fix=fix) from None
 
 
-def read_json(
-    path: str | os.PathLike, *, what: str = "the file", most: int = limits.JSON_BYTES, fix: str = _COPY
-) -> Any:
+def read_json(path: str | os.PathLike, *, what: str = "the file", fix: str = _COPY) -> Any:
     """The document in a JSON file; errors as of ``open_regular`` and ``parse_json``."""
-    return parse_json(read_bytes(path, what=what, most=most, fix=fix), where=shown_path(path), what=what, fix=fix)
+    content = read_bytes(path, what=what, most=limits.JSON_BYTES, fix=fix)
+    return parse_json(content, where=shown_path(path), what=what, fix=fix)
 
 
 def parse_json(text: str | bytes, *, where: str, what: str = "the file", fix: str = _COPY) -> Any:

@@ -15,15 +15,16 @@ from edgekit.frames.outside import read_text, shown_path
 _BRACKETS = re.compile(r"[][{}]")
 
 
-def read_yaml(path: str | os.PathLike, *, what: str = "the file", fix: str, most: int = limits.RECIPE_BYTES) -> Any:
+def read_yaml(path: str | os.PathLike, *, what: str = "the file", fix: str) -> Any:
     """The document in a YAML file: mappings, lists, texts, finite numbers, truths and dates.
 
     FileNotFoundError where it is missing. EdgekitError, naming file and line, for what is no YAML, an alias, a tag,
     half a character, more than limits.RECIPE_VALUES values or limits.RECIPE_LEVELS levels, and as of ``read_text``.
     """
-    text = read_text(path, what=what, most=most, fix=fix)
+    text = read_text(path, what=what, most=limits.RECIPE_BYTES, fix=fix)
     where = shown_path(path)
     try:
+        check_brackets(text, 10 * limits.RECIPE_LEVELS)
         _check(text)
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -35,13 +36,17 @@ def read_yaml(path: str | os.PathLike, *, what: str = "the file", fix: str, most
     raise EdgekitError(f"{what} is no YAML that can be read: {said[:200]}", where=where, fix=fix)
 
 
-def _check(text: str) -> None:
-    """MarkedYAMLError or RecursionError for what grows, or means more than plain values."""
+def check_brackets(text: str, most: int) -> None:
+    """RecursionError for more than ``most`` open brackets: for thousands of them a parser of YAML takes minutes."""
     depth = 0
-    for found in _BRACKETS.finditer(text):  # the parser takes long for many that are open
+    for found in _BRACKETS.finditer(text):
         depth += 1 if found[0] in "[{" else -1
-        if depth > 10 * limits.RECIPE_LEVELS:
+        if depth > most:
             raise RecursionError
+
+
+def _check(text: str) -> None:
+    """MarkedYAMLError for what grows, or means more than plain values."""
     levels = count = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         begins = isinstance(event, yaml.CollectionStartEvent)

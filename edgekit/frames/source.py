@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 
 @dataclass(frozen=True)
 class CapturedFrame:
-    """``image`` (H, W, 3) uint8 in the order ``colour``; ``captured`` on the clock of ``time.perf_counter``.
+    """``image`` (H, W, 3) uint8 in the order ``colour``, of several sensors modality → map; ``captured`` on the clock
+    of ``time.perf_counter``.
 
     ``at``: seconds from a film's or a camera's first frame; None for photographs.
     """
 
-    image: np.ndarray
+    image: np.ndarray | Mapping[str, np.ndarray]
     colour: str
     name: str
     captured: float

@@ -26,7 +26,7 @@ def as_typed(kind: Any, value: Any, path: str) -> Any:
         return _first_fitting(args, value, path)
     if origin is Literal:
         if value not in args:
-            raise Misfit(f"{path} is {_shown(value)}, expected one of {', '.join(map(str, args))}")
+            raise Misfit(f"{path} is {shown(value)}, expected one of {', '.join(map(str, args))}")
         return value
     if origin in (tuple, list):
         return _sequence(origin, args, value, path)
@@ -35,7 +35,7 @@ def as_typed(kind: Any, value: Any, path: str) -> Any:
     if origin is dict or kind is dict:
         args = args or (str, Any)
         if not isinstance(value, dict):
-            raise Misfit(f"{path} is {_shown(value)}, expected a mapping")
+            raise Misfit(f"{path} is {shown(value)}, expected a mapping")
         return {
             as_typed(args[0], k, f"a key of {path}"): as_typed(args[1], v, f"{path}.{k[:60]}") for k, v in value.items()
         }
@@ -43,10 +43,10 @@ def as_typed(kind: Any, value: Any, path: str) -> Any:
         return float(value)
     if kind is type(None):
         if value is not None:
-            raise Misfit(f"{path} is {_shown(value)}, expected null")
+            raise Misfit(f"{path} is {shown(value)}, expected null")
         return None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Misfit(f"{path} is {_shown(value)}, expected {kind.__name__}")
+        raise Misfit(f"{path} is {shown(value)}, expected {kind.__name__}")
     return value
 
 
@@ -62,7 +62,7 @@ def _first_fitting(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
 
 def _sequence(origin: type, args: tuple[Any, ...], value: Any, path: str) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise Misfit(f"{path} is {_shown(value)}, expected a list")
+        raise Misfit(f"{path} is {shown(value)}, expected a list")
     any_length = origin is list or args[-1] is Ellipsis
     kinds = [args[0]] * len(value) if any_length else list(args)
     if len(kinds) != len(value):
@@ -72,7 +72,7 @@ def _sequence(origin: type, args: tuple[Any, ...], value: Any, path: str) -> Any
 
 def _fields(kind: Any, value: Any, path: str) -> Any:
     if not isinstance(value, dict):
-        raise Misfit(f"{path} is {_shown(value)}, expected a mapping")
+        raise Misfit(f"{path} is {shown(value)}, expected a mapping")
     hints, open_ended = typing.get_type_hints(kind), typing.is_typeddict(kind)
     unknown = [] if open_ended else [name for name in value if name not in hints]
     required = kind.__required_keys__ if open_ended else hints
@@ -85,6 +85,7 @@ def _fields(kind: Any, value: Any, path: str) -> Any:
     return {**value, **found} if open_ended else kind(**found)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for an error message, cut where it gets long."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

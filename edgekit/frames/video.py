@@ -1,24 +1,28 @@
-"""Reading and writing video files."""
+"""Reading and writing films."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import atomic_write
-from edgekit.frames.opencv import import_cv2, open_film
 from edgekit.frames.outside import open_regular
+from edgekit.frames.pyav import Upright, import_av, open_film
 from edgekit.frames.source import CapturedFrame, FrameSource
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
-_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+_CODECS = {".mp4": "mpeg4", ".m4v": "mpeg4", ".mov": "mpeg4", ".avi": "mjpeg", ".mkv": "mpeg4"}
+_BITS = 4  # of a pixel, at most
 _CONTAINERS = {
     0: (b"\x1aE\xdf\xa3", b"RIFF", b"FLV\x01", b"OggS", b"YUV4MPEG2", b"DKIF", b"GIF8", b"0&\xb2u", b"\x06\x0e+4",
         b"G@", b"\0\0\x01", b"\0\0\0\x01"),
@@ -42,14 +46,14 @@ class EndsEarly(EdgekitError):
 
 
 class CannotOpen(EdgekitError):
-    """A file is no film, or none that OpenCV can open."""
+    """A file is no film, or none that FFmpeg can open."""
 
 
 class Video(FrameSource):
-    """The frames of a video file. ``count`` and ``seconds`` as the file states them, or None.
+    """The frames of a video file, as FFmpeg decodes and shows them: in order, upright, in the colours that it states.
 
-    Many containers state a length and a highest frame rate, and OpenCV's count is their product; a film of irregular
-    frames has fewer. So a film also counts as whole where the time of its last frame reaches the stated length.
+    ``count`` and ``seconds`` as the file states them, or None. A count may be the product of length and rate, and a
+    film of irregular frames have fewer. Audio is passed over, and so are packets that cannot be decoded.
 
     CannotOpen where it is no film, EdgekitError where it is no file; EndsEarly from the iteration where it ends long
     before its stated end.
@@ -58,48 +62,44 @@ class Video(FrameSource):
     def __init__(self, path: Path):
         self._path = path
         self.files = [path]
-        self._capture = open_film(str(path.absolute())) if _is_film(path) else None
-        if self._capture is None:
+        self._container = open_film(path) if _is_film(path) else None
+        if self._container is None:
             raise CannotOpen(
                 "the video cannot be opened",
                 where=str(path),
-                fix="it may be truncated, damaged, or of a codec that OpenCV has not; try `ffmpeg -i FILE fixed.mp4`",
+                fix="it may be truncated, damaged, or of a codec that PyAV has not; try `ffmpeg -i FILE fixed.mp4`",
             )
-        cv2 = import_cv2()
-        count, rate = self._capture.get(cv2.CAP_PROP_FRAME_COUNT), self._capture.get(cv2.CAP_PROP_FPS)
-        self.count = int(count) if count > 0 else None
-        self.seconds = count / rate if count > 0 and rate > 0 else None
-        self._stated_rate: float | None = rate if 0 < rate < 1000 else None
+        stream = self._container.streams.video[0]
+        self.seconds = _seconds(self._container, stream)
+        rate = stream.guessed_rate or stream.average_rate
+        self._stated_rate = float(rate) if rate and rate < 1000 else None
+        estimate = max(1, round(self.seconds * self._stated_rate)) if self.seconds and self._stated_rate else None
+        self.count = stream.frames or estimate
 
     @property
     def rate(self) -> float | None:
         """Frames per second: as stated, or as measured over the first frames where that differs."""
-        cv2, times = import_cv2(), []
-        capture = open_film(str(self._path.absolute()))
-        while capture is not None and len(times) < _LOOKED_AT and capture.grab():
-            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
-        steps = np.diff(times)
+        with open_film(self._path) as container:
+            packets = islice(container.demux(container.streams.video[0]), _LOOKED_AT)
+            stamps = [(packet.dts if packet.pts is None else packet.pts, packet.time_base) for packet in packets]
+        steps = np.diff(sorted(float(stamp * base) for stamp, base in stamps if stamp is not None))
         # A quarter of the frames or more are as near as this: gaps do not count, nor does a single pair.
         near = float(np.sort(steps)[len(steps) // 4]) if len(steps) else 0.0
         if not 1 / 240 < near < 10 or (self._stated_rate and abs(near * self._stated_rate - 1) < 0.1):
             return self._stated_rate
-        return 1 / float(steps[(steps > 0.8 * near) & (steps < 1.2 * near)].mean())  # times are rounded, often to 1 ms
+        step = float(steps[(steps > 0.8 * near) & (steps < 1.2 * near)].mean())  # times are rounded, often to 1 ms
+        return float(Fraction(1 / step).limit_denominator(1001))
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        cv2 = import_cv2()
-        first, at, gap, done = 0.0, 0.0, 0.0, 0
-        while True:
-            good, image = self._capture.read()
-            if not good:
-                break
-            now = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-            first = first if done else now
-            step, at = now - first - at, now - first
-            gap = max(gap, step)
-            # Without times, as in a bare stream of H.264, OpenCV gives the same one for every frame.
-            yield CapturedFrame(image, "bgr", f"{done:06d}", time.perf_counter(), at if step > 0 or not done else None)
+        upright, first, at, gap, done = Upright(), 0.0, 0.0, 0.0, 0
+        for frame in self._decoded():
+            if frame.time is not None:  # as in a bare stream of H.264
+                first = first if done else frame.time
+                gap, at = max(gap, frame.time - first - at), frame.time - first
+            seen = None if frame.time is None else at
+            yield CapturedFrame(upright(frame), "rgb", f"{done:06d}", time.perf_counter(), seen)
             done += 1
-        # Containers state counts and lengths that are a little off; how long the last frame is shown, none states.
+        # Containers state counts and lengths that are a little off; how long the last frame is shown, few state.
         counted = not self.count or done >= 0.98 * self.count - 2
         timed = self.seconds and at + gap >= 0.98 * self.seconds - self.seconds / self.count
         if done == 0 or not (counted or timed):
@@ -109,16 +109,44 @@ class Video(FrameSource):
                 fix="it is truncated or damaged: copy it again; results of the frames before its end are kept",
             )
 
+    def _decoded(self) -> Iterator[Any]:
+        av = import_av()
+        packets = self._container.demux(self._container.streams.video[0])
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # as of a file that was cut off
+                return
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            yield from frames
+
     def close(self) -> None:
-        self._capture.release()
+        self._container.close()
+
+
+def _seconds(container: Any, stream: Any) -> float | None:
+    """How long the pictures are, which audio may outlast, as the whole file states it even where it was cut off."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return float(stream.frames / stream.average_rate)
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    # Matroska
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip("\0"))
+    if tag:
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    return container.duration / 1e6 if container.duration else None
 
 
 class VideoWriter:
     """Writes (H, W, 3) uint8 rgb pictures to a video file, which exists once the block ends without an exception.
 
-    It also exists where the input ended early (EndsEarly). EdgekitError at the end where the file cannot be
-    read back whole: encoders do not report a full disk. OpenCV writes even sizes only: an odd side becomes one pixel
-    longer by repeating the last row or column.
+    It also exists where the input ended early (EndsEarly). EdgekitError where the disk is full. Chroma has half the
+    size: an odd side becomes one pixel longer by repeating the last row or column.
     """
 
     def __init__(self, path: Path, rate: float):
@@ -127,10 +155,12 @@ class VideoWriter:
             raise EdgekitError(
                 f"'{path.suffix}' is no video that can be written", where=str(path), fix=f"use {', '.join(_CODECS)}"
             )
-        self._cv2, self._path, self._rate, self._codec = import_cv2(), path, rate, codec
+        self._av, self._path, self._rate, self._codec = import_av(), path, rate, codec
         self._part = atomic_write(path)
-        self._writer: Any = None
+        self._container: Any = None
         self._written = 0
+        self._last: np.ndarray | None = None
+        self._waits = False  # the last picture, to be encoded
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> VideoWriter:
@@ -140,90 +170,92 @@ class VideoWriter:
     def write(self, picture: np.ndarray, name: str = "", at: float | None = None) -> None:
         """A picture that is shown from ``at`` seconds on, default right behind the one before; ``name`` is not needed.
 
-        The film has a constant rate: the picture before is shown until then, and of two at one time the first alone.
-        EdgekitError where the encoder is missing, or the pictures' size changes.
+        The film has a constant rate: the picture before is shown until then, and of two at one time the second alone.
+        EdgekitError where the pictures' size changes.
         """
-        place = self._written if at is None else round(at * self._rate)
-        if place < self._written:
-            return
-        self.hold(place / self._rate)
-        self._last = picture
-        self._encode(picture)
-
-    def hold(self, until: float | None) -> None:
-        """Show the last picture until so many seconds from the beginning."""
-        while until is not None and self._written and self._written < round(until * self._rate):
-            self._encode(self._last)
-
-    def _encode(self, picture: np.ndarray) -> None:
         size = (picture.shape[1], picture.shape[0])
-        odd = (size[1] % 2, size[0] % 2)
-        if self._writer is None:
-            self._size = size
-            even = (size[0] + odd[1], size[1] + odd[0])
-            self._writer = self._cv2.VideoWriter(
-                str(self._file), self._cv2.VideoWriter_fourcc(*self._codec), self._rate, even
-            )
-            if not self._writer.isOpened():
-                raise EdgekitError(
-                    f"OpenCV cannot encode {self._codec} at {size[0]}×{size[1]}",
-                    where=str(self._path),
-                    fix="write to another kind of file (.avi), or to a folder",
-                )
+        self._size = self._size or size
         if size != self._size:
             raise EdgekitError(
                 f"a frame of {size[0]}×{size[1]} after ones of {self._size[0]}×{self._size[1]}",
                 where=str(self._path),
                 fix="frames of different sizes make no video: write to a folder",
             )
+        self._show(self._written + self._waits if at is None else round(at * self._rate))
+        self._last, self._waits = picture.copy(), True
+
+    def hold(self, until: float | None) -> None:
+        """Show the last picture until so many seconds from the beginning."""
+        if until is not None:
+            self._show(round(until * self._rate))
+
+    def _show(self, until: int) -> None:
+        """Encode the last picture up to so many frames from the beginning."""
+        while self._last is not None and self._written < until:
+            self._encode(self._last)
+            self._waits = False
+
+    def _encode(self, picture: np.ndarray) -> None:
+        odd = (picture.shape[0] % 2, picture.shape[1] % 2)
         if any(odd):
             picture = np.pad(picture, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
-        self._writer.write(np.ascontiguousarray(picture[..., ::-1]))
+        if self._container is None:
+            self._open(picture.shape[1], picture.shape[0])
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.pts = self._written
+        self._mux(frame)
         self._written += 1
 
+    def _open(self, width: int, height: int) -> None:
+        self._container = self._av.open(str(self._file), "w")
+        # MPEG-4 counts time in units of at least 1/65535 of a second
+        rate = Fraction(self._rate).limit_denominator(max(1, min(1001, int(65535 / self._rate))))
+        self._stream = self._container.add_stream(self._codec, rate=rate)
+        self._stream.width, self._stream.height = width, height
+        self._stream.pix_fmt = "yuvj420p" if self._codec == "mjpeg" else "yuv420p"
+        self._stream.bit_rate = int(min(_BITS * width * height * self._rate, 1 << 30))
+        self._stream.codec_context.time_base = 1 / rate
+
+    def _mux(self, frame: Any) -> None:
+        """EdgekitError where the encoder or the disk refuses."""
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except self._av.FFmpegError as error:
+            raise self._refused(error) from error
+
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        if isinstance(error, EndsEarly) and self._writer is not None:
+        problem = None
+        try:
+            self._finish(kind is None or isinstance(error, EndsEarly))
+        except EdgekitError as refused:
+            problem = refused
+        if isinstance(error, EndsEarly) and self._last is not None:
             kind = error = trace = None
-        problem = self._problem() if kind is None else None
-        if problem:
+        if kind is None and problem:
             kind, error = EdgekitError, problem
         self._part.__exit__(kind, error, trace)
-        if problem:
+        if error is problem and problem:
             raise problem
 
-    def _problem(self) -> EdgekitError | None:
-        """What is wrong with the file that was written."""
-        if self._writer is None:
-            return EdgekitError(
+    def _finish(self, good: bool) -> None:
+        """Write what is still to be written. EdgekitError where that is refused, and where there is no picture."""
+        if good and self._last is None:
+            raise EdgekitError(
                 "there was no frame to write", where=str(self._path), fix="give an input that has frames"
             )
-        found = _readable_frames(self._file, self._written)
-        if found >= self._written:
-            return None
+        try:
+            if good:
+                self._show(self._written + self._waits)
+                self._mux(None)
+            if self._container is not None:
+                self._container.close()
+        except self._av.FFmpegError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> EdgekitError:
         free = shutil.disk_usage(self._file.parent).free
         return EdgekitError(
-            f"the video was not written whole: {found} of {self._written} frames can be read back; "
-            f"the disk may be full ({free / 1e6:,.0f} MB are free)",
+            f"the film was not written whole: {first_line(error)}; the disk may be full, {free / 1e6:,.0f} MB are free",
             where=str(self._path),
-            fix="free some space there, or name another place to write to",
+            fix="free some space there, or name another place or kind of file to write to",
         )
-
-
-def _readable_frames(file: Path, expected: int) -> int:
-    """How many frames of a video can be read; all those expected if the last of them can."""
-    cv2, capture = import_cv2(), open_film(str(file))
-    if capture is None:
-        return 0
-    try:
-        # The count that a truncated file states may be right, or none: both say nothing alone.
-        states_all = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= expected
-        if states_all and capture.set(cv2.CAP_PROP_POS_FRAMES, expected - 1) and capture.read()[0]:
-            return expected
-    finally:
-        capture.release()
-    capture, found = open_film(str(file)), 0
-    while capture is not None and capture.grab():
-        found += 1
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import onnx
 
 from edgekit.graphs.read import opset
@@ -24,8 +26,7 @@ def checked(model: onnx.ModelProto, expected_opset: int) -> onnx.ModelProto:
         raise GraphError(f"the graph came out with opset {opset(model)}, expected {expected_opset}")
     if model.ir_version > NEWEST_IR:
         raise GraphError(f"the graph came out with IR version {model.ir_version}, expected at most {NEWEST_IR}")
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
+    bare = deepcopy(model)
     del bare.graph.value_info[:]  # what an earlier graph inferred may not hold for this one
     try:
         onnx.checker.check_model(bare, full_check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,7 @@ class Draft:
     """
 
     def __init__(self, model: onnx.ModelProto, prefix: str = ""):
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(model)
+        self.model = deepcopy(model)
         self._prefix = prefix
         self._constants = {tensor.name for tensor in self.model.graph.initializer}
 
@@ -53,10 +53,10 @@ class Draft:
         to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.node("Cast", [tensor], output, plain=plain, to=to)
 
-    def input(self, name: str, dtype: str, shape: Shape) -> None:
-        """Replace the graph's inputs by this one."""
+    def inputs(self, values: Sequence[onnx.ValueInfoProto]) -> None:
+        """Replace the graph's inputs."""
         del self.graph.input[:]
-        self.graph.input.append(value_info(name, dtype, shape))
+        self.graph.input.extend(values)
 
     def outputs(self, values: Sequence[onnx.ValueInfoProto]) -> None:
         """Replace the graph's outputs, and leave out what none of them needs."""
@@ -87,11 +87,7 @@ def prune(graph: onnx.GraphProto) -> None:
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
     """Make ``nodes`` the graph's nodes; they may be the graph's own nodes."""
-    copies = []
-    for node in nodes:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copies.append(copy)
+    copies = [deepcopy(node) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
 

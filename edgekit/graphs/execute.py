@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 
 import numpy as np
 import onnx
@@ -36,23 +37,25 @@ class Runner:
         self.input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, feed: np.ndarray) -> dict[str, np.ndarray]:
-        """The graph's one input → output name → array."""
-        return dict(zip(self.outputs, self._session.run(None, {self.input: feed}), strict=True))
+    def __call__(self, feed: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's inputs by name, or its only one → output name → array."""
+        given = {self.input: feed} if isinstance(feed, np.ndarray) else dict(feed)
+        return dict(zip(self.outputs, self._session.run(None, given), strict=True))
 
 
-def every_tensor(model: onnx.ModelProto, feed: np.ndarray, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """All activations (or the ``names`` among them) for one input, in topological order, the input first."""
+def every_tensor(
+    model: onnx.ModelProto, feed: np.ndarray | Mapping[str, np.ndarray], names: Iterable[str] | None = None
+) -> dict[str, np.ndarray]:
+    """All activations (or the ``names`` among them) for a feed, in topological order, the inputs first."""
     wanted = set(activations(model.graph) if names is None else names)
     ordered = [name for name in activations(model.graph) if name in wanted]
-    fed = model.graph.input[0].name
-    found = Runner(model, [name for name in ordered if name != fed], exact=True)(feed)
-    return {name: feed if name == fed else found[name] for name in ordered}
+    fed = {model.graph.input[0].name: feed} if isinstance(feed, np.ndarray) else dict(feed)
+    found = Runner(model, [name for name in ordered if name not in fed], exact=True)(fed)
+    return {name: fed[name] if name in fed else found[name] for name in ordered}
 
 
 def _with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = deepcopy(model)
     known = {value.name: value for value in out.graph.output}
     del out.graph.output[:]
     # An output without a type: onnxruntime infers it.

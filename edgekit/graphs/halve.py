@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
@@ -18,8 +20,7 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
     GraphError for a constant beyond float16's range, or for a graph that states types in a way unknown here.
     """
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = deepcopy(model)
     graph = out.graph
     stays = {
         name for node in graph.node for place, name in enumerate(node.input) if (node.op_type, place) in _STAYS_FLOAT

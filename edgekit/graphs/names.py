@@ -7,6 +7,8 @@ whose weights it has, else like its first output.
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import onnx
 
 from edgekit.graphs.draft import rename
@@ -19,8 +21,7 @@ def readable(model: onnx.ModelProto) -> onnx.ModelProto:
 
     What a compiler noted beside the graph (source lines, paths of the machine) is dropped.
     """
-    out = onnx.ModelProto()
-    out.CopyFrom(model)
+    out = deepcopy(model)
     graph = out.graph
     _forget_origins(out)
     names = {t.name: t.name.removeprefix("network.") for t in graph.initializer}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -41,6 +41,20 @@ def attribute(node: onnx.NodeProto, name: str, default=None):
 def tensor_shape(value: onnx.ValueInfoProto) -> Shape:
     """Shape of an input, output or inferred tensor; open dimensions by their name."""
     return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param for d in value.type.tensor_type.shape.dim)
+
+
+_FEW = 17  # more channels than a network's input has
+
+
+def spatial_places(shape: Sequence[object]) -> tuple[int, int]:
+    """Where height and width are in the shape of an input of four sides: behind the channels, or before them.
+
+    Channels are a number where height and width are open; else few.
+    """
+    known = [place for place in (1, 3) if isinstance(shape[place], int) and shape[place]]
+    if len(known) == 1:
+        return (2, 3) if known == [1] else (1, 2)
+    return (1, 2) if known and shape[3] < min(shape[1], _FEW) else (2, 3)
 
 
 def dtype_of(value: onnx.ValueInfoProto) -> str:

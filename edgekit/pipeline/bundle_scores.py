@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.bundle.bundle import Bundle
-from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.score import TaskScores, score
+from edgekit.evaluate.score import TaskScores
 from edgekit.evaluate.table import cells
+from edgekit.pipeline.evaluation import score_with_progress, without
 from edgekit.pipeline.run import Run
+from edgekit.pipeline.scorer import frame_predict
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.find import find_recipe
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
-from edgekit.training.progress import Progress
 
 
 def open_bench(bundle: Bundle, recipe: Path | None, root: Path) -> Workbench:
@@ -65,6 +64,8 @@ def evaluate_bundle(
         row = _row(predictor)
         ran[row] = predictor.describe()
         results[row] = _score(predictor, bench, tasks, split)
+        for hidden in without(bundle.manifest.preprocessing):
+            results[f"{row}, without {', '.join(hidden)}"] = _score(predictor, bench, tasks, split, hidden)
         alone = predictor.backend.artifact.precision == "fp32" and engine is None
         reference_lane = lane if engine is None else None
     if not alone:
@@ -122,11 +123,11 @@ def _tasks(bundle: Bundle, bench: Workbench) -> tuple[list[Task], list[str]]:
     return found, missing
 
 
-def _score(predictor: Predictor, bench: Workbench, tasks: list[Task], split: str) -> TaskScores:
-    def answer(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
-        return predictor.infer(bench.frames.read(frame, ["rgb"])["rgb"])
-
-    infos = bench.frames.frames(split)
-    with Progress(f"evaluating {_row(predictor)} on {split}", bench.log) as progress:
-        progress.begin(len(infos))
-        return score(answer, bench.frames, infos, tasks, sequential=bench.frames.sequential, progress=progress.step)
+def _score(
+    predictor: Predictor, bench: Workbench, tasks: list[Task], split: str, hidden: Sequence[str] = ()
+) -> TaskScores:
+    """Without the modalities ``hidden``."""
+    answer = frame_predict(bench, predictor, hidden)
+    infos, less = bench.frames.frames(split), f" without {', '.join(hidden)}" if hidden else ""
+    title = f"evaluating {_row(predictor)}{less} on {split}"
+    return score_with_progress(bench, title, answer, infos, tasks, sequential=bench.frames.sequential)

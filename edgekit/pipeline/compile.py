@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundle.bundle import open_bundle
-from edgekit.bundle.manifest import MANIFEST, Artifact
+from edgekit.bundle.manifest import Artifact
 from edgekit.compile.compiler import USUAL_CAPABILITIES, Compiled, Profiles, check_installed, compile_model, is_there
 from edgekit.compile.kernels import count
 from edgekit.errors import EdgekitError
@@ -17,16 +17,13 @@ from edgekit.export.contract import contract, forms_of
 from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.lanes import ARTIFACT_ROWS
 from edgekit.export.outputs import Style
-from edgekit.frames.files import expand_home
 from edgekit.graphs.halve import halved
-from edgekit.graphs.read import tensor_shape
-from edgekit.pipeline.preflight import USUAL_CLASSES, USUAL_SIZE, Size
+from edgekit.graphs.read import spatial_places, tensor_shape
+from edgekit.pipeline.preflight import USUAL_SIZE, Size, is_bundle, student_or_file
 from edgekit.preflight.network import read_onnx
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.topology import Topology
-from edgekit.students.registry import STUDENTS
-from edgekit.students.student import Student, load_student
-from edgekit.tasks import Task
+from edgekit.students.student import Student
 from edgekit.training.progress import Progress
 
 NOT_COMPILED = "not compiled: TensorRT for RTX is not installed (pip install 'edgekit[rtx]')"
@@ -60,24 +57,31 @@ def compile_subject(
         yield compile_model(file.model, file.name, profiles=file.profiles, capabilities=capabilities)
 
 
-def compile_export(artifacts: Sequence[Artifact], contents: Mapping[str, bytes], progress: Progress) -> dict[str, str]:
-    """File → what the compiler says of it, for each of a bundle's TensorRT files; where it is missing, that.
+def compile_export(
+    artifacts: Sequence[Artifact],
+    contents: Mapping[str, bytes],
+    progress: Progress,
+    capabilities: Sequence[str] = USUAL_CAPABILITIES,
+) -> dict[str, Compiled | None]:
+    """File → what became of it, for each of a bundle's TensorRT files; None where the compiler is not installed.
 
     A refusal is told and does not stop an export: it is another compiler than that on a Jetson.
     """
     files = list(_of(artifacts, contents))
     if not is_there():
-        return dict.fromkeys((file.name for file in files), NOT_COMPILED)
-    found = {}
+        return dict.fromkeys(file.name for file in files)
+    found: dict[str, Compiled | None] = {}
     progress.begin(len(files))
     for done, file in enumerate(files, 1):
-        found[file.name] = verdict(compile_model(file.model, file.name, profiles=file.profiles))
+        found[file.name] = compile_model(file.model, file.name, profiles=file.profiles, capabilities=capabilities)
         progress.step(done)
     return found
 
 
-def verdict(compiled: Compiled) -> str:
-    """``taken, 14 of 14 convolutions in INT8, 31 kernels``, or why it was refused."""
+def verdict(compiled: Compiled | None) -> str:
+    """``taken, 14 of 14 convolutions in INT8, 30 kernels``, or why it was refused, or not asked."""
+    if compiled is None:
+        return NOT_COMPILED
     if compiled.engine is None:
         return "refused: " + "; ".join(map(str, compiled.refusals))
     found = count(compiled.engine.kernels)
@@ -127,20 +131,18 @@ def _of(artifacts: Sequence[Artifact], contents: Mapping[str, bytes], lane: str 
     """The files that TensorRT may be given, each once."""
     wanted = [a for a in artifacts if a.tensorrt and lane in (None, a.lane)]
     for artifact in {a.file: a for a in wanted}.values():
-        profile = artifact.profile
-        bounds = {artifact.input.name: (profile.min, profile.opt, profile.max)} if profile else {}
+        bounds = {name: (each.min, each.opt, each.max) for name, each in artifact.profiles().items()}
         yield File(artifact.file, contents[artifact.file], bounds)
 
 
 def _files(subject: str, lane: str | None, size: Size | None) -> Iterator[File]:
-    path = expand_home(subject)
-    if subject in STUDENTS or path.suffix == ".pt":
-        student = _new_student(subject) if subject in STUDENTS else load_student(path)
-        files = student_files(student, size or USUAL_SIZE)
+    source = student_or_file(subject)
+    if isinstance(source, Student):
+        files = student_files(source, size or USUAL_SIZE)
         wanted = {row.file for row in ARTIFACT_ROWS if row.tensorrt and lane in (None, row.lane)}
         yield from (file for file in files if file.name in wanted)
-    elif path.is_dir() or path.suffix == ".tar" or path.name == MANIFEST:
-        bundle = open_bundle(path.parent if path.name == MANIFEST else path)
+    elif is_bundle(source):
+        bundle = open_bundle(source)
         artifacts = bundle.manifest.artifacts
         contents = {a.file: bundle.read(a.file) for a in artifacts if a.tensorrt}
         found = list(_of(artifacts, contents, lane))
@@ -148,16 +150,8 @@ def _files(subject: str, lane: str | None, size: Size | None) -> Iterator[File]:
             what = f"the bundle has no file of the lane {lane}" if lane else "the bundle has no file for TensorRT"
             raise EdgekitError(what, where=subject, fix="export it with --target jetson")
         yield from found
-    elif path.exists():
-        yield _plain(path, size)
     else:
-        fix = f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}"
-        raise EdgekitError(f"'{subject}' is neither a student nor a file", where=subject, fix=fix)
-
-
-def _new_student(name: str) -> Student:
-    task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(USUAL_CLASSES)))
-    return Student(name, [task]).eval()
+        yield _plain(source, size)
 
 
 def _plain(path: Path, size: Size | None) -> File:
@@ -184,7 +178,7 @@ def _fixed(shape: tuple[int | str, ...], size: Size | None) -> tuple[int, ...] |
     """One frame of ``size``; None for what that does not say."""
     if len(shape) != 4:
         return None
-    places = (1, 2) if shape[3] == 3 and shape[1] != 3 else (2, 3)
+    places = spatial_places(shape)
     sides = {0: 1, **dict(zip(places, size or (), strict=False))}
     fixed = [side if isinstance(side, int) and side > 0 else sides.get(place) for place, side in enumerate(shape)]
     return None if None in fixed else tuple(fixed)

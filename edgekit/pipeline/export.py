@@ -13,9 +13,11 @@ import numpy as np
 import onnx
 
 from edgekit import __version__
-from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Preprocessing, Tensor
+from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.manifest import Golden, Manifest, Precision, Preprocessing, Tensor, schema_number
 from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
+from edgekit.compile.compiler import PORTABLE_CAPABILITIES, USUAL_CAPABILITIES, check_capabilities, is_there
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.pictures import spread_out
@@ -26,20 +28,23 @@ from edgekit.export.contract import contract, forms_of, network_size
 from edgekit.export.deepstream import deepstream_files, deepstream_graphs
 from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.fuse import fused
-from edgekit.export.golden import GOLDEN, synthetic_frames
-from edgekit.export.lanes import ARTIFACT_ROWS, ArtifactRow, ExportTarget, Precision, row_of, rows_for
+from edgekit.export.golden import GOLDEN, synthetic_feed
+from edgekit.export.lanes import ARTIFACT_ROWS, ArtifactRow, ExportTarget, row_of, rows_for
 from edgekit.export.outputs import Style
 from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
-from edgekit.pipeline.compile import compile_export
+from edgekit.networks.receptive_field import receptive_field
+from edgekit.pipeline.compile import compile_export, verdict
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
+from edgekit.pipeline.rtx_engines import keep_engines
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import LazyFrame, Subject, prepared
 from edgekit.quantize.gate import judge
+from edgekit.runtime.preprocess import Feed
 from edgekit.training.progress import Progress
 
 PARITY_FRAMES = 8
@@ -61,6 +66,7 @@ class Request:
     calibration     how many frames to calibrate with; None: as the recipe says
     metric_frames   most frames to score each file on; None: all of the split, 0: no metrics
     deepstream      a graph, a configuration and labels for nvinfer too
+    capabilities    CUDA compute capabilities that the target rtx builds engines for; None: the usual ones
     """
 
     target: ExportTarget
@@ -75,6 +81,12 @@ class Request:
     metric_frames: int | None = None
     threads: int = 1
     deepstream: bool = False
+    capabilities: tuple[str, ...] | None = None
+
+    @property
+    def compiled_for(self) -> tuple[str, ...]:
+        """What NVIDIA's compiler builds for."""
+        return (self.capabilities or PORTABLE_CAPABILITIES) if self.target == "rtx" else USUAL_CAPABILITIES
 
 
 def export(subject: Subject, request: Request) -> dict[str, Any]:
@@ -86,11 +98,11 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     rows = rows_for(request.target, request.precision, request.board, request.jetpack)
     if request.deepstream and request.target != "jetson":
         raise EdgekitError("DeepStream needs TensorRT", where="--deepstream", fix="use --target jetson")
+    _check_capabilities(request)
     check_place(request.out)
     plan = _plan(subject, request)
     student, size = subject.student, plan.preprocessing.size
-    with Progress("exporting graphs", subject.log) as progress:
-        progress.begin(1)
+    with Progress("exporting graphs", subject.log, 1) as progress:
         made = bodies(student, size, sorted({row.opset for row in rows}))
         progress.step(1)
     base = made[min(made)]
@@ -128,10 +140,9 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         ranges = manifest_ranges(quantized.calibration, plain.model.SerializeToString(), plan.preprocessing)
         manifest = replace(manifest, ranges=ranges, quantization=quantized.facts)
     if request.golden == "synthetic":
-        frames = synthetic_frames(GOLDEN_FRAMES, size)
-    golden, contents[GOLDEN] = golden_of(
-        rows, files, files_of, frames[:GOLDEN_FRAMES], plan, request.golden, request.threads
-    )
+        frames = synthetic_feed(GOLDEN_FRAMES, plan.preprocessing)
+    frames = {name: array[:GOLDEN_FRAMES] for name, array in frames.items()}
+    golden, contents[GOLDEN] = golden_of(rows, files, files_of, frames, plan, request.golden, request.threads)
     manifest = replace(manifest, artifacts=artifacts, golden=golden)
     on_cpu = {row.precision: files[row.file] for row in rows if row.lane == "onnxruntime"}
     scores, count = metrics(subject, manifest, plan, on_cpu, request.metric_frames, threads=request.threads)
@@ -151,17 +162,21 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     )
     pictures = card_pictures(subject, manifest, on_cpu, threads=request.threads)
     contents |= pictures
-    if any(a.tensorrt for a in artifacts):
-        profiles = {row.key: profile_options(a.input, a.profile) for row, a in zip(rows, artifacts, strict=True)}
+    if any(a.tensorrt for a in artifacts) and request.target != "rtx":
+        profiles = {row.key: profile_options(a.profiles()) for row, a in zip(rows, artifacts, strict=True)}
         contents[SCRIPT] = build_script(rows, profiles).encode()
         if manifest.ranges:
             contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
     contents |= deepstream_files(for_deepstream, plan.tasks, plan.preprocessing)
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
     with Progress("asking NVIDIA's compiler", subject.log) as progress:
-        compiled = compile_export(artifacts, contents, progress)
-    manifest = replace(manifest, provenance={**manifest.provenance, "nvidia_compiler": compiled})
+        compiled = compile_export(artifacts, contents, progress, request.compiled_for)
+    said = {name: verdict(found) for name, found in compiled.items()}
+    manifest = replace(manifest, provenance={**manifest.provenance, "nvidia_compiler": said})
     write_bundle(manifest, contents, request.out)
+    engines = []
+    if request.target == "rtx":
+        engines = keep_engines(open_bundle(request.out), filter(None, compiled.values()), request.compiled_for)
     return {
         "bundle": str(request.out),
         **_facts(subject, request, checker),
@@ -169,11 +184,23 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         "artifacts": [row.key for row in rows],
         "files": {name: len(content) for name, content in contents.items()},
         "quantization": manifest.quantization,
-        "nvidia_compiler": compiled,
+        "nvidia_compiler": said,
+        "engines": [str(engine) for engine in engines],
         "metrics": scores,
         "tolerance": golden.tolerance,
         "seconds": _since(began),
     }
+
+
+def _check_capabilities(request: Request) -> None:
+    """EdgekitError for what the compiler cannot build for, where engines are asked for by name."""
+    if request.capabilities is None and (request.target != "rtx" or not is_there()):
+        return
+    if request.target != "rtx":
+        raise EdgekitError(
+            f"the target {request.target} has no engines", where="--compute-capability", fix="use --target rtx"
+        )
+    check_capabilities(request.compiled_for)
 
 
 def _quantizer(subject: Subject, request: Request, plan: ExportPlan, manifest: Manifest) -> Quantizer:
@@ -193,8 +220,7 @@ def _compare(
 ) -> None:
     """The fp32 file's outputs against the module, and every other body's logits against the fp32 graph's."""
     steps = {row.file: row.gate for row in rows if row.gate}
-    with Progress("comparing", log) as progress:
-        progress.begin(1 + len(steps))
+    with Progress("comparing", log, 1 + len(steps)) as progress:
         checker.outputs(files[row_of(rows, "onnxruntime/fp32").file], plan.style.upsampling)
         progress.step(1)
         for done, (file, (name, limits)) in enumerate(steps.items(), 2):
@@ -242,10 +268,12 @@ def _bodies(rows: Sequence[ArtifactRow], made: Mapping[int, onnx.ModelProto]) ->
     return {row.file: halved(made[row.opset]) if row.half else made[row.opset] for row in rows if row.style is None}
 
 
-def _fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> np.ndarray:
-    """Frames as the network gets them, (n, H, W, 3) uint8."""
-    tensor = Tensor("frames", "uint8", (1, *preprocessing.size, 3))
-    return np.concatenate([frame for frame, _ in prepared(shots, preprocessing, tensor)])
+def _fitted(shots: Sequence[LazyFrame], preprocessing: Preprocessing) -> Feed:
+    """Frames as the network's inputs get them, (n, H, W, C) each."""
+    size = preprocessing.size
+    inputs = [Tensor(s.input, s.dtype, (1, *size, s.task.channels)) for s in preprocessing.sensors()]
+    each = [feed for feed, _ in prepared(shots, preprocessing, inputs)]
+    return {tensor.name: np.concatenate([feed[tensor.name] for feed in each]) for tensor in inputs}
 
 
 def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
@@ -258,13 +286,14 @@ def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
         name=student.name,
         width=student.width,
         parameters=parameter_count(folded),
-        multiply_adds=multiply_adds(folded, torch.zeros(1, 3, *plan.preprocessing.size)),
+        multiply_adds=multiply_adds(folded, torch.zeros(1, student.in_channels, *plan.preprocessing.size)),
         stride=plan.stride,
+        receptive_field=receptive_field(folded.network, plan.stride, student.in_channels),
     )
     asked = {**asdict(request), "out": request.out.name, "dynamic": sorted(request.dynamic)}
     packages = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime")}
     return Manifest(
-        schema=SCHEMA,
+        schema=schema_number(plan.preprocessing),
         name=subject.name,
         edgekit=__version__,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -276,6 +305,7 @@ def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
         preprocessing=plan.preprocessing,
         artifacts=(),
         golden=Golden(GOLDEN, 0, request.golden, {}),
+        upsampling=plan.style.upsampling,
         provenance={**subject.provenance, "packages": packages, "request": asked},
     )
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from edgekit.bundle.manifest import Golden
+from edgekit.bundle.manifest import STANDARDISED, Golden
 from edgekit.export.deploy import Deployed
 from edgekit.export.files import Bodies, ExportPlan, deployed
 from edgekit.export.golden import (
@@ -18,18 +18,20 @@ from edgekit.export.golden import (
     measured,
     packed,
     standardised,
+    together,
     tolerated,
 )
 from edgekit.export.lanes import ArtifactRow, row_of
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.halve import halved
+from edgekit.runtime.preprocess import Feed
 
 
 def golden_of(
     rows: Sequence[ArtifactRow],
     files: Mapping[str, Deployed],
     bodies: Bodies,
-    frames: np.ndarray,
+    frames: Feed,
     plan: ExportPlan,
     source: Literal["recipe", "synthetic"],
     threads: int,
@@ -40,8 +42,10 @@ def golden_of(
     see ``_lowered``.
     """
     exact = list(dict.fromkeys(row.file for row in rows if row.precision == "fp32"))
-    one = _reference(files, exact, frames[:1], plan, threads)
-    frames = frames[: affordable(len(frames), frames[0].nbytes + sum(a.nbytes for a in one.values()))]
+    first, count = _first(frames, 1), len(next(iter(frames.values())))
+    one = _reference(files, exact, first, plan, threads)
+    count = affordable(count, sum(a.nbytes for a in (*first.values(), *one.values())))
+    frames = _first(frames, count)
     reference = _reference(files, exact, frames, plan, threads)
     seen: dict[str, dict[str, dict[str, float]]] = {}
     tolerance = {}
@@ -52,7 +56,11 @@ def golden_of(
             made = files[row.file] if body is None else deployed(row, body, plan)
             seen[key] = measured(plan.tasks, made.outputs, _answers(made, frames, plan, threads), reference)
         tolerance[row.key] = tolerated(seen[key], reference)
-    return Golden(GOLDEN, len(frames), source, tolerance), packed(frames, reference)
+    return Golden(GOLDEN, count, source, tolerance), packed(frames, reference)
+
+
+def _first(frames: Feed, count: int) -> Feed:
+    return {name: array[:count] for name, array in frames.items()}
 
 
 def _lowered(row: ArtifactRow, rows: Sequence[ArtifactRow], bodies: Bodies) -> onnx.ModelProto | None:
@@ -66,18 +74,19 @@ def _lowered(row: ArtifactRow, rows: Sequence[ArtifactRow], bodies: Bodies) -> o
 
 
 def _reference(
-    files: Mapping[str, Deployed], names: Iterable[str], frames: np.ndarray, plan: ExportPlan, threads: int
+    files: Mapping[str, Deployed], names: Iterable[str], frames: Feed, plan: ExportPlan, threads: int
 ) -> Answers:
     """Output name → answers of the fp32 files."""
     return {k: v for name in names for k, v in _answers(files[name], frames, plan, threads).items()}
 
 
-def _answers(made: Deployed, frames: np.ndarray, plan: ExportPlan, threads: int) -> Answers:
+def _answers(made: Deployed, frames: Feed, plan: ExportPlan, threads: int) -> Answers:
     """Output name → answers to all frames, which go in one at a time."""
     run = Runner(made.model, threads=threads)
-    if made.input.dtype == "uint8":
-        feed = frames
-    else:
-        feed = standardised(frames, plan.preprocessing.mean, plan.preprocessing.std).astype(made.input.dtype)
-    each = [run(feed[i : i + 1]) for i in range(len(feed))]
+    feed, pre = frames, plan.preprocessing
+    if made.input.name == STANDARDISED:
+        whole = standardised(together(frames, pre), pre.mean, pre.std).astype(made.input.dtype)
+        feed = {STANDARDISED: whole}
+    count = len(next(iter(feed.values())))
+    each = [run({name: array[i : i + 1] for name, array in feed.items()}) for i in range(count)]
     return {name: np.concatenate([answer[name] for answer in each]) for name in run.outputs}

@@ -12,11 +12,13 @@ from PIL import Image
 from edgekit.bundle.manifest import Manifest
 from edgekit.export.deploy import Deployed
 from edgekit.export.files import ExportPlan
-from edgekit.export.golden import synthetic_frames
+from edgekit.export.golden import synthetic_feed
 from edgekit.frames.grid import grid
 from edgekit.frames.names import plain
+from edgekit.pipeline.evaluation import without
 from edgekit.pipeline.scorer import Scorer, predictor
 from edgekit.pipeline.subject import Subject
+from edgekit.runtime.given import picture_of
 from edgekit.tasks import kind_of
 
 FRAME = "frame.png"
@@ -31,6 +33,8 @@ def metrics(
 ) -> tuple[dict[str, Any], int]:
     """Scores of the module and of the CPU's files on the recipe's evaluated split, by stage; and on how many frames.
 
+    And of the files without what frames may lack.
+
     ``most`` frames, spread over the split; None: all, 0: none are scored. Nothing for a student without a recipe.
     """
     if subject.bench is None or most == 0:
@@ -39,6 +43,10 @@ def metrics(
     scorer = Scorer(subject.bench, manifest, plan, split, most=most, labelled=False, threads=threads)
     scores = {"module": scorer.module(subject.student)}
     scores |= {precision: scorer.file(deployed, precision) for precision, deployed in files.items()}
+    for hidden in without(subject.student):
+        for precision, deployed in files.items():
+            stage = f"{precision} without {', '.join(hidden)}"
+            scores[stage] = scorer.file(deployed, stage, hidden)
     return {stage: found for stage, found in scores.items() if found is not None}, len(scorer.infos)
 
 
@@ -48,23 +56,26 @@ def card_pictures(subject: Subject, manifest: Manifest, files: CpuFiles, *, thre
     And ``frame.png``, a frame to try the bundle on: of the subject's own size, or a drawn one of the network's.
     """
     if manifest.golden.source == "synthetic":
-        return {FRAME: _png(synthetic_frames(1, manifest.preprocessing.size)[0])}
+        feed = synthetic_feed(1, manifest.preprocessing)
+        shown = {s.task.name: feed[s.input][0] for s in manifest.preprocessing.sensors()}
+        return {FRAME: _png(picture_of(shown, manifest.preprocessing))}
     step = max(1, len(subject.check) // _PICTURE_ROWS)
     frames = [shot.read() for shot in subject.check[::step][:_PICTURE_ROWS]]
     answers = {}
     for precision, deployed in files.items():
         run = predictor(deployed, manifest, threads)
         answers[precision] = [run.infer(frame) for frame in frames]
-    out = {FRAME: _png(frames[0])}
+    pictures = [picture_of(frame, manifest.preprocessing) for frame in frames]
+    out = {FRAME: _png(pictures[0])}
     for task in manifest.tasks:
         known = [precision for precision, found in answers.items() if task.name in found[0]]
         if not known:
             continue
         rows = [
-            [frame, *(kind_of(task).picture(task, answers[precision][i][task.name]) for precision in known)]
-            for i, frame in enumerate(frames)
+            [shown, *(kind_of(task).picture(task, answers[precision][i][task.name]) for precision in known)]
+            for i, shown in enumerate(pictures)
         ]
-        picture = grid(rows, [], ["input", *known], scale=min(1.0, _PICTURE_WIDTH / frames[0].shape[1]))
+        picture = grid(rows, [], ["input", *known], scale=min(1.0, _PICTURE_WIDTH / pictures[0].shape[1]))
         out[f"{plain(task.name)}.png"] = _png(picture)
     return out
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from edgekit.data.check import DataReport
 from edgekit.data.frameset import FrameSet
+from edgekit.data.statistics import Statistics
 from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError, first_line
@@ -16,7 +18,7 @@ from edgekit.heads import HEADS
 from edgekit.networks.pretrained import Weights, load_encoder
 from edgekit.pipeline.keys import student_start, student_weights, weights_of
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import RGB, new_student
+from edgekit.students.student import new_student
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.config import MemberConfig
 from edgekit.teachers.external.teacher import ExternalTeacher
@@ -41,7 +43,19 @@ def check_fit(recipe: Recipe, base: Path, frames: FrameSet) -> None:
         note("ensemble", few)
     with torch.random.fork_rng(devices=[]):  # the networks that are built here leave the random state as it was
         _check_members(recipe, base, tasks)
-        _check_student(recipe, base, tasks)
+        _check_student(recipe, base, frames)
+
+
+def check_seen(recipe: Recipe, report: DataReport) -> None:
+    """EdgekitError where frames lack what the student sees and must not lack."""
+    for name in recipe.student.modalities:
+        lacking = report.missing.get(name, 0)
+        if lacking and name not in recipe.student.may_lack:
+            raise EdgekitError(
+                f"{lacking} frames have no '{name}', which the student sees",
+                where="student.modalities",
+                fix=f"write student.may_lack: [{name}], or leave such frames out",
+            )
 
 
 def check_answers(frames: FrameSet, splits: Sequence[str], members: Sequence[ExternalTeacher]) -> None:
@@ -153,15 +167,39 @@ def _check_weights(network: nn.Module, weights: Weights | None, rgb: Tensor, whe
 def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) -> MultiModal:
     """A network of the ensemble, with statistics that stand for those of the data."""
     seen = [tasks[name] for name in recipe.teacher.modalities]
+    return MultiModal(member, seen, [tasks[name] for name in recipe.tasks], _plain(seen))
+
+
+def _plain(seen: Sequence[Task]) -> Statistics:
+    """What stands for the statistics of the data, which are known after it was read."""
     sizes = {task.name: kind_of(task).channels(task) for task in seen}
-    statistics = {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}
-    return MultiModal(member, seen, [tasks[name] for name in recipe.tasks], statistics)
+    return {name: ([0.0] * count, [1.0] * count) for name, count in sizes.items()}
 
 
-def _check_student(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> None:
+def _check_student(recipe: Recipe, base: Path, frames: FrameSet) -> None:
     """Build the student, and start it from the first teacher where the recipe does. EdgekitError where one fails."""
-    plain = [0.0] * 3, [1.0] * 3  # the true ones are known after the data was read
-    student = new_student(recipe.student, [tasks[name] for name in recipe.tasks], plain)
-    _check_weights(student.network, student_weights(recipe, base), RGB, "student")
+    tasks = frames.tasks
+    answered = {name for e in recipe.teacher.external if e.role == "modality" for name in e.outputs}
+    for name in recipe.student.modalities:
+        computed = name not in frames.source.tasks
+        if computed or name in answered:
+            raise EdgekitError(
+                f"'{name}' is {'computed from rgb' if computed else 'what a teacher answers'}, and the student sees "
+                "what a device's sensors give",
+                where="student.modalities",
+                fix="show it to the teachers alone: teacher.modalities",
+            )
+    seen = [tasks[name] for name in recipe.student.modalities]
+    config = recipe.student.model_copy(update={"input_scale": 1.0})  # frames of any size
+    student = new_student(config, [tasks[name] for name in recipe.tasks], seen, _plain(seen))
+    if weights := student_weights(recipe, base):
+        rgb = student.channels().get("rgb")
+        if rgb is None:
+            raise EdgekitError(
+                f"the student '{recipe.student.name}' begins with weights that are for rgb, which it does not see",
+                where="student.weights",
+                fix="write weights: none, or let it see rgb too",
+            )
+        _check_weights(student.network, weights, rgb, "student")
     if student_start(recipe) == "teacher":
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

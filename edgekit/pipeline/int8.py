@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgekit.bundle.manifest import Preprocessing, Ranges, Tensor
-from edgekit.export.body import INPUT, SIZE_MULTIPLE
+from edgekit.bundle.manifest import SIZE_MULTIPLE, Preprocessing, Ranges, Tensor
+from edgekit.export.body import INPUT
 from edgekit.export.compare import row as parity_row
 from edgekit.export.deploy import closed, opened
 from edgekit.export.files import ExportPlan
@@ -34,7 +34,7 @@ from edgekit.training.progress import Progress
 
 
 @dataclass(frozen=True)
-class Feed:
+class CalibrationFeed:
     """Frames as the body takes them, standardised, made anew for every pass.
 
     Without most of their padding: each is as large as its content, rounded up to a multiple of 16. A network larger
@@ -45,19 +45,18 @@ class Feed:
     preprocessing: Preprocessing
 
     def __call__(self) -> Iterator[np.ndarray]:
-        """(1, 3, h, w) float32 each, an array of its own."""
-        tensor = Tensor(INPUT, "float32", (1, 3, *self.preprocessing.size))
-        for frame, placement in prepared(self.shots, self.preprocessing, tensor):
+        """(1, C, h, w) float32 each, an array of its own."""
+        tensor = Tensor(INPUT, "float32", (1, len(self.preprocessing.mean), *self.preprocessing.size))
+        for feed, placement in prepared(self.shots, self.preprocessing, [tensor]):
             rows, columns = (-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in placement.content)
-            yield np.ascontiguousarray(frame[:, :, :rows, :columns])
+            yield np.ascontiguousarray(feed[INPUT][:, :, :rows, :columns])
 
 
 def calibrated(
-    body: onnx.ModelProto, feed: Feed, config: QuantizeConfig, log: Path | None, threads: int | None
+    body: onnx.ModelProto, feed: CalibrationFeed, config: QuantizeConfig, log: Path | None, threads: int | None
 ) -> Calibration:
     """The ranges of ``body``, open in its size, by the recipe's observer; with a progress bar."""
-    with Progress("calibrating", log) as progress:
-        progress.begin(len(feed.shots))
+    with Progress("calibrating", log, len(feed.shots)) as progress:
         return calibrate(body, feed, observer=config.build_observer(), progress=progress.step, threads=threads)
 
 
@@ -97,7 +96,7 @@ class Quantizer:
 
     def quantize(self, rows: Sequence[ArtifactRow], body: onnx.ModelProto, shots: Sequence[LazyFrame]) -> Quantized:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
-        feed = Feed(spread(shots, self.config.frames), self.plan.preprocessing)
+        feed = CalibrationFeed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))
         calibration = calibrated(free, feed, self.config, self.log, self.threads)
         asked = [row for row in rows if row.style]
@@ -125,7 +124,7 @@ class Quantizer:
             bodies |= {row.file: plain for row in rows if row.key == "cache/int8"}
         return Quantized(tuple(rows), bodies, plain, recovery.calibration, facts, parity)
 
-    def _recover(self, style: str, free, body, feed: Feed, calibration: Calibration, reference) -> Recovery:
+    def _recover(self, style: str, free, body, feed: CalibrationFeed, calibration: Calibration, reference) -> Recovery:
         """``free`` is ``body`` for any size, as calibration frames have; what is scored has the size shipped."""
         attempts = itertools.count(1)
 
@@ -162,7 +161,7 @@ def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: 
     A tensor that only a ReLU reads gets the range of the ReLU's output: without a range TensorRT may leave its layers
     out of INT8, and values outside that range are lost behind the ReLU anyway.
     """
-    contract = json.dumps(dataclasses.asdict(preprocessing), sort_keys=True)
+    contract = json.dumps(preprocessing.document(), sort_keys=True)
     found = calibration.manifest(
         model=hashlib.sha256(plain_file).hexdigest(),
         preprocessing=hashlib.sha256(contract.encode()).hexdigest(),
@@ -225,8 +224,7 @@ class _Reporter:
     def __call__(self, what: str, done: int, of: int) -> None:
         if what != self._what:
             self.end()
-            self._what, self._bar = what, Progress(what, self._log)
-            self._bar.begin(of)
+            self._what, self._bar = what, Progress(what, self._log, of)
         self._bar.step(done)
 
     def end(self) -> None:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:  # the workbench imports this module
 
 
 def student_key(bench: Workbench) -> dict[str, Any]:
-    """The recipe's student: family, every argument of its shape, what it predicts."""
+    """The recipe's student: family, every argument of its shape, what it sees and predicts."""
     config = bench.recipe.student
-    family, shape = student_shape(config.name, config.width)
+    family, shape = student_shape(config.name, config.width, config.shape)
     weights = student_weights(bench.recipe, bench.base)
+    seen = config.model_dump(include={"modalities", "may_lack"}, exclude_defaults=True)
     return {
         "family": family,
+        **seen,
         **({"weights": weights.key} if weights else {}),
         "shape": resolved_shape(family, shape),
         "input_scale": config.input_scale,
@@ -48,7 +50,8 @@ def weights_of(member: MemberConfig, base: Path) -> Weights | None:
 
 def student_weights(recipe: Recipe, base: Path) -> Weights | None:
     """The weights that the student's encoder begins with, if it has one that comes with weights."""
-    encoder = encoder_of(*student_shape(recipe.student.name, recipe.student.width))
+    student = recipe.student
+    encoder = encoder_of(*student_shape(student.name, student.width, student.shape))
     return find_weights(encoder, recipe.student.weights or IMAGENET, base, "student") if encoder else None
 
 
@@ -57,10 +60,11 @@ def student_start(recipe: Recipe) -> Literal["teacher", "labels", "nothing"]:
     asked, teacher = recipe.distill.start, recipe.teacher
     if asked is not None:
         return asked
-    if not teacher.members or "rgb" not in teacher.modalities:
+    if not teacher.members or not set(recipe.student.modalities) <= set(teacher.modalities):
         return "labels"
     member = teacher.members[0]
-    family, shape = student_shape(recipe.student.name, recipe.student.width)
+    student = recipe.student
+    family, shape = student_shape(student.name, student.width, student.shape)
     fits = (family, resolved_shape(family, shape)) == (member.family, resolved_shape(member.family, member.shape()))
     return "teacher" if fits else "labels"
 

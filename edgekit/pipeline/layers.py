@@ -11,7 +11,7 @@ from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.export.contract import contract, network_size
 from edgekit.export.deploy import opened
-from edgekit.pipeline.int8 import Feed, calibrated, write_style
+from edgekit.pipeline.int8 import CalibrationFeed, calibrated, write_style
 from edgekit.pipeline.subject import Subject
 from edgekit.quantize.frames import some, spread
 from edgekit.quantize.plot import sensitivity_plot
@@ -47,18 +47,16 @@ def layer_noise(
     student, config = subject.student, subject.config.quantize
     frame = subject.frame_size()
     size = size or subject.config.size or network_size(frame, student.input_scale)
-    with Progress("exporting graphs", subject.log) as progress:
-        progress.begin(1)
+    with Progress("exporting graphs", subject.log, 1) as progress:
         model = body(student, size)
         progress.step(1)
     free = opened(model, student.network.stride, frozenset({"size"}))
     shots = spread(subject.calibration, frames or config.frames)
-    feed = Feed(shots, contract(student, size, subject.config.fit, frame))
+    feed = CalibrationFeed(shots, contract(student, size, subject.config.fit, frame))
     calibration = calibrated(free, feed, config, subject.log, threads)
     samples = some(feed, calibration.count, measured)
     write = partial(write_style, style=style, reduce_range=config.reduce_range)
-    with Progress("measuring layers", subject.log) as progress:
-        progress.begin(len(Topology(free).layers()))
+    with Progress("measuring layers", subject.log, len(Topology(free).layers())) as progress:
         found = sensitivity(free, calibration.ranges, samples, write, progress=progress.step)
     together = Reference(free, samples).noise(write(named(free), calibration.ranges, frozenset()))
     outputs = [output.name for output in model.graph.output]

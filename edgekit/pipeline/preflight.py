@@ -10,18 +10,19 @@ import onnx
 from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.table import JetPack, within
 from edgekit.bundle.bundle import open_bundle
-from edgekit.bundle.manifest import MANIFEST, Preprocessing
+from edgekit.bundle.manifest import MANIFEST, PRECISIONS, Artifact, Precision
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
+from edgekit.export.contract import contract
 from edgekit.export.deploy import deploy, deploy_body
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
 from edgekit.preflight.lint import LintReport, Target, lint, target_of
 from edgekit.preflight.network import Network, network_of, read_onnx
-from edgekit.preflight.roofline import PRECISIONS, Estimate, Precision, assumptions, default_precision, estimate
+from edgekit.preflight.roofline import Estimate, assumptions, default_precision, estimate
 from edgekit.students.registry import STUDENTS
-from edgekit.students.student import Student, load_student
-from edgekit.tasks import Task, kind_of
+from edgekit.students.student import Student, example_student, load_student
+from edgekit.tasks import kind_of
 
 Size = tuple[int, int]
 USUAL_SIZE: Size = (544, 960)
@@ -77,27 +78,37 @@ def _is_half(network: Network) -> bool:
 def _networks(
     subject: str, jetpack: JetPack, size: Size | None, classes: int | None, *, dla: bool
 ) -> Iterator[tuple[str, Network]]:
-    path = expand_home(subject)
-    if subject in STUDENTS or path.suffix == ".pt":
-        student = _new_student(subject, classes or USUAL_CLASSES) if subject in STUDENTS else load_student(path)
+    found = student_or_file(subject, classes)
+    if isinstance(found, Student):
         size = size or USUAL_SIZE
-        model = _graph_of(student, size, jetpack, dla=dla)
-        yield f"{student.name}, width {student.width}, {size[0]}x{size[1]}", network_of(model, subject)
-        return
+        model = _graph_of(found, size, jetpack, dla=dla)
+        yield f"{found.name}, width {found.width}, {size[0]}x{size[1]}", network_of(model, subject)
+    elif is_bundle(found):
+        yield from _of_a_bundle(found, jetpack, size, dla=dla)
+    else:
+        yield found.name, network_of(read_onnx(found), str(found), size)
+
+
+def student_or_file(subject: str, classes: int | None = None) -> Student | Path:
+    """The student of this name or in this .pt; else the path of a bundle (see ``is_bundle``) or of an ONNX file.
+
+    ``classes``: of a student that is named. EdgekitError where there is no such file.
+    """
+    path = expand_home(subject)
+    if subject in STUDENTS:
+        return example_student(subject, classes or USUAL_CLASSES)
+    if path.suffix == ".pt":
+        return load_student(path)
     if classes is not None:
         raise EdgekitError("--classes is for a student's name", where=subject, fix="leave --classes out")
-    if path.is_dir() or path.suffix == ".tar" or (path.name == MANIFEST and path.exists()):
-        yield from _of_a_bundle(path.parent if path.name == MANIFEST else path, jetpack, size, dla=dla)
-        return
-    if not path.exists():
+    if not path.exists() and path.suffix != ".tar":
         fix = f"give an ONNX file, a bundle, a student.pt, or one of {', '.join(STUDENTS)}"
         raise EdgekitError(f"'{subject}' is neither a student nor a file", where=subject, fix=fix)
-    yield path.name, network_of(read_onnx(path), str(path), size)
+    return path.parent if path.name == MANIFEST else path
 
 
-def _new_student(name: str, classes: int) -> Student:
-    task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(classes)))
-    return Student(name, [task]).eval()
+def is_bundle(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".tar"
 
 
 def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> onnx.ModelProto:
@@ -106,10 +117,8 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
     graph = body(student, size, opset=min(17, jetpack.opset))
     if dla:
         return deploy_body(graph, student.tasks, stride).model
-    mean, std = (tuple(float(v) for v in values.flatten()) for values in (student.mean, student.std))
     forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
-    preprocessing = Preprocessing(size, "letterbox", (0, 0, 0), mean, std)
-    return deploy(graph, student.tasks, forms, preprocessing, stride).model
+    return deploy(graph, student.tasks, forms, contract(student, size, "letterbox", size), stride).model
 
 
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:
@@ -130,11 +139,12 @@ def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) 
         ways = ", ".join(dict.fromkeys(f"{a.lane}/{a.precision}" for a in of))
         where = str(bundle.path(file))
         # Where the size is left open, the one that the profile says is usual.
-        usual = next((tuple(a.profile.opt) for a in of if a.profile), None)
+        usual = next((a for a in of if a.profile), None)
         chosen = size or (_size_of(usual) if usual else None)
         yield f"{file} ({ways})", network_of(read_onnx(bundle.path(file)), where, chosen)
 
 
-def _size_of(shape: tuple[int, ...]) -> Size:
-    """(H, W) of an input, NHWC frames or NCHW."""
-    return (shape[1], shape[2]) if shape[-1] == 3 else (shape[2], shape[3])
+def _size_of(artifact: Artifact) -> Size:
+    """(H, W) that is usual in its profile."""
+    shape = artifact.profile.opt
+    return (shape[2], shape[3]) if artifact.standardised else (shape[1], shape[2])

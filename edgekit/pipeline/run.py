@@ -29,6 +29,7 @@ from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
+from edgekit.pipeline.scales import describe_scales
 from edgekit.pipeline.stage import ELSEWHERE, Stage
 from edgekit.pipeline.targets import build_ensemble, targets_stage
 from edgekit.pipeline.training import (
@@ -45,6 +46,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.students.student import Student, load_student
 from edgekit.tasks import Task
 from edgekit.teachers.multimodal import MultiModal
+from edgekit.track.tracker import tracked
 from edgekit.training.distributed import world
 from edgekit.training.precision import device
 
@@ -106,12 +108,15 @@ class Run:
         write_text(self.folder / name, text)
 
 
-def distill_run(run: Run, *, baseline: bool = True, jobs: int | None = None) -> dict[str, Any] | None:
+def distill_run(
+    run: Run, *, baseline: bool = True, jobs: int | None = None, track: str | None = None
+) -> dict[str, Any] | None:
     """Everything from data to table; stages that are done are skipped. Returns the content of result.json.
 
     Under torchrun all processes train and compute targets together; the first one evaluates, the others return None.
     ``baseline``: also score the labels-only student, which is trained anyway where the distilled one starts from it.
-    ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one.
+    ``jobs`` networks train at once on a CPU, by default one per thread; on a GPU always one. ``track``: a name of
+    ``edgekit.track.tracker.TRACKERS``, which also writes the run.
     """
     together = world()
     with ExitStack() as held:
@@ -123,7 +128,11 @@ def distill_run(run: Run, *, baseline: bool = True, jobs: int | None = None) -> 
                 where=str(run.folder),
                 fix="give --out a folder that all machines share",
             )
-        return _distill(run, baseline=baseline, jobs=jobs)
+        shown = held.enter_context(tracked(run.folder, track if together.first else None))
+        result = _distill(run, baseline=baseline, jobs=jobs)
+        if shown and result:
+            shown.result(result)
+        return result
 
 
 def _begin(run: Run, held: ExitStack) -> None:
@@ -165,7 +174,7 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
     }
     result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
-    notes = [f"Trial: {describe_trial(trial)}", fewer_maskings(run.recipe)]
+    notes = [f"Trial: {describe_trial(trial)}", describe_scales(bench.recipe), fewer_maskings(run.recipe)]
     run._write("table.md", "\n\n".join([markdown_tables(bench.tasks, result["scores"]), *filter(None, notes)]) + "\n")
     run._write("result.json", json.dumps(result, indent=2))
     return result
@@ -175,8 +184,9 @@ def _scored(
     run: Run, bench: Workbench, networks: Sequence[MultiModal], students: Mapping[str, Student], split: str
 ) -> dict[str, Any]:
     """The part of a result that is about one split: scores, tables, pictures."""
-    results = score_models(bench, predictors(bench, networks, students), split)
-    pictures = draw_pictures(bench, networks, students["student"], split, run.folder / "pictures")
+    results, breakdown = score_models(bench, predictors(bench, networks, students), split)
+    pictures = draw_pictures(bench, networks, students["student"], split, breakdown, run.folder / "pictures")
+    run._write(f"breakdown-{split}.json", json.dumps(breakdown.result()))
     return {
         "run": str(run.folder),
         "split": split,
@@ -184,6 +194,7 @@ def _scored(
         "cells": {task.name: cells(task, results) for task in bench.tasks},
         "retention": retention(bench.tasks, results),
         "pictures": [str(path) for path in pictures],
+        "breakdown": str(run.folder / f"breakdown-{split}.json"),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from edgekit.pipeline.targets import encode_inputs
 from edgekit.pipeline.workbench import Workbench
 from edgekit.runtime.backend import Backend
 from edgekit.runtime.predictor import Predictor
+from edgekit.runtime.preprocess import Feed
 from edgekit.students.student import Student
 from edgekit.tasks import kind_of
 
@@ -30,10 +31,10 @@ class GraphBackend(Backend):
     name, lanes = "onnxruntime", ("onnxruntime",)
 
     def __init__(self, deployed: Deployed, threads: int):
-        self.artifact = Artifact("", "onnxruntime", "fp32", 0, deployed.input, deployed.outputs)
+        self.artifact = Artifact("", "onnxruntime", "fp32", 0, deployed.input, deployed.outputs, others=deployed.others)
         self._run = Runner(deployed.model, threads=threads)
 
-    def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+    def run(self, feed: Feed | np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         found = self._run(feed)
         return {name: found[name] for name in wanted}
 
@@ -42,6 +43,13 @@ class GraphBackend(Backend):
 
     def close(self) -> None:
         pass
+
+
+def frame_predict(bench: Workbench, run: Predictor, hidden: Collection[str] = ()) -> Predict:
+    """What a Predictor says of a frame of the data, without the modalities ``hidden`` and those that the data lacks."""
+    seen = [task.name for task in run.manifest.preprocessing.modalities]
+    names = [name for name in seen if name not in hidden and name in bench.frames.tasks]
+    return lambda frame, size: run.infer(bench.frames.read(frame, names))
 
 
 def predictor(deployed: Deployed, manifest: Manifest, threads: int) -> Predictor:
@@ -79,18 +87,18 @@ class Scorer:
         """The module as the run's table has it: its logits interpolated to the frame's size."""
 
         def predict(frame: FrameInfo, size: tuple[int, int]) -> dict[str, np.ndarray]:
-            rgb = encode_inputs(self._bench.frames, frame, ["rgb"])["rgb"].cpu()
-            return native_maps(self._bench.tasks, student.predict(rgb, size))
+            inputs = encode_inputs(self._bench.frames, frame, [task.name for task in student.modalities])
+            return native_maps(self._bench.tasks, student.predict(student.together(inputs).cpu(), size))
 
         return self._score("module", predict)
 
-    def file(self, deployed: Deployed, title: str) -> TaskScores | None:
-        """A file's own outputs; None where they do not make every task's native map."""
+    def file(self, deployed: Deployed, title: str, hidden: Collection[str] = ()) -> TaskScores | None:
+        """A file's own outputs, without the modalities ``hidden``; None where they lack a task's native map."""
         run = predictor(deployed, self._manifest, self._threads)
         if not {task.name for task in self._bench.tasks} <= set(run.results):
             return None
 
-        return self._score(title, lambda frame, size: run.infer(self._bench.frames.read(frame, ["rgb"])["rgb"]))
+        return self._score(title, frame_predict(self._bench, run, hidden))
 
     def body(self, body: Any, title: str) -> TaskScores:
         """A body (float or with Q/DQ), deployed with every task's native map."""

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from edgekit.data.dronescapes.description import read_description
-from edgekit.data.dronescapes.files import read_array
 from edgekit.data.frameset import FrameSet
 from edgekit.data.image_folder.listing import find_files, read_names
 from edgekit.data.select.choose import choose
 from edgekit.data.select.greedy import to_nearest
-from edgekit.data.select.measure import Candidate, Predicted, measure
+from edgekit.data.select.measure import CandidateFrame, Predicted, measure
 from edgekit.data.source import FrameInfo
 from edgekit.distill.targets import TargetStore
 from edgekit.errors import EdgekitError
-from edgekit.extract.files import HIDDEN, map_file
+from edgekit.extract.files import HIDDEN
 from edgekit.extract.record import read_plan, read_record
 from edgekit.frames.files import write_text
 from edgekit.frames.images import PHOTO_SUFFIXES, read_rgb, write_png
@@ -31,7 +30,6 @@ from edgekit.pipeline.selection_page import selection_page
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.find import find_recipe
-from edgekit.tasks import Task, kind_of
 from edgekit.tasks.task import IGNORE
 from edgekit.training.progress import Progress
 
@@ -103,7 +101,7 @@ def select_frames(
     return found | {"seconds": time.monotonic() - began}
 
 
-def candidates_of(source: Path, overrides: Sequence[str] = ()) -> list[Candidate]:
+def candidates_of(source: Path, overrides: Sequence[str] = ()) -> list[CandidateFrame]:
     """The frames of a folder of photographs or a result of `edgekit data extract`; of a run or recipe, those of train.
 
     A run adds what its ensemble predicted, an extraction what its experts did. EdgekitError where there are none.
@@ -115,24 +113,26 @@ def candidates_of(source: Path, overrides: Sequence[str] = ()) -> list[Candidate
     return _of_extraction(source) if (source / HIDDEN).is_dir() else _of_photographs(source)
 
 
-def _of_photographs(folder: Path) -> list[Candidate]:
+def _of_photographs(folder: Path) -> list[CandidateFrame]:
     files = find_files(folder, ".", []).values()
     if not files:
         fix = f"name a folder with files of {', '.join(PHOTO_SUFFIXES)}"
         raise EdgekitError("the folder has no photographs", where=str(folder), fix=fix)
     return [
-        Candidate(path.relative_to(folder).as_posix(), path.parent.relative_to(folder).name, partial(read_rgb, path))
+        CandidateFrame(
+            path.relative_to(folder).as_posix(), path.parent.relative_to(folder).name, partial(read_rgb, path)
+        )
         for path in files
     ]
 
 
-def _of_recipe(source: Path, overrides: Sequence[str]) -> list[Candidate]:
+def _of_recipe(source: Path, overrides: Sequence[str]) -> list[CandidateFrame]:
     recipe, base = find_recipe(source, overrides)
     frames = FrameSet(open_data(recipe, base))
-    return [Candidate(f.name, f.scene, _reader(frames, f)) for f in frames.frames("train")]
+    return [CandidateFrame(f.name, f.scene, _reader(frames, f)) for f in frames.frames("train")]
 
 
-def _of_run(folder: Path) -> list[Candidate]:
+def _of_run(folder: Path) -> list[CandidateFrame]:
     bench = Run.open(folder).bench()
     stage = targets_stage(bench)
     if stage.result() is None:
@@ -146,46 +146,36 @@ def _of_run(folder: Path) -> list[Candidate]:
         return Predicted([1 - float(np.mean(targets[task.name].agreement)) for task in bench.tasks], classes)
 
     frames = FrameSet(bench.frames.source)
-    return [Candidate(f.name, f.scene, _reader(frames, f), partial(predicted, f)) for f in bench.frames.frames("train")]
+    return [
+        CandidateFrame(f.name, f.scene, _reader(frames, f), partial(predicted, f)) for f in bench.frames.frames("train")
+    ]
 
 
 def _reader(frames: FrameSet, frame: FrameInfo) -> Callable[[], np.ndarray]:
     return lambda: frames.read(frame, ["rgb"])["rgb"]
 
 
-def _of_extraction(out: Path) -> list[Candidate]:
+def _of_extraction(out: Path) -> list[CandidateFrame]:
     plan, description = read_plan(out), read_description(out)
     if description is None or "rgb" not in description.tasks:
         raise EdgekitError("the folder has no description", where=str(out), fix="extract again: it writes one")
-    tasks = description.tasks
+    tree, tasks = plan.tree(out), description.tasks
     unsure = [tasks[name] for name in plan.disagreements if name in tasks]
     classes = [task for name, task in tasks.items() if task.classes and name in plan.keys]
 
-    def native(folder: str, name: str, task: Task) -> np.ndarray:
-        path = map_file(out, folder, task.name, name)
-        return kind_of(task).from_disk(task, read_array(path), path)
-
     def predicted(folder: str, name: str) -> Predicted:
-        means = [_mean(_or_none(native, folder, name, task)) for task in unsure]
-        return Predicted(means, [_one_hot(_or_none(native, folder, name, t), len(t.classes)) for t in classes])
+        means = [_mean(tree.read_if_whole(folder, name, task)) for task in unsure]
+        return Predicted(means, [_one_hot(tree.read_if_whole(folder, name, t), len(t.classes)) for t in classes])
 
     candidates = []
     for folder, film in plan.films:
         record = read_record(out, folder, film)
         for name in record.names if record else []:
-            rgb = partial(native, folder, name, tasks["rgb"])
-            candidates.append(Candidate(name, film, rgb, partial(predicted, folder, name)))
+            rgb = partial(tree.read, folder, name, tasks["rgb"])
+            candidates.append(CandidateFrame(name, film, rgb, partial(predicted, folder, name)))
     if not candidates:
         raise EdgekitError("no frame was extracted yet", where=str(out), fix="run `edgekit data extract` first")
     return candidates
-
-
-def _or_none(read: Callable[..., np.ndarray], *where: Any) -> np.ndarray | None:
-    """A map that is missing or damaged says nothing; `data status` and `data verify` name it."""
-    try:
-        return read(*where)
-    except EdgekitError:
-        return None
 
 
 def _mean(disagreement: np.ndarray | None) -> float:

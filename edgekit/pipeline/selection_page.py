@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from edgekit.data.select.choose import Ranking
-from edgekit.data.select.measure import Candidate, Measured
+from edgekit.data.select.measure import CandidateFrame, Measured
 from edgekit.errors import EdgekitError
 from edgekit.report.page import page, picture
 
@@ -43,7 +43,7 @@ def selection_page(measured: Measured, ranking: Ranking, kept: Sequence[int], fo
     )
 
 
-def _picture(frame: Candidate) -> Markup:
+def _picture(frame: CandidateFrame) -> Markup:
     try:
         return picture(frame.rgb(), frame.name)
     except EdgekitError:  # gone since it was measured

@@ -29,8 +29,8 @@ PATIENCE = 15.0
 
 
 FORMATS = {
-    **{"check": 4, "statistics": 2, "class-weights": 2, "scores": 2},
-    **{"teacher": 2, "trial": 2, "targets": 2, "baseline": 2, "student": 2},
+    **{"check": 4, "statistics": 2, "class-weights": 2, "scores": 3},
+    **{"teacher": 3, "trial": 3, "targets": 3, "baseline": 3, "student": 3},
 }
 """Kind of stage → a number to raise when what it computes changes, so that results of older code are not used."""
 

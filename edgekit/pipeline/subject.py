@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,30 @@ from edgekit.pipeline.run import Run
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import ExportSection, Recipe
+from edgekit.runtime.given import FrameReader, frame_size
 from edgekit.runtime.placement import FramePlacement
-from edgekit.runtime.preprocess import Preprocessor
+from edgekit.runtime.preprocess import Feed, Preprocessor
 from edgekit.students.student import Student, load_student
 
 
 @dataclass(frozen=True)
 class LazyFrame:
-    """A frame to calibrate or compare with: its name, its scene, and how to read it as (H, W, 3) uint8."""
+    """A frame to calibrate or compare with: its name, its scene, and how to read it, by modality."""
 
     name: str
     scene: str
-    read: Callable[[], np.ndarray]
+    read: Callable[[], Mapping[str, np.ndarray]]
 
 
 def prepared(
-    shots: Sequence[LazyFrame], preprocessing: Preprocessing, tensor: Tensor
-) -> Iterator[tuple[np.ndarray, FramePlacement]]:
-    """Each frame as ``tensor`` takes it, by the Predictor's own pre-processing, and where it lies in that array."""
-    prepare = Preprocessor(preprocessing, tensor)
+    shots: Sequence[LazyFrame], preprocessing: Preprocessing, inputs: Sequence[Tensor]
+) -> Iterator[tuple[Feed, FramePlacement]]:
+    """Each frame as ``inputs`` take it, by the Predictor's own pre-processing, and where it lies in those arrays."""
+    prepare, accept = Preprocessor(preprocessing, inputs), FrameReader(preprocessing)
     for shot in shots:
-        frame = shot.read()
-        placement = FramePlacement.of(preprocessing, frame.shape[:2], preprocessing.size)
-        yield prepare(frame[None], placement).copy(), placement
+        batch = accept.one(shot.read())
+        placement = FramePlacement.of(preprocessing, frame_size(batch), preprocessing.size)
+        yield {name: array.copy() for name, array in prepare(batch, placement).items()}, placement
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Subject:
 
     def frame_size(self) -> tuple[int, int]:
         """(H, W) of the first frame of ``check``."""
-        return self.check[0].read().shape[:2]
+        return next(iter(self.check[0].read().values())).shape[:2]
 
 
 def latest_run(root: Path = Path("runs")) -> Path:
@@ -97,7 +98,7 @@ def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = 
             fix="name a folder of photographs with --frames DIR, or export the run",
         )
     student = load_student(path)
-    shots = folder_shots(frames)
+    shots = folder_shots(frames, student)
     provenance = {"student": path.name, "student_sha256": sha256(path), "frames": frames.name}
     return Subject(path.stem, student, ExportSection(), shots, shots, provenance)
 
@@ -115,7 +116,7 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
             raise EdgekitError(f"{asked} frames are too few to calibrate with", where=option, fix=fix)
         return int(asked)
     if Path(asked).is_dir():
-        subject.calibration = folder_shots(Path(asked))
+        subject.calibration = folder_shots(Path(asked), subject.student)
     elif Path(asked).is_file():
         shots = {shot.name: shot for shot in subject.calibration}
         subject.calibration = [shots[name] for name in read_names(Path(asked), shots)]
@@ -128,8 +129,17 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
     return len(subject.calibration)
 
 
-def folder_shots(folder: Path) -> list[LazyFrame]:
-    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them."""
+def folder_shots(folder: Path, student: Student) -> list[LazyFrame]:
+    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them; and
+    for a student that sees more than photographs show.
+    """
+    blind = [task.name for task in student.modalities if task.name != "rgb" and task.name not in student.may_lack]
+    if blind or "rgb" not in student.channels():
+        raise EdgekitError(
+            f"a folder of photographs has rgb alone, and the student sees {', '.join(student.channels())}",
+            where=str(folder),
+            fix="export the run that trained it, with the frames of its recipe",
+        )
     if not folder.is_dir():
         raise EdgekitError("there is no such folder of frames", where=str(folder), fix="name a folder of photographs")
     files = sorted(p for p in folder.iterdir() if is_photograph(p))
@@ -137,7 +147,7 @@ def folder_shots(folder: Path) -> list[LazyFrame]:
         raise EdgekitError(
             "the folder has no photographs", where=str(folder), fix=f"put files of {', '.join(PHOTO_SUFFIXES)} into it"
         )
-    return [LazyFrame(path.name, folder.name, lambda path=path: read_rgb(path)) for path in files]
+    return [LazyFrame(path.name, folder.name, lambda path=path: {"rgb": read_rgb(path)}) for path in files]
 
 
 def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subject:
@@ -161,11 +171,11 @@ def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subj
         "split": split,
     } | {name: said for name in ("licence", "attribution") if (said := getattr(recipe.data, name))}
     if frames is not None:
-        shots = folder_shots(frames)
+        shots = folder_shots(frames, student)
         calibration = check = shots
         provenance["frames"] = frames.name
     else:
-        calibration, check = (_shots_of(bench, name) for name in ("train", split))
+        calibration, check = (shots_of(bench, name) for name in ("train", split))
     return Subject(recipe.name, student, recipe.export, calibration, check, provenance, bench, log=folder / "log.jsonl")
 
 
@@ -180,8 +190,11 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             )
 
 
-def _shots_of(bench: Workbench, split: str) -> list[LazyFrame]:
+def shots_of(bench: Workbench, split: str) -> list[LazyFrame]:
+    """The frames of a split."""
+    names = bench.recipe.student.modalities
+
     def reader(info):
-        return lambda: bench.frames.read(info, ["rgb"])["rgb"]
+        return lambda: bench.frames.read(info, names)
 
     return [LazyFrame(info.name, info.scene, reader(info)) for info in bench.frames.frames(split)]

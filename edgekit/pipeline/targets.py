@@ -19,6 +19,7 @@ from edgekit.pipeline.training import teacher_stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
 from edgekit.teachers.ensemble import Ensemble, ExternalMember, members_of
+from edgekit.teachers.external.teacher import ExternalTeacher
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.training.distributed import world
 from edgekit.training.interrupt import Interrupt
@@ -27,9 +28,12 @@ from edgekit.training.precision import device
 from edgekit.training.progress import Progress
 
 
-def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble:
-    """The recipe's ensemble of these networks."""
+def build_ensemble(
+    bench: Workbench, networks: Sequence[MultiModal], external: Sequence[ExternalTeacher] | None = None
+) -> Ensemble:
+    """The recipe's ensemble of these networks. ``external``: the teachers beside them; by default all of the recipe."""
     recipe = bench.recipe
+    external = bench.external if external is None else external
     members = members_of(recipe.ensemble, len(networks), recipe.teacher.modalities, recipe.teacher.masking)
     precision, config = recipe.teacher.train.precision, recipe.ensemble
     return Ensemble(
@@ -39,7 +43,7 @@ def build_ensemble(bench: Workbench, networks: Sequence[MultiModal]) -> Ensemble
         precision=precision,
         at_once=config.at_once,
         tasks=bench.tasks,
-        others=[ExternalMember(partial(e.answer, bench.frames), e.config.votes) for e in bench.external],
+        others=[ExternalMember(partial(e.answer, bench.frames), e.config.votes) for e in external],
     )
 
 
@@ -51,10 +55,7 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
     out = {}
     for name in names:
         task = frames.tasks[name]
-        if name in maps:
-            encoded = kind_of(task).encode(task, maps[name])
-        else:
-            encoded = np.full((*size, kind_of(task).channels(task)), np.nan, np.float32)
+        encoded = kind_of(task).encode_if_there(task, maps.get(name), size)
         out[name] = torch.from_numpy(np.ascontiguousarray(encoded.transpose(2, 0, 1)))[None].to(where)
     return out
 

@@ -26,7 +26,8 @@ from edgekit.pipeline.keys import (
 from edgekit.pipeline.stage import DELETE, Stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import RGB, Student, load_student, new_student, student_shape
+from edgekit.students.registry import STUDENTS
+from edgekit.students.student import Student, load_student, new_student
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
 from edgekit.training.checkpoint import UNFINISHED, check_state, load_checkpoint, save_checkpoint
@@ -118,8 +119,7 @@ def train_teachers(bench: Workbench) -> list[MultiModal]:
 
 
 def _student_config(recipe: Recipe) -> TrainConfig:
-    family, _ = student_shape(recipe.student.name, None)
-    return recipe.distill.train.resolved(FAMILIES[family])
+    return recipe.distill.train.resolved(FAMILIES[STUDENTS[recipe.student.name].family])
 
 
 def _baseline_config(recipe: Recipe) -> TrainConfig:
@@ -165,23 +165,23 @@ def train_student(
             labels_only = train_student(bench) if start == "labels" else None
             seed = _seed(bench, recipe.student.seed)
             torch.manual_seed(seed)
-            student = _begin(bench)
+            student = untrained_student(bench)
             if start == "teacher":
                 warm_start(student, first_teacher)
             elif labels_only:
                 student.load_state_dict(labels_only.state_dict())
-            batches = Batches(bench.frames, _plan(bench, config, ["rgb"], seed, targets))
-            objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights)
+            batches = Batches(bench.frames, _plan(bench, config, list(recipe.student.modalities), seed, targets))
+            objective = StudentObjective(student, distill, recipe.weights(), bench.class_weights, seed)
             title = "labels-only student" if targets is None else "distilled student"
             _train(bench, stage, student, objective, batches, config, "distill.train", title, Student.save)
     return load_student(stage.folder / "network.pt")
 
 
-def _begin(bench: Workbench) -> Student:
+def untrained_student(bench: Workbench) -> Student:
     """The recipe's student before training, with the weights of its encoder where it has such."""
-    student = new_student(bench.recipe.student, bench.tasks, bench.statistics["rgb"])
+    student = new_student(bench.recipe.student, bench.tasks, bench.seen, bench.statistics)
     if weights := student_weights(bench.recipe, bench.base):
-        load_encoder(student.network, weights, RGB)
+        load_encoder(student.network, weights, student.channels()["rgb"])
     return student
 
 

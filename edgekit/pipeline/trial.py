@@ -70,8 +70,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
             networks, student = train_teachers(bench), train_student(bench)
             models = predictors(bench, networks, {"baseline": student})
             models = {row: models[row] for row in NAMES if row in models}
-            with Progress("comparing on held-back frames", bench.log) as bar:
-                bar.begin(len(trial.held) * len(models))
+            with Progress("comparing on held-back frames", bench.log, len(trial.held) * len(models)) as bar:
                 found = paired(models, bench.frames, trial.held, main_task(bench.tasks), progress=bar.step)
             difference = found.difference("ensemble", "baseline")
             document = {

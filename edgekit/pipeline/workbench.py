@@ -17,7 +17,8 @@ from edgekit.distill.targets import check_losses
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
 from edgekit.pipeline.external import open_members, with_modalities
-from edgekit.pipeline.fit import check_answers, check_fit, no_label
+from edgekit.pipeline.fit import check_answers, check_fit, check_seen, no_label
+from edgekit.pipeline.scales import frame_size, with_scales
 from edgekit.pipeline.stage import DELETE, FORMATS, Stage
 from edgekit.recipe.foreign import foreign_parts
 from edgekit.recipe.load import recipe_hash
@@ -28,13 +29,18 @@ from edgekit.training.distributed import world
 from edgekit.training.progress import Progress, note
 
 
-def check_data(recipe: Recipe, base: Path) -> DataReport:
-    """Open the data and read all of it once. EdgekitError for what the recipe gets wrong."""
+def check_data(recipe: Recipe, base: Path) -> tuple[DataReport, Recipe]:
+    """Open the data and read all of it once; also the recipe with numbers where it left sizes open.
+
+    EdgekitError for what the recipe gets wrong.
+    """
     source = open_data(recipe, base)
     members = open_members(recipe, base, FrameSet(source).tasks)
     report = _read_all(source, recipe, members)
-    check_answers(_frames(source, recipe, report), ("train", recipe.evaluate.split), members)
-    return report
+    check_seen(recipe, report)
+    frames = _frames(source, recipe, report)
+    check_answers(frames, ("train", recipe.evaluate.split), members)
+    return report, with_scales(recipe, frame_size(frames))
 
 
 def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
@@ -47,7 +53,12 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
     source = with_modalities(recipe, base, entry.build(config, base, cache_folder()), cache_folder())
     frames = FrameSet(source, fold=_fold(recipe))
     tasks = frames.tasks
-    for where, names in (("tasks", recipe.tasks), ("teacher.modalities", recipe.teacher.modalities)):
+    named = {
+        "tasks": recipe.tasks,
+        "teacher.modalities": recipe.teacher.modalities,
+        "student.modalities": recipe.student.modalities,
+    }
+    for where, names in named.items():
         for name in names:
             if name not in tasks:
                 why_not = getattr(source, "why_not", lambda name: None)(name)
@@ -85,7 +96,7 @@ def open_data(recipe: Recipe, base: Path, *, log: Path | None = None) -> Source:
 def _needed(recipe: Recipe, members: Sequence[ExternalTeacher]) -> list[str]:
     """The maps of a frame that are read at all."""
     seen = {name for external in members for name in external.model.needs}
-    return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *seen})
+    return sorted({"rgb", *recipe.tasks, *recipe.teacher.modalities, *recipe.student.modalities, *seen})
 
 
 def _read_all(
@@ -122,7 +133,7 @@ def _check_lengths(stage: Stage, found: Sequence[tuple[Sequence[list[float]] | N
 
 @dataclass
 class Workbench:
-    """The opened recipe.
+    """The opened recipe, with numbers where it left sizes open.
 
     ``base`` is the folder that the recipe's paths start from, ``root`` the folder of runs. ``data_key`` changes with
     the data, with how it is read, and with the version of a package whose parts the recipe names.
@@ -154,12 +165,15 @@ class Workbench:
             ),
         )
         report = DataReport.from_json(checked.result_or(lambda: _read_and_tell(source, recipe, external, log)))
+        check_seen(recipe, report)
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
         parts = foreign_parts(recipe, frames.tasks)
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()), *parts)
         world().agree("data", data_key)
-        bench = cls(recipe, base, root, log, frames, report, data_key, {}, external=external)
+        bench = cls(
+            with_scales(recipe, frame_size(frames)), base, root, log, frames, report, data_key, {}, external=external
+        )
         return bench._measured()
 
     def without(self, held: Sequence[str], recipe: Recipe, prefix: str) -> Workbench:
@@ -174,7 +188,7 @@ class Workbench:
     def _measured(self) -> Workbench:
         """Itself, with the statistics of its train frames and the weights of their classes."""
         frames, recipe = self.frames, self.recipe
-        names = sorted({"rgb", *recipe.teacher.modalities})
+        names = sorted({"rgb", *recipe.teacher.modalities, *recipe.student.modalities})
         measure = partial(compute_statistics, frames, frames.frames("train"), names)
         stage = self.stage("statistics", names)
         self.statistics, self.class_weights = stage.result_or(measure), {}
@@ -201,6 +215,11 @@ class Workbench:
     def modalities(self) -> list[Task]:
         """What the teacher sees, in the recipe's order."""
         return [self.frames.tasks[name] for name in self.recipe.teacher.modalities]
+
+    @property
+    def seen(self) -> list[Task]:
+        """What the student sees, in the recipe's order."""
+        return [self.frames.tasks[name] for name in self.recipe.student.modalities]
 
     def train_frames(self) -> tuple[list[FrameInfo], list[FrameInfo]]:
         """(labelled, unlabelled) frames of the train split. EdgekitError where none is labelled."""

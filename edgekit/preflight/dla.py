@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from onnx import NodeProto
 
 from edgekit.graphs.read import attribute
+from edgekit.graphs.thin import by
 from edgekit.preflight.network import QUANTIZERS, Network
 
 Reason = tuple[str, str]
@@ -60,7 +61,7 @@ def _within(name: str, what: str, least: int, most: int, change: str) -> Limit:
         stated = attribute(node, name, [])
         if all(least <= side <= most for side in stated):
             return None
-        return f"{what} of {_by(stated)}; DLA takes {least} to {most}", change
+        return f"{what} of {by(stated)}; DLA takes {least} to {most}", change
 
     return limit
 
@@ -86,7 +87,7 @@ pool_padding = _within("pads", "a padding", 0, 7, "pad less")
 def conv_kernel(network: Network, node: NodeProto) -> Reason | None:
     kernel = _kernel(network, node)
     if any(not 1 <= side <= 32 for side in kernel):
-        return f"a kernel of {_by(kernel)}; DLA takes 1 to 32", "use smaller kernels"
+        return f"a kernel of {by(kernel)}; DLA takes 1 to 32", "use smaller kernels"
     return None
 
 
@@ -94,9 +95,12 @@ def conv_padding(network: Network, node: NodeProto) -> Reason | None:
     """The size of a dilated kernel is the span it covers."""
     pads, kernel = _pads(node), _spanned(network, node)
     if any(not 0 <= side <= 31 for side in pads):
-        return f"a padding of {_by(pads)}; DLA takes 0 to 31", "use a smaller dilation or kernel"
+        return f"a padding of {by(pads)}; DLA takes 0 to 31", "use a smaller dilation or kernel"
     if any(pad >= side for pad, side in zip(pads, (*kernel, *kernel), strict=False)):
-        return f"a padding of {_by(pads)}, not smaller than the kernel of {_by(kernel)}", "pad less than the kernel"
+        return (
+            f"a padding of {by(pads)}, not smaller than the kernel of {by(kernel)}",
+            "pad less than the kernel",
+        )
     return None
 
 
@@ -151,14 +155,14 @@ def resize_scales(network: Network, node: NodeProto) -> Reason | None:
         why = "resizes to a size and not by constant factors; DLA wants factors"
         return why, "resize by whole factors (edgekit's own exports do where sizes divide)"
     if any(factor != round(float(factor)) for factor in scales):
-        return f"resizes by {_by([f'{factor:g}' for factor in scales])}; DLA wants whole factors", "use 2 or 4"
+        return f"resizes by {by([f'{factor:g}' for factor in scales])}; DLA wants whole factors", "use 2 or 4"
     mode = attribute(node, "mode", b"nearest").decode()
     most = {"nearest": 32, "linear": 4}.get(mode)
     if most is None:
         return f"resizes {mode}; DLA knows nearest and linear", "use linear or nearest"
     spatial = scales[-2:]
     if any(not 1 <= factor <= most for factor in spatial):
-        return f"resizes {mode} by {_by([f'{f:g}' for f in spatial])}; DLA takes 1 to {most}", "resize in steps"
+        return f"resizes {mode} by {by([f'{f:g}' for f in spatial])}; DLA takes 1 to {most}", "resize in steps"
     return None
 
 
@@ -256,7 +260,3 @@ def _spanned(network: Network, node: NodeProto) -> tuple[int, ...]:
 
 def _pads(node: NodeProto) -> Sequence[int]:
     return attribute(node, "pads", [])
-
-
-def _by(numbers: Sequence) -> str:
-    return "×".join(map(str, numbers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx import NodeProto
@@ -18,6 +19,10 @@ _POINTWISE = """
     Dropout
 """
 POINTWISE = frozenset(_POINTWISE.split())
+# Take the work before them into their own kernel, where nothing else reads it. That they, and pointwise operators, do
+# so was seen in the kernels of TensorRT for RTX 1.7.1 (docs/compiler.md).
+_MOVES = frozenset(("Transpose", "Resize"))
+_TAKES = POINTWISE | _MOVES | {"ArgMax", "ArgMin"}
 # Operators whose output is the same memory as their input.
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Shape", "Size"))
 
@@ -36,22 +41,33 @@ class Kernel:
         return self.nodes[0]
 
 
-def kernels(network: Network) -> list[Kernel]:
-    """The kernels in the graph's order. Q/DQ, views and folded nodes are not kernels of their own.
+def never(node: NodeProto) -> bool:
+    return False
+
+
+def kernels(network: Network, *, bare: Callable[[NodeProto], bool] = never) -> list[Kernel]:
+    """The kernels in the graph's order. Views and folded nodes are not kernels of their own.
 
     A pointwise operator joins the kernel that makes one of its inputs, if no other node reads that input and all its
     other inputs exist by then. TensorRT does at least that for convolutions with their activation and residual sum.
+
+    bare  convolutions that nothing joins, as TensorRT for RTX makes those of INT8: what is behind one is a kernel of
+          its own, a QuantizeLinear alone too. By default Q/DQ is part of what is around it, as TensorRT documents.
     """
     made_by: dict[str, Kernel] = {}
     order: dict[int, int] = {}
     found: list[Kernel] = []
-    for node in network.nodes:
-        if network.is_folded(node) or node.op_type in VIEWS or node.op_type in QUANTIZERS:
+    for place, node in enumerate(network.nodes):
+        if network.is_folded(node) or node.op_type in VIEWS:
+            continue
+        if node.op_type in QUANTIZERS and not _quantizes_alone(network, node, made_by, bare):
             continue
         into = _host(network, node, made_by, order) if node.op_type in POINTWISE else None
-        if into is None:
+        if into is None or bare(into.anchor):
             into = Kernel([])
-            order[id(into)] = len(found)
+            if node.op_type in _TAKES:
+                _take(network, node, into, made_by, found)
+            order[id(into)] = place
             found.append(into)
         into.nodes.append(node)
         for name in node.output:
@@ -71,6 +87,38 @@ def _host(network: Network, node: NodeProto, made_by: dict[str, Kernel], order: 
     own = [name for name in inputs if made_by.get(name) is last]
     alone = all(len(_readers(network, name)[0]) <= 1 and name not in network.outputs for name in own)
     return last if alone else None
+
+
+def _quantizes_alone(
+    network: Network, node: NodeProto, made_by: dict[str, Kernel], bare: Callable[[NodeProto], bool]
+) -> bool:
+    """Whether a QuantizeLinear is a kernel, where convolutions are bare: all but they quantize what they write."""
+    if bare is never or node.op_type != "QuantizeLinear":
+        return False
+    maker = made_by.get(_behind(network, node.input[0]))
+    return maker is None or maker.anchor.op_type in ("Conv", "ConvTranspose")
+
+
+def _take(network: Network, node: NodeProto, into: Kernel, made_by: dict[str, Kernel], found: list[Kernel]) -> None:
+    """Move the kernels before ``node`` into its own, where they are of the kind that it can compute as it reads."""
+    allowed = POINTWISE | _MOVES if node.op_type in POINTWISE else POINTWISE
+    for name in dict.fromkeys(_behind(network, name) for name in node.input if name):
+        kernel = made_by.get(name)
+        if kernel is None or kernel is into or any(own.op_type not in allowed for own in kernel.nodes):
+            continue
+        inside = [*kernel.nodes, node]
+        given = [output for own in kernel.nodes for output in own.output if output]
+        read = [reader for output in given for reader in _readers(network, output)[0]]
+        if any(all(reader is not own for own in inside) for reader in read) or _leave(network, given):
+            continue
+        found[:] = [other for other in found if other is not kernel]
+        into.nodes += kernel.nodes
+        made_by.update(dict.fromkeys(given, into))
+
+
+def _leave(network: Network, names: list[str]) -> bool:
+    """Whether one of these tensors is an output of the graph."""
+    return any(not set(_readers(network, name)[1]).isdisjoint(network.outputs) for name in names)
 
 
 def _behind(network: Network, name: str) -> str:

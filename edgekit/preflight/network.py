@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from onnx import NodeProto, TensorProto, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
 from edgekit import limits
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, first_line
 from edgekit.frames.outside import read_bytes
-from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, tensor_shape
+from edgekit.graphs.read import Shape, attribute, consumers, opset, producers, spatial_places, tensor_shape
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -143,7 +144,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     except FileNotFoundError as error:
         raise EdgekitError(f"a file is missing: {error}", where=str(path), fix=fix) from error
     except (DecodeError, onnx.checker.ValidationError, ValueError, TypeError, KeyError) as error:
-        raise EdgekitError(f"this is not a whole ONNX graph: {_first_line(error)}", where=str(path), fix=fix) from error
+        raise EdgekitError(f"this is not a whole ONNX graph: {first_line(error)}", where=str(path), fix=fix) from error
     return model
 
 
@@ -152,8 +153,7 @@ def network_of(model: onnx.ModelProto, where: str, size: tuple[int, int] | None 
 
     EdgekitError where the graph has another fixed size, or does not infer.
     """
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    fixed = deepcopy(model)
     constants = {tensor.name for tensor in fixed.graph.initializer}
     for value in fixed.graph.input:
         if value.name not in constants and value.type.HasField("tensor_type"):
@@ -167,7 +167,7 @@ def network_of(model: onnx.ModelProto, where: str, size: tuple[int, int] | None 
         return Network(fixed)
     except onnx.shape_inference.InferenceError as error:
         raise EdgekitError(
-            f"the shapes of this graph do not fit each other: {_first_line(error)}",
+            f"the shapes of this graph do not fit each other: {first_line(error)}",
             where=where,
             fix="give --size a size that the network takes, e.g. 544x960" if size else "export the graph again",
         ) from error
@@ -179,7 +179,7 @@ def _fix_input(value: onnx.ValueInfoProto, size: tuple[int, int] | None, where: 
         return
     if not dims[0].HasField("dim_value"):
         dims[0].dim_value = 1
-    places = (1, 2) if dims[3].dim_value == 3 and dims[1].dim_value != 3 else (2, 3)
+    places = spatial_places(tensor_shape(value))
     for place, side in zip(places, size or (), strict=False):
         if dims[place].HasField("dim_value") and dims[place].dim_value != side:
             found = "x".join(str(dims[p].dim_value) for p in places)
@@ -189,7 +189,3 @@ def _fix_input(value: onnx.ValueInfoProto, size: tuple[int, int] | None, where: 
                 fix="leave --size out, or export the graph at that size",
             )
         dims[place].dim_value = side
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]

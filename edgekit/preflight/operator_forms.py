@@ -108,9 +108,7 @@ def _attention(network: Network, node: NodeProto) -> Said:
     if any(given[4:6]):
         return "Attention with past keys and values", "concatenate them before it"
     keys, values, mask = (network.shape(name) for name in (given[1], given[2], given[3]))
-    if keys and values and len(keys) == len(values) == 4 and keys[-1] != values[-1]:
-        return f"Attention with keys of {keys[-1]} and values of {values[-1]}", "give them one size"
-    if keys and values and len(keys) == len(values) == 3 and keys[-1] != values[-1]:
+    if keys and values and len(keys) == len(values) and len(keys) in (3, 4) and keys[-1] != values[-1]:
         return f"Attention with keys of {keys[-1]} and values of {values[-1]}", "give them one size"
     if keys and mask and len(keys) == 4 and mask[-1] not in (1, keys[2]):
         return f"Attention of {keys[2]} keys with a mask for {mask[-1]}", "give the mask a column per key"

@@ -1,28 +1,29 @@
 """An estimate of how fast a graph would run on a board: a roofline per kernel, with assumptions and an error band.
 
+How nodes are grouped into kernels was compared with NVIDIA's own compiler, TensorRT for RTX (docs/compiler.md).
+
 An estimate, not a measurement: no figure here was taken on a board. Williams, Waterman & Patterson, "Roofline" (2009).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from onnx import NodeProto
 
 from edgekit.boards.table import Board
+from edgekit.bundle.manifest import Precision
 from edgekit.errors import EdgekitError
 from edgekit.graphs.read import attribute
 from edgekit.graphs.thin import why_not_int8
-from edgekit.preflight.kernels import Kernel, elements, kernels, node_multiply_adds
+from edgekit.preflight.kernels import Kernel, elements, kernels, never, node_multiply_adds
 from edgekit.preflight.network import Network
 from edgekit.preflight.quantization_rules import LAYERS
 from edgekit.preflight.subgraphs import CONTROL_FLOW
 from edgekit.preflight.thin import convolution_of
-
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Estimate:
-    """``estimate_least_ms`` to ``estimate_most_ms`` is the error band: every kernel at its best, or at its worst."""
+    """``estimate_least_ms`` to ``estimate_most_ms`` is the error band: every kernel at its best, or at its worst.
+
+    estimate_most_kernels  of the worst: in INT8 a convolution fuses nothing then
+    """
 
     subject: str
     board: str
@@ -71,6 +75,7 @@ class Estimate:
     estimate_ms: float
     estimate_least_ms: float
     estimate_most_ms: float
+    estimate_most_kernels: int
     layers: tuple[Layer, ...]
 
 
@@ -87,8 +92,11 @@ def assumptions(board: Board) -> list[str]:
         f"share of that compute / of that bandwidth / launch per kernel: {usual}; the band is from {best} to {worst}. "
         "Assumed, not measured",
         "highest clocks, locked; GPU only; one frame; copies to and from the GPU not counted",
-        "activation, batch norm and residual sum are part of the kernel before them; channels are padded to 8 (FP16) "
-        "or 16 (INT8); convolutions in groups run on the CUDA cores",
+        "activation, batch norm and residual sum are part of the kernel before them, as NVIDIA's compiler for RTX GPUs "
+        "groups students (docs/compiler.md); channels are padded to 8 (FP16) or 16 (INT8); convolutions in groups run "
+        "on the CUDA cores",
+        "int8: Q/DQ is part of the kernels around it, as TensorRT documents; the upper end of the band has the kernels "
+        "that TensorRT for RTX 1.7.1 makes: a convolution writes FP32, and one more kernel behind it quantizes",
         "every map goes to memory and back: where a map fits the L2 cache it is faster",
         "int8 without Q/DQ in the graph: convolutions with enough channels in INT8, the rest in FP16",
     ]
@@ -112,6 +120,13 @@ def estimate(network: Network, board: Board, precision: Precision, subject: str)
                 fix="export the network without data-dependent control flow",
             )
     costs = [_cost(network, kernel, board, precision) for kernel in kernels(network)]
+    most = costs
+    if precision == "int8":
+
+        def bare(node: NodeProto) -> bool:
+            return node.op_type == "Conv" and _precision(network, node, precision) == "int8"
+
+        most = [_cost(network, kernel, board, precision, bare) for kernel in kernels(network, bare=bare)]
     usual = [cost.milliseconds(USUAL) for cost in costs]
     whole = sum(usual)
     return Estimate(
@@ -122,9 +137,32 @@ def estimate(network: Network, board: Board, precision: Precision, subject: str)
         sum(cost.moved for cost in costs),
         whole,
         sum(cost.milliseconds(BEST) for cost in costs),
-        sum(cost.milliseconds(WORST) for cost in costs),
+        sum(cost.milliseconds(WORST) for cost in most),
+        len(most),
         tuple(cost.layer(ms, ms / whole if whole else 0.0) for cost, ms in zip(costs, usual, strict=True)),
     )
+
+
+def peak_bytes(network: Network, precision: Precision, *, floats: Precision = "fp16") -> int:
+    """Most bytes of maps in memory at once, while kernels run one after the other, and of all weights.
+
+    ``floats``: what is not in INT8 where ``precision`` is that. EdgekitError where a shape that is needed is open.
+    """
+    found = kernels(network)
+    last = {name: place for place, kernel in enumerate(found) for name in kernel.reads}
+    alive: dict[str, int] = {}
+    most = weights = 0
+    for place, kernel in enumerate(found):
+        runs = _precision(network, kernel.anchor, precision)
+        runs = floats if runs == "fp16" and precision == "int8" else runs
+        weights += sum(_bytes(network, kernel.anchor, name, runs) for name in kernel.weights)
+        for name in (*kernel.reads, *kernel.writes):
+            lies = _in_memory(network, name, precision, never)
+            lies = floats if lies == "fp16" and precision == "int8" else lies
+            alive.setdefault(name, _bytes(network, kernel.anchor, name, lies))
+        most = max(most, sum(alive.values()))
+        alive = {name: size for name, size in alive.items() if last.get(name, -1) > place or name in network.outputs}
+    return most + weights
 
 
 @dataclass(frozen=True)
@@ -153,11 +191,13 @@ class _Cost:
         return Layer(self.name, self.ops, self.precision, self.multiply_adds, self.moved, bound, ms, share)  # type: ignore[arg-type]
 
 
-def _cost(network: Network, kernel: Kernel, board: Board, asked: Precision) -> _Cost:
+def _cost(
+    network: Network, kernel: Kernel, board: Board, asked: Precision, bare: Callable[[NodeProto], bool] = never
+) -> _Cost:
     runs = _precision(network, kernel.anchor, asked)
     macs = sum(node_multiply_adds(network, node) for node in kernel.nodes)
-    moved = sum(_bytes(network, kernel.anchor, name, _in_memory(network, name, asked)) for name in kernel.reads)
-    moved += sum(_bytes(network, kernel.anchor, name, _in_memory(network, name, asked)) for name in kernel.writes)
+    maps = (*kernel.reads, *kernel.writes)
+    moved = sum(_bytes(network, kernel.anchor, name, _in_memory(network, name, asked, bare)) for name in maps)
     moved += sum(_bytes(network, kernel.anchor, name, runs) for name in kernel.weights)
     return _Cost(
         network.label(kernel.anchor),
@@ -180,10 +220,13 @@ def _precision(network: Network, node: NodeProto, asked: Precision) -> Precision
     return "int8" if conv is not None and why_not_int8(conv) is None else "fp16"
 
 
-def _in_memory(network: Network, name: str, asked: Precision) -> Precision:
-    """How a map lies in memory: INT8 where all its readers take it as that."""
+def _in_memory(network: Network, name: str, asked: Precision, bare: Callable[[NodeProto], bool]) -> Precision:
+    """How a map lies in memory: INT8 where all its readers take it as that, FP32 behind a bare convolution."""
     if asked != "int8":
         return asked
+    made = network.producers.get(name)
+    if made is not None and bare(made):
+        return "fp32"
     readers = network.consumers.get(name, [])
     if network.has_qdq:
         return "int8" if readers and all(reader.op_type == "QuantizeLinear" for reader in readers) else "fp16"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 
-import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgekit.preflight.network import Network
@@ -21,8 +21,7 @@ def subgraph_networks(network: Network, node: NodeProto) -> Iterator[tuple[str, 
 
 def _network(outer: Network, graph: GraphProto) -> Network:
     """A subgraph with what it reads of the outer graph: constants as they are, the rest as inputs."""
-    model = onnx.ModelProto()
-    model.CopyFrom(outer.model)
+    model = deepcopy(outer.model)
     model.graph.CopyFrom(graph)
     for name in sorted(_read(graph)):
         value = outer.value(name)

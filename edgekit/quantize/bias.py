@@ -36,10 +36,7 @@ def correct_bias(
     tensors = {t.name: t for t in model.graph.initializer}
     for done, layer in enumerate(layers, 1):
         tensor = layer.output[0]
-        quantized = write(model)
-        # An output with Q/DQ of its own: the layer's result is behind another name, and not yet rounded.
-        name = f"{tensor}.exact" if any(f"{tensor}.exact" in n.output for n in quantized.graph.node) else tensor
-        shift = exact[tensor] - _means(quantized, [name], frames)[name]
+        shift = exact[tensor] - _means(write(model), [tensor], frames)[tensor]
         bias = tensors[layer.input[2]]
         corrected = numpy_helper.to_array(bias) + shift.astype(np.float32)
         bias.CopyFrom(numpy_helper.from_array(corrected, bias.name))

@@ -19,7 +19,7 @@ from edgekit.quantize.histogram import Histogram, Tally
 from edgekit.quantize.observers import OBSERVERS, Observer
 from edgekit.quantize.parameters import Range
 from edgekit.quantize.topology import Topology, is_passing
-from edgekit.runtime.onnxruntime.backend import usable_cores
+from edgekit.runtime.cpu import usable_cores
 
 MOST_THREADS = 8
 _COARSE = 1 / 16  # a threshold below this part of what bins cover is looked at again, closer
@@ -144,14 +144,15 @@ def _watch(
     As many frames are at work as there are threads, each on one thread from the network to the histogram.
     """
     (entry,) = model.graph.input
-    run = Runner(model, [t for t in tallies if t != entry.name])
+    computed = [t for t in tallies if t != entry.name]
+    run = Runner(model, computed) if computed else None  # a further pass may be about the input alone
     digest, count, done = hashlib.sha256(), 0, 0
 
     def look(frame: np.ndarray) -> int:
         if entry.name in tallies:
             tallies[entry.name].add(frame)
-        values = run(frame)
-        for name in run.outputs:
+        values = run(frame) if run else {}
+        for name in computed:
             tallies[name].add(values.pop(name))
         return len(frame)
 

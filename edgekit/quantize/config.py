@@ -22,7 +22,12 @@ class QuantizeConfig(BaseModel):
     gate: dict[Annotated[str, Name(KINDS)], Annotated[float, Field(ge=0)]] = Field(
         {}, description="kind of task: most that INT8 may cost of its primary metric, instead of the kind's own limit"
     )
-    recover: bool = Field(True, description="equalise, correct biases and leave layers in float where the gate fails")
+    recover: bool = Field(
+        True, description="where the gate fails: equalise, correct biases, train weights, leave layers in float"
+    )
+    train_steps: int = Field(
+        500, ge=0, description="of quantization-aware fine-tuning, after which layers are left in float; 0: none"
+    )
     keep_float: list[str] = Field([], description="layers that are left in float in any case, by name")
     reduce_range: bool = Field(
         False, description="weights of 7 bits in the CPU file: for x86 processors without VNNI, whose sums saturate"

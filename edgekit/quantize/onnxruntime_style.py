@@ -15,37 +15,18 @@ from onnx import NodeProto
 from edgekit.quantize.placement import IntegerPlacement, makers
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology
 
-OTHER_KERNELS = frozenset(
-    {
-        "Add",
-        "AveragePool",
-        "Concat",
-        "Flatten",
-        "GlobalAveragePool",
-        "LeakyRelu",
-        "MaxPool",
-        "Mul",
-        "Reshape",
-        "Resize",
-        "Sigmoid",
-        "Slice",
-        "Split",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
+OTHER_KERNELS = frozenset({
+    "Add", "AveragePool", "Concat", "Flatten", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Reshape", "Resize",
+    "Sigmoid", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
 """Operators with an integer kernel, or that move integers as they are."""
 
 
-def place(
-    topology: Topology,
-    ranges: Mapping[str, tuple[float, float]],
-    keep_float: Collection[str],
-    integer_outputs: Collection[str],
+def onnxruntime_placement(
+    topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]
 ) -> IntegerPlacement:
     """From the outputs back: a node is integer where its output is wanted as integers, and then wants its inputs so."""
-    wanted: set[str] = {name for name in integer_outputs if name in ranges}
+    wanted: set[str] = set()
     out = IntegerPlacement()
     for node in reversed(topology.model.graph.node):
         if node.output[0] in topology.constants:

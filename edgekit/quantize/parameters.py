@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.engine.calibration_cache import INT8_MOST, symmetric_scale
+from edgekit.engine.calibration_cache import INT8_MOST
 
 Range = tuple[float, float]
 
@@ -23,11 +23,6 @@ def unsigned(lo_hi: Range) -> tuple[np.float32, np.uint8]:
     if scale < np.finfo(np.float32).tiny:
         return np.float32(1.0), np.uint8(0)
     return np.float32(scale), np.uint8(np.round(-lo / scale))
-
-
-def signed(lo_hi: Range) -> np.float32:
-    """The scale of −127..127, zero-point 0: max(|lo|, |hi|) / 127. A range of zero width has the scale 1."""
-    return symmetric_scale(*lo_hi)
 
 
 def per_channel(weight: np.ndarray, axis: int, most: int = INT8_MOST) -> np.ndarray:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from edgekit.engine.calibration_cache import symmetric_scale
 from edgekit.graphs.check import checked
 from edgekit.graphs.draft import prune, replace_nodes
 from edgekit.graphs.halve import halved
 from edgekit.graphs.opset import at_opset
-from edgekit.quantize import onnxruntime_style, tensorrt_style
+from edgekit.quantize.onnxruntime_style import onnxruntime_placement
 from edgekit.quantize.parameters import (
     INT8_MOST,
     REDUCED_MOST,
     Range,
     in_float16,
     per_channel,
-    signed,
     to_int8,
     to_int32,
     unsigned,
     with_room_for_bias,
 )
 from edgekit.quantize.placement import Edge, IntegerPlacement, weight_axis
+from edgekit.quantize.tensorrt_style import tensorrt_placement
 from edgekit.quantize.topology import Topology, named
 
 QdqStyle = Literal["onnxruntime", "tensorrt"]
@@ -41,7 +43,6 @@ def write_qdq(
     style: QdqStyle = "onnxruntime",
     dtype: Literal["float32", "float16"] = "float32",
     keep_float: Collection[str] = frozenset(),
-    integer_outputs: Collection[str] = frozenset(),
     reduce_range: bool = False,
 ) -> ModelProto:
     """The float32 graph with Q/DQ; its tensors, inputs and outputs keep their names.
@@ -51,22 +52,21 @@ def write_qdq(
                  typed networks, opset 17; float16: for strongly typed ones, all of the graph and the scales in float16,
                  its input and outputs too, opset 19
 
-    ``keep_float``: names of layers (nodes) left in float, with a float input. ``integer_outputs``: outputs that get a
-    Q/DQ of their own in the onnxruntime style, so that an ArgMax behind them reads integers; the others come from a
-    float layer. ``reduce_range``: weights of 7 bits, for x86 without VNNI, whose 16-bit sums saturate.
+    ``keep_float``: names of layers (nodes) left in float, with a float input. ``reduce_range``: weights of 7 bits,
+    for x86 without VNNI, whose 16-bit sums saturate. Outputs come from float layers.
     """
     topology = Topology(named(model))
     if style == "tensorrt":
         half = dtype == "float16"
-        placement = tensorrt_style.place(topology, ranges, keep_float)
+        placement = tensorrt_placement(topology, ranges, keep_float)
         written = _Writer(topology, ranges, placement, symmetric=True, half=half).written()
         written = halved(at_opset(written, HALF_OPSET)) if half else at_opset(written, OPSET)
         return _checked(written, HALF_OPSET if half else OPSET)
     if dtype != "float32":
         raise ValueError(f"onnxruntime's integer kernels want scales in float32, not {dtype}")
-    placement = onnxruntime_style.place(topology, ranges, keep_float, integer_outputs)
+    placement = onnxruntime_placement(topology, ranges, keep_float)
     most = REDUCED_MOST if reduce_range else INT8_MOST
-    writer = _Writer(topology, ranges, placement, symmetric=False, outputs=integer_outputs, most=most)
+    writer = _Writer(topology, ranges, placement, symmetric=False, most=most)
     return _checked(at_opset(writer.written(), OPSET), OPSET)
 
 
@@ -85,7 +85,6 @@ class _Writer:
         *,
         symmetric: bool,
         half: bool = False,
-        outputs: Collection[str] = (),
         most: int = INT8_MOST,
     ):
         self._topology = topology
@@ -94,7 +93,6 @@ class _Writer:
         self._ranges = self._complete(ranges)
         self._symmetric = symmetric
         self._half = half
-        self._outputs = [o for o in outputs if o in ranges]
         self._most = most
         self._new: list[onnx.TensorProto] = []
         self._made: set[str] = set()
@@ -103,43 +101,33 @@ class _Writer:
         model = self._topology.model
         graph = model.graph
         read = {self._tensor_of(edge) for edge in self._placement.readings}
-        renamed = {name: f"{name}.exact" for name in self._outputs}
         given = [*self._topology.inputs, *self._topology.initializers]
-        nodes = [n for name in given if name in read for n in self._pair(name, f"{name}.dequantized")]
+        nodes = [n for name in given if name in read for n in self._pair(name)]
         layers = set(self._placement.layers)
         for original in graph.node:
-            node = NodeProto()
-            node.CopyFrom(original)
+            node = deepcopy(original)
             for index, name in enumerate(original.input):
                 if (original.name, index) in self._placement.readings:
                     node.input[index] = f"{name}.dequantized"
             if original.name in layers:
                 nodes += self._weights(original, node)
-            for index, name in enumerate(original.output):
-                node.output[index] = renamed.get(name, name)
             nodes.append(node)
             for name in original.output:
-                if name in renamed:
-                    # The output's own pair serves those who read the tensor inside the graph too.
-                    nodes += self._pair(name, name, source=renamed[name])
-                    if name in read:
-                        out = f"{name}.dequantized"
-                        nodes.append(helper.make_node("Identity", [name], [out], f"{out}.identity"))
-                elif name in read:
-                    nodes += self._pair(name, f"{name}.dequantized")
+                if name in read:
+                    nodes += self._pair(name)
         graph.initializer.extend(self._new)
         replace_nodes(graph, nodes)
         del graph.value_info[:]
         prune(graph)
         return model
 
-    def _pair(self, name: str, out: str, *, source: str | None = None) -> list[NodeProto]:
+    def _pair(self, name: str) -> list[NodeProto]:
         """Q → DQ of a tensor."""
         if self._symmetric:
-            scale, zero = self._storable(signed(self._ranges[name])), np.int8(0)
+            scale, zero = self._storable(symmetric_scale(*self._ranges[name])), np.int8(0)
         else:
             scale, zero = unsigned(self._ranges[name])
-        return _q_dq(source or name, name, self._parameters(name, scale, zero), out)
+        return _q_dq(name, name, self._parameters(name, scale, zero), f"{name}.dequantized")
 
     def _weights(self, layer: NodeProto, node: NodeProto) -> list[NodeProto]:
         """Nodes that make the layer's weights (and bias) from integers; ``node`` is made to read them."""

@@ -13,7 +13,9 @@ from edgekit.quantize import gate
 from edgekit.quantize.bias import correct_bias
 from edgekit.quantize.calibration import Calibration, calibrate
 from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.differentiable import UnknownOperatorError
 from edgekit.quantize.equalise import equalise
+from edgekit.quantize.finetune import finetuned
 from edgekit.quantize.frames import MakeFrames, some
 from edgekit.quantize.gate import TaskScores, TaskVerdict
 from edgekit.quantize.sensitivity import LayerSensitivity, Write, decibels, sensitivity
@@ -50,8 +52,8 @@ class Attempt:
 class Recovery:
     """What to ship.
 
-    model        float graph to write Q/DQ into: the one given, equalised or with corrected biases where that helped.
-                 With corrected biases it is for INT8 alone
+    model        float graph to write Q/DQ into: the one given, equalised, with corrected biases or trained weights
+                 where that helped. With either of the last two it is for INT8 alone
     calibration  ranges of ``model``
     keep_float   layers to leave in float
     steps        what was tried, in order
@@ -115,7 +117,7 @@ def recover(
     reference: TaskScores | None = None,
     report: ReportProgress = lambda what, done, of: None,
 ) -> Recovery:
-    """Calibrate, and where the gate fails: equalise, correct biases, leave the fewest layers in float.
+    """Calibrate, and where the gate fails: equalise, correct biases, train weights, leave the fewest layers in float.
 
     A step is kept if it lowers the largest violation of any task, and the next builds on it. Layers are chosen by
     sensitivity: the shortest list of the most sensitive ones that passes, from which every layer that can go back to
@@ -156,7 +158,7 @@ class _Search:
         self.uncorrected, self.corrects = self.model, False
         verdicts = self._verdicts(self.model, self.calibration, self.keep)
         self.best = self._record("calibrated", verdicts, kept=True)
-        for improve in (self._equalise, self._correct, self._keep_layers) if self.config.recover else ():
+        for improve in (self._equalise, self._correct, self._train, self._keep_layers) if self.config.recover else ():
             if not self.best.holds:
                 improve()
         kept = tuple(name for name in self.layers if name in self.keep)
@@ -174,6 +176,27 @@ class _Search:
         corrected = self._corrected(self.always)
         if self._is_better("biases corrected", corrected, self.calibration):
             self.model, self.corrects = corrected, True
+
+    def _train(self) -> None:
+        """From the weights before their biases were corrected: they learn biases as well."""
+        steps = self.config.train_steps
+        if not steps:
+            return
+        name = "weights trained"
+        try:
+            trained = finetuned(
+                self.uncorrected,
+                lambda model: self.write(model, self.calibration.ranges, self.always),
+                self.frames,
+                steps,
+                progress=lambda done: self.report("training weights for integers", done, steps),
+            )
+        except UnknownOperatorError as error:
+            self._record(name, self.best.verdicts, kept=False, note=f"not tried: no gradient is known of {error}")
+            return
+        if self._is_better(name, trained, self.calibration):
+            self.model = self.uncorrected = trained
+            self.corrects = False
 
     def _keep_layers(self) -> None:
         """Binary search for the shortest prefix of the ranking that passes; then integers again where they can be."""

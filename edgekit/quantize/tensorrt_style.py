@@ -11,7 +11,7 @@ from edgekit.quantize.placement import IntegerPlacement
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology, is_passing
 
 
-def place(
+def tensorrt_placement(
     topology: Topology, ranges: Mapping[str, tuple[float, float]], keep_float: Collection[str]
 ) -> IntegerPlacement:
     """Inputs of layers are quantized, their outputs are not: TensorRT moves a Q back to what makes the tensor.

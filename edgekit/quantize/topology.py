@@ -14,23 +14,10 @@ from edgekit.graphs.read import attribute
 LAYER_OPERATORS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 """Operators with weights that are quantized."""
 
-PASSING = frozenset(
-    {
-        "DepthToSpace",
-        "Flatten",
-        "Identity",
-        "MaxPool",
-        "Reshape",
-        "Resize",
-        "Pad",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
+PASSING = frozenset({
+    "DepthToSpace", "Flatten", "Identity", "MaxPool", "Reshape", "Resize", "Pad", "Slice", "SpaceToDepth", "Split",
+    "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
 """Ops whose output has no value outside the range of their first input: they keep its scale."""
 
 _FUSED_BY = frozenset({"BatchNormalization", "Clip", "Relu"})

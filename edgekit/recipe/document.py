@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -18,13 +17,14 @@ from ruamel.yaml.representer import SafeRepresenter
 from edgekit import limits
 from edgekit.errors import EdgekitError, did_you_mean
 from edgekit.frames.outside import read_text, shown_path
+from edgekit.frames.plain_yaml import check_brackets
 from edgekit.recipe.problems import Problem
 
 KeyPath = tuple[str | int, ...]
 
 _MEND = "correct the text there; `edgekit recipe show uav` prints a whole recipe"
 
-_BRACKETS, _MOST_BRACKETS = re.compile(r"[][{}]"), 500
+_MOST_BRACKETS = 500
 _PREFIX = "tag:yaml.org,2002:"
 _NUMBERS = ("null", "bool", "int", "float")
 _TEXTS = ("str", "timestamp", "value", "merge")  # a date, `=` and `<<` as values are text
@@ -127,7 +127,7 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
     document = Document(None, source)
     builder = _Builder(document, lines)
     try:
-        _check_brackets(text)
+        check_brackets(text, _MOST_BRACKETS)
         node = builder.yaml.compose(text)
         document.value = None if node is None else builder.build(node, ())
         return document
@@ -145,15 +145,6 @@ def parse(text: str, source: str, *, lines: bool = True) -> Document:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise EdgekitError(f"not valid YAML: {reason[:500]}", where=source, fix=_MEND) from None
-
-
-def _check_brackets(text: str) -> None:
-    """RecursionError for thousands of open brackets, for which the reader of YAML takes minutes."""
-    depth = 0
-    for found in _BRACKETS.finditer(text):
-        depth += 1 if found[0] in "[{" else -1
-        if depth > _MOST_BRACKETS:
-            raise RecursionError
 
 
 class _Builder:

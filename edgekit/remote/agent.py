@@ -36,7 +36,7 @@ PIECE = 1 << 16
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Refusal(Exception):
+class AgentError(Exception):
     """Something a user can mend: (what, where, fix)."""
 
 
@@ -90,7 +90,7 @@ class Agent:
             if holder.get("id") == id and (self.job / "lock").exists():
                 return {"state": "runs"}
             fix = "wait for it to end; who started it stops it with Ctrl-C, after the same command again if need be"
-            raise Refusal("the board is busy with `{what}` of {who}".format_map(holder), None, fix)
+            raise AgentError("the board is busy with `{what}` of {who}".format_map(holder), None, fix)
         self.lock = lock
         with contextlib.suppress(FileNotFoundError):
             if time.time() - (self.job / "done").stat().st_mtime < UNWATCHED:
@@ -126,7 +126,7 @@ class Agent:
                     to.write(piece)
                     bytes -= len(piece)
             if found.hexdigest() != digest:
-                raise Refusal("the file changed while it was copied", file, "run the same command again")
+                raise AgentError("the file changed while it was copied", file, "run the same command again")
             os.replace(part, path)
         finally:
             if part.exists():
@@ -312,7 +312,7 @@ def main(folder: str) -> None:
             answer = getattr(agent, request.pop("do"))(**request)
     except (EOFError, BrokenPipeError):
         return
-    except Refusal as refusal:
+    except AgentError as refusal:
         error = refusal.args
     except OSError as refused:
         full = refused.errno in FULL

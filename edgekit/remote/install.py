@@ -23,6 +23,7 @@ _PACKAGE = Path(edgekit.__file__).parent
 _DIGEST = "digest"  # in the wheel's .dist-info: which edgekit it is
 # What pycuda needs, to run and to be compiled. pip judges "only for older Pythons" by the Python that runs it, which is
 # not the board's: such packages are named.
+_FOR_FILMS = "av>=14.2"
 _FOR_PYCUDA = ("pytools", "platformdirs", "mako", "setuptools", "wheel", "typing_extensions", "numpy")
 _LEAST_PYTHON = (3, 10)
 
@@ -104,6 +105,7 @@ def wheelhouse(hello: dict[str, Any], pycuda: bool) -> Copy:
     wanted = [text for text in metadata.requires("edgekit") or () if "extra ==" not in text]
     if python == "3.10":
         wanted.append("numpy<2")  # JetPack 6: its OpenCV is compiled for numpy 1
+    wanted.append(_FOR_FILMS)
     if pycuda:
         wanted += _FOR_PYCUDA
     key = hashlib.sha256("\n".join([*wanted, hello["glibc"], edgekit.__version__]).encode()).hexdigest()[:8]

@@ -13,6 +13,8 @@ from PIL import Image
 
 from edgekit.report.plots import COLOURS
 
+_PICTURE_WIDTH = 192
+
 
 def page(template: str, **values: Any) -> str:
     """``templates/<template>``, which extends ``page.html``, filled in. What is not ``Markup`` is escaped."""
@@ -23,10 +25,11 @@ def page(template: str, **values: Any) -> str:
     return templates.get_template(template).render(colours=COLOURS, **values)
 
 
-def picture(rgb: np.ndarray, about: str, width: int = 192) -> Markup:
-    """An ``img`` element that holds (H, W, 3) uint8 as a JPEG ``width`` pixels wide. ``about``: what it shows."""
+def picture(rgb: np.ndarray, about: str) -> Markup:
+    """An ``img`` element that holds (H, W, 3) uint8 as a small JPEG. ``about``: what it shows."""
     image = Image.fromarray(rgb)
-    image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BILINEAR)
+    height = max(1, round(image.height * _PICTURE_WIDTH / image.width))
+    image = image.resize((_PICTURE_WIDTH, height), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
     data = base64.b64encode(file.getvalue()).decode()

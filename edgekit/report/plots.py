@@ -154,6 +154,20 @@ def curves(found: Mapping[str, Sequence[tuple[float, float]]], names: tuple[str,
 
 
 @matplotlib.rc_context(STYLE)
+def diagonal(found: Mapping[str, Sequence[tuple[float, float]]], names: tuple[str, str]) -> Figure:
+    """Curves of points in 0-1 beside the diagonal, on which x and y are equal. ``names`` of the axes."""
+    figure = Figure(figsize=(_WIDTH / 2, _WIDTH / 2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot((0, 1), (0, 1), ls=(0, (5, 4)), lw=1.2, color=INKS["faint"])
+    for name, points in found.items():
+        axes.plot(*zip(*points, strict=True), color=_colour(name, list(found)), lw=1.6, marker="o", ms=4)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=names[0], ylabel=names[1], aspect="equal")
+    axes.grid()
+    _legend(figure, list(found), list(found), {})
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
 def steps(found: Sequence[SequenceStep], title: str, series: Sequence[str]) -> Figure:
     """A box per step from the top down, numbered from 1; arcs on the left where one does not read from the last."""
     figure = Figure(figsize=(_WIDTH, 1.0 + 0.34 * len(found)), layout="constrained")

@@ -15,11 +15,17 @@ from edgekit import limits
 from edgekit.errors import EdgekitError
 from edgekit.frames.outside import read_bytes, read_json, read_text
 from edgekit.frames.typed import Misfit, as_typed
+from edgekit.report import breakdown as parts
+from edgekit.report.breakdown import BASELINE, STUDENT, StoredBreakdown, Table
 from edgekit.report.page import page
-from edgekit.report.plots import Bar, bars, curves, svg
+from edgekit.report.plots import Bar, bars, curves, diagonal, svg
 
-_Table = tuple[list[str], list[list[str]]]  # header, rows of a model's name and its figures
 _Curve = list[tuple[float, float]]
+_NAMES = {"ensemble": "ensemble", BASELINE: "labels only", STUDENT: "distilled"}
+_ERRORS = (
+    "The error is one standard error of the difference itself, from leaving out parts of the frames (scenes of a film) "
+    "in turn; a difference is clear from two of them. It says what other frames would change, not what seeds would."
+)
 _DISTIL = "run `edgekit distill` again with the run's folder: what is done is found again"
 
 
@@ -34,9 +40,10 @@ class _Result(TypedDict, total=False):
 
     split: str
     scores: dict[str, dict[str, dict[str, Any]]]
-    cells: dict[str, _Table]
+    cells: dict[str, Table]
     retention: dict[str, float | None]
     pictures: list[str]
+    breakdown: str
     parameters: int
     teachers: list[int]
     passes: int
@@ -58,6 +65,7 @@ class RunFiles:
     machine: str
     curves: dict[str, _Curve] = field(default_factory=dict)
     pictures: dict[str, Markup] = field(default_factory=dict)
+    breakdown: StoredBreakdown | None = None
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -67,6 +75,8 @@ def read_run(folder: Path) -> RunFiles:
         result = as_typed(_Result, read_json(path, what="the run's result", fix=_DISTIL), "result.json")
         about = as_typed(dict[str, Any], read_json(folder / "environment.json", fix=_DISTIL), "environment.json")
         recipe = read_text(folder / "recipe.yaml", what="the run's recipe", fix=_DISTIL)
+        # by its name: a run's folder may have been moved
+        counts = parts.read_breakdown(folder / Path(result["breakdown"]).name) if "breakdown" in result else None
     except FileNotFoundError as error:
         raise EdgekitError("this is no finished run", where=str(error.filename or path), fix=_DISTIL) from error
     except Misfit as error:
@@ -80,6 +90,7 @@ def read_run(folder: Path) -> RunFiles:
         ", ".join(map(str, facts)),
         _curves(folder / "log.jsonl"),
         {Path(name).stem: _picture(folder / "pictures" / Path(name).name) for name in result.get("pictures", [])},
+        counts,
     )
 
 
@@ -87,9 +98,9 @@ def run_page(runs: Sequence[RunFiles]) -> str:
     """One page: a part per run, and before them, where there are several, how each differs from the first."""
     first = runs[0]
     differences = [
-        (f"{task}: {run.name} less {first.name}", *table)
+        (f"{task}: {run.name} less {first.name}", about, *table)
         for run in runs[1:]
-        for task, table in _differences(first.result, run.result)
+        for task, about, table in _differences(first, run)
     ]
     title = " and ".join(run.name for run in runs)
     return page("run.html", title=title, parts=[_part(run) for run in runs], differences=differences)
@@ -100,7 +111,8 @@ def _part(run: RunFiles) -> dict[str, Any]:
     return {
         "run": run,
         "cards": list(_cards(result)),
-        "tasks": [(task, *_task(task, result)) for task in result.get("cells", {})],
+        "tasks": [(task, *_task(task, result), list(_broken_down(task, run))) for task in result.get("cells", {})],
+        "confusion": _confusions(run),
         "curves": svg(curves(run.curves, ("step", "loss")), "loss over steps") if run.curves else None,
         "times": _times(result.get("seconds", {})),
     }
@@ -124,11 +136,17 @@ def _cards(result: _Result) -> Iterable[tuple[str, str, str]]:
     if "parameters" in result:
         teachers = ", ".join(f"{count:,}" for count in result.get("teachers", []))
         yield "student", f"{result['parameters']:,}", f"parameters; teachers: {teachers}"
+    if "target_bytes_per_frame" in result:
+        spent = result.get("seconds", {}).get("targets")
+        note = f"per frame, of {result.get('passes', 0)} passes" + (
+            "" if spent is None else f"; {spent / 60:.1f} minutes"
+        )
+        yield "targets", f"{result['target_bytes_per_frame'] / 1000:.1f} kB", note
     if "frames" in result:
         yield "frames", " + ".join(str(n) for n in result["frames"].values()), " + ".join(result["frames"])
 
 
-def _task(task: str, result: _Result) -> tuple[_Table, _Table | None, Markup]:
+def _task(task: str, result: _Result) -> tuple[Table, Table | None, Markup]:
     """A task's table, its IoU per class where it has classes, and its main metric as bars."""
     header, rows = result["cells"][task]
     shown = [Bar(row[0], float(row[1]), header[1]) for row in rows if _is_number(row[1])]
@@ -137,7 +155,7 @@ def _task(task: str, result: _Result) -> tuple[_Table, _Table | None, Markup]:
     return (header, rows), _classes(task, result), Markup(plot)
 
 
-def _classes(task: str, result: _Result) -> _Table | None:
+def _classes(task: str, result: _Result) -> Table | None:
     """IoU in percent, a row per class and a column per model; the class worst in the last model first."""
     names = [row[0] for row in result["cells"][task][1]]
     ious = [scores[task]["iou"] for scores in result.get("scores", {}).values() if "iou" in scores.get(task, {})]
@@ -147,19 +165,53 @@ def _classes(task: str, result: _Result) -> _Table | None:
     return ["class", *names], [[name, *(_percent(iou.get(name)) for iou in ious)] for name in ordered]
 
 
-def _differences(first: _Result, other: _Result) -> Iterable[tuple[str, _Table]]:
-    """Of each task that both have, the other's figures less the first's: of the models, and per class."""
-    for task in [task for task in other.get("cells", {}) if task in first.get("cells", {})]:
-        pairs = {
-            task: (first["cells"][task], other["cells"][task]),
-            f"{task}, IoU per class": (_classes(task, first), _classes(task, other)),
-        }
-        for name, (before, after) in pairs.items():
-            if before and after and (table := _difference(before, after))[1]:
-                yield name, table
+def _broken_down(task: str, run: RunFiles) -> Iterable[tuple[str, Table | None, Markup | None]]:
+    """(what is shown in words, a table or None, a plot or None): what the task's scores are made of."""
+    found = run.breakdown
+    if found is None or task not in found["tasks"]:
+        return
+    models = {
+        _NAMES[name]: found["tasks"][task]["models"][name] for name in _NAMES if name in found["tasks"][task]["models"]
+    }
+    gained = parts.differences((found, BASELINE), (found, STUDENT), task)
+    if gained:
+        yield f"What distillation adds to the student on the labels alone. {_ERRORS}", gained, None
+    sure = {name: found for name, model in models.items() if (found := parts.reliability(model))}
+    if sure:
+        errors = ", ".join(f"{name} {100 * error:.1f} %" for name, (_, error) in sure.items())
+        drawn = diagonal({name: points for name, (points, _) in sure.items()}, ("confidence", "share of right pixels"))
+        about = "How often pixels of a confidence are right; a model under the dashed line is too sure of itself."
+        yield f"{about} Expected calibration error: {errors}.", None, svg(drawn, f"reliability of {task}")
+    for what, table in parts.extreme_frames(run.breakdown, task):
+        yield what, table, None
 
 
-def _difference(before: _Table, after: _Table) -> _Table:
+def _confusions(run: RunFiles) -> list[tuple[str, list[str], list[tuple[str, list[float]]]]]:
+    """(task, answers, rows of labels) of every task with classes."""
+    tasks = run.breakdown["tasks"] if run.breakdown else {}
+    return [(name, *matrix) for name, task in tasks.items() if (matrix := parts.confusion(task))]
+
+
+def _differences(first: RunFiles, other: RunFiles) -> Iterable[tuple[str, str, Table]]:
+    """(what, about it, table) of each task that both have, the other's figures less the first's: of the models, and of
+    the distilled student per class, with an error where both were scored on the same frames."""
+    before, after = first.result, other.result
+    for task in [task for task in after.get("cells", {}) if task in before.get("cells", {})]:
+        table = _difference(before["cells"][task], after["cells"][task])
+        if table[1]:
+            yield task, "", table
+        table = None
+        if first.breakdown and other.breakdown:
+            table = parts.differences((first.breakdown, STUDENT), (other.breakdown, STUDENT), task)
+        if table:
+            yield f"{task}, distilled student", _ERRORS, table
+            continue
+        classes = [_classes(task, result) for result in (before, after)]
+        if all(classes) and (table := _difference(*classes))[1]:
+            yield f"{task}, IoU per class", "Without an error: the runs were not scored on the same frames.", table
+
+
+def _difference(before: Table, after: Table) -> Table:
     """The rows and columns of ``after`` that ``before`` has too, less what stands there."""
     known = {row[0]: dict(zip(before[0], row, strict=False)) for row in before[1]}
     columns = [i for i, name in enumerate(after[0]) if i == 0 or name in before[0]]

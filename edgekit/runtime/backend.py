@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from edgekit.bundle.bundle import Bundle
 from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.parts import Parts
+from edgekit.runtime.preprocess import Feed
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Options:
     engine: Path | None = None
 
 
-class Backend(ABC):
+class Backend(AbstractContextManager):
     """Runs one artifact of a bundle: network-size input in, the graph's outputs out, nothing before or after it.
 
     name   the key in ``BACKENDS``
@@ -59,13 +60,18 @@ class Backend(ABC):
         return bundle.artifact(lane, precision)
 
     @abstractmethod
-    def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        """The ``wanted`` outputs for ``feed``, laid out as the artifact's input says, C-contiguous.
+    def run(self, feed: Feed | np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        """The ``wanted`` outputs for ``feed``: name of an input → array as the artifact says, C-contiguous.
 
-        The arrays may be buffers of the backend: they are valid until the next call.
+        An array alone is that of the only input; see ``named``. The answers may be buffers of the backend: they are
+        valid until the next call.
         """
 
-    def run_many(self, feeds: Iterable[np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    def named(self, feed: Feed | np.ndarray) -> Feed:
+        """A feed by names."""
+        return {self.artifact.input.name: feed} if isinstance(feed, np.ndarray) else feed
+
+    def run_many(self, feeds: Iterable[Feed | np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         """``run`` of every feed, in order. A backend that can do so computes the next answer while one is copied out.
 
         An answer is valid until the next is asked for. Nothing else may run until all were read or this was closed.
@@ -82,10 +88,7 @@ class Backend(ABC):
     def close(self) -> None:
         """Free what it holds; it cannot run afterwards. Twice is fine."""
 
-    def __enter__(self) -> Backend:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -95,6 +98,7 @@ BACKENDS: Parts[type[Backend]] = Parts(
     "backend",
     {
         "onnxruntime": "edgekit.runtime.onnxruntime.backend:OnnxRuntime",
+        "openvino": "edgekit.runtime.openvino.backend:OpenVino",
         "tensorrt": "edgekit.runtime.tensorrt.backend:TensorRT",
     },
     base=Backend,

@@ -24,8 +24,8 @@ class FramePlacement:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, frame: tuple[int, int], network: tuple[int, int]) -> FramePlacement:
-        """How ``preprocessing`` puts a frame into an input of the size ``network``."""
-        if preprocessing.fit == "stretch":
+        """How ``preprocessing`` puts a frame into an input of the size ``network``; one of that size as it is."""
+        if preprocessing.fit == "stretch" or frame == network:
             return cls(frame, network, network)
         room = preprocessing.content if preprocessing.content and network == preprocessing.size else network
         factor = min(room[0] / frame[0], room[1] / frame[1], 1.0)

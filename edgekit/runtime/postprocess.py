@@ -41,13 +41,20 @@ def results_of(manifest: Manifest, artifact: Artifact) -> dict[str, Result]:
     return out
 
 
-def finish(result: Result, array: np.ndarray, placement: FramePlacement, depth_scale: float = 1.0) -> np.ndarray:
+def finish(
+    result: Result, array: np.ndarray, placement: FramePlacement, depth_scale: float = 1.0, *, enlarged: bool = False
+) -> np.ndarray:
     """One frame's output of the graph, without the batch dimension, as the result at the frame's own size.
 
-    Decisions (H, W) uint8; others (H, W) or (H, W, C) float32. The array is the caller's own.
+    Decisions (H, W) uint8; others (H, W) or (H, W, C) float32. The array is the caller's own. ``enlarged``: what a
+    decision is made of (C, h, w) is interpolated to the frame before it, not the decision enlarged after it.
     """
     kind, task, stride = kind_of(result.task), result.task, result.source.stride
     form = kind.form(result.form)
+    if form.decided and enlarged:
+        return as_form(
+            result, np.stack([placement.back_linear(p.astype(np.float32, copy=False), stride) for p in array])
+        )
     array = as_form(result, array)
     if form.decided:
         array = np.array(placement.back_nearest(array, stride))

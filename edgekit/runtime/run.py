@@ -6,6 +6,8 @@ import mimetypes
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from edgekit.frames.images import PHOTO_SUFFIXES
 from edgekit.frames.source import FrameSource
 from edgekit.frames.unfinished import remove_abandoned
 from edgekit.frames.video import VIDEO_SUFFIXES, VideoWriter
+from edgekit.runtime.given import picture_of
 from edgekit.runtime.overlay import overlay
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task
@@ -28,14 +31,11 @@ _RATE_FRAMES = 30  # the rate that is shown is that of the last so many frames
 _USUAL_RATE = 25.0  # frames per second of a video made from what has no rate
 
 
-class PictureWriter:
+class PictureWriter(AbstractContextManager):
     """Pictures as files: of their frames' names, JPEG, in the folder ``path``; or the one picture at ``path``."""
 
     def __init__(self, path: Path, *, single: bool = False):
         self._path, self._single = path, single
-
-    def __enter__(self) -> PictureWriter:
-        return self
 
     def write(self, picture: np.ndarray, name: str, at: float | None = None) -> None:
         with atomic_write(self._path if self._single else self._path / f"{name}{_PICTURE}") as part:
@@ -95,11 +95,14 @@ def run(
     output: PictureWriter | VideoWriter | None = None,
     *,
     limit: int | None = None,
+    tile: bool | int = False,
+    steady: bool = False,
     progress: Callable[[int, str], None] = lambda done, note: None,
 ) -> dict[str, Any]:
     """Predict every frame of ``source``, paint ``tasks`` over it, and say how fast that was.
 
-    ``limit`` frames at most. ``progress(done, note)`` after each. An interrupt ends a live source as if it had ended.
+    ``limit`` frames at most; ``tile`` as in ``Predictor.infer``; ``steady``: as ``Predictor.stream`` answers.
+    ``progress(done, note)`` after each. An interrupt ends a live source as if it had ended.
 
     Returns frames, seconds, fps, dropped, unreadable (``{"file", "why"}`` each), and in milliseconds ``predict_ms``
     (frame in memory → maps) and, for a live source, ``latency_ms`` (captured → maps), each with p50, p95 and max.
@@ -108,17 +111,21 @@ def run(
     predicting: list[float] = []
     latency: list[float] = []
     finished: deque[float] = deque(maxlen=_RATE_FRAMES + 1)
+    if steady:
+        infer = predictor.stream(tile=tile).infer
+    else:
+        infer = predictor.infer if tile is False else partial(predictor.infer, tile=tile)
     try:
         for shot in source:
             start = time.perf_counter()
-            maps = predictor.infer(shot.image, shot.colour)
+            maps = infer(shot.image, shot.colour)
             now = time.perf_counter()
             predicting.append(now - start)
             latency.append(now - shot.captured)
             finished.append(now)
             note = _note(finished, predicting[-1], latency[-1] if source.live else None)
             if output is not None:
-                rgb = shot.rgb()
+                rgb = picture_of(shot.image, predictor.manifest.preprocessing, shot.colour)
                 picture = np.concatenate([overlay(rgb, task, maps[task.name], note) for task in tasks], axis=1)
                 output.write(picture, shot.name, shot.at)
             progress(len(predicting), note)

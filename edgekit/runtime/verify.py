@@ -11,6 +11,7 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.postprocess import as_form
 from edgekit.runtime.predictor import Predictor
+from edgekit.runtime.preprocess import Frames
 from edgekit.tasks import kind_of
 
 
@@ -43,14 +44,16 @@ def verify(bundle: Bundle, predictor: Predictor) -> list[GoldenCheck]:
         )
     _check_complete(bundle, predictor, tolerance)
     reference = bundle.golden()
-    missing = sorted(({"frames"} | set(tolerance)) - set(reference))
+    inputs = {s.input: s.task.name for s in bundle.manifest.preprocessing.sensors()}
+    missing = sorted(({*inputs} | set(tolerance)) - set(reference))
     if missing:
         raise EdgekitError(
             f"the bundle is incomplete: its golden file has no '{missing[0]}'",
             where=str(bundle.path(golden.file)),
             fix="export the bundle again",
         )
-    answers = _answers(predictor, reference, list(tolerance))
+    frames = {modality: reference[name] for name, modality in inputs.items()}
+    answers = _answers(predictor, frames, list(tolerance))
     checks = []
     for output, limits in tolerance.items():
         for measure, limit in limits.items():
@@ -75,7 +78,7 @@ def _check_complete(bundle: Bundle, predictor: Predictor, tolerance: dict[str, d
         )
 
 
-def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+def _answers(predictor: Predictor, frames: Frames, names: list[str]) -> dict[str, np.ndarray]:
     """What the predictor's network says of the golden frames, under the names of the reference."""
     artifact = predictor.backend.artifact
     direct = {o.name for o in artifact.outputs} & set(names)
@@ -88,7 +91,7 @@ def _answers(predictor: Predictor, reference: dict[str, np.ndarray], names: list
             fix="export the bundle again",
         )
     wanted = direct | {made[name].source.name for name in names if name not in direct}
-    raw = predictor.raw(reference["frames"], wanted=sorted(wanted))
+    raw = predictor.raw(frames, wanted=sorted(wanted))
     out = {}
     for name in names:
         if name in direct:

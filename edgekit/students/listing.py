@@ -12,8 +12,7 @@ from edgekit.errors import EdgekitError
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.students.registry import STUDENTS
-from edgekit.students.student import Student
-from edgekit.tasks import Task
+from edgekit.students.student import example_student
 
 _LEAST_SIDE = 16
 _SECONDS = 1.0  # that a student is timed
@@ -31,12 +30,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def list_students(size: tuple[int, int], classes: int, threads: int) -> list[dict[str, Any]]:
     """One row per student, for a head of ``classes`` classes and frames of ``size``; fused, as on a device."""
-    task = Task("semantic", "semantic", classes=tuple(f"class {i}" for i in range(classes)))
-    return [_row(name, task, size, threads) for name in STUDENTS]
+    return [_row(name, classes, size, threads) for name in STUDENTS]
 
 
-def _row(name: str, task: Task, size: tuple[int, int], threads: int) -> dict[str, Any]:
-    student = Student(name, [task]).eval()
+def _row(name: str, classes: int, size: tuple[int, int], threads: int) -> dict[str, Any]:
+    student = example_student(name, classes)
     trained = parameter_count(student)
     if hasattr(student.network, "fuse"):
         student.network.fuse()

@@ -119,3 +119,6 @@ class BinaryMeter(Meter):
             "f1": share(2 * hits, 2 * hits + wrong),
             "accuracy": share(np.trace(self._counts), self._counts.sum()),
         }
+
+    def confusion(self) -> np.ndarray:
+        return self._counts

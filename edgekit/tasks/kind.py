@@ -36,6 +36,10 @@ class Meter(ABC):
     def result(self) -> dict[str, float | dict | None]:
         """The scores so far, ready for JSON; a score no pixel defines is None, never NaN."""
 
+    def confusion(self) -> np.ndarray | None:
+        """Pixels so far by target and predicted index, see ``confusion``; None where a pixel is a measure."""
+        return None
+
 
 class Kind(ABC):
     """One kind of per-pixel map, declared once: all that data, metrics, pictures, files and bundles ask of it in numpy.
@@ -95,6 +99,10 @@ class Kind(ABC):
     @abstractmethod
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:
         """Native map to (H, W, C) float32 in network units, NaN in every channel of an invalid pixel."""
+
+    def encode_if_there(self, task: Task, array: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
+        """``encode``; NaN everywhere, (H, W) = ``size``, where a frame has no such map."""
+        return np.full((*size, self.channels(task)), np.nan, np.float32) if array is None else self.encode(task, array)
 
     @abstractmethod
     def activation(self, task: Task, raw: np.ndarray) -> np.ndarray:

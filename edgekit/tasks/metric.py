@@ -1,7 +1,9 @@
-"""The one number that a kind's tasks are compared by."""
+"""The one number that a kind's tasks are compared by, and the standard error of what is computed from frames."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,3 +31,12 @@ class PrimaryMetric:
         if self.unit == "%":
             return 100.0 * worse / abs(before) if before else 100.0 * (worse > 0) - 100.0 * (worse < 0)
         return worse
+
+
+def jackknife_error(without: Sequence[float]) -> float:
+    """The standard error of a statistic by the delete-a-group jackknife (Quenouille 1949, Tukey 1958).
+
+    ``without``: the statistic without each of the groups, about equally large, that the data is divided into.
+    """
+    centre = sum(without) / len(without)
+    return math.sqrt((len(without) - 1) / len(without) * sum((part - centre) ** 2 for part in without))

@@ -13,6 +13,12 @@ from edgekit.tasks.task import Task
 
 EIGHT_BIT = (0.0, 255.0)
 MOST_CHANNELS = 512
+RGB = Task("rgb", "modality", channels=3, range=EIGHT_BIT)
+
+
+def native_type(task: Task) -> type:
+    """The type of a modality's native maps: uint8 where its range is 0 to 255, else float32."""
+    return np.uint8 if tuple(task.range) == EIGHT_BIT else np.float32
 
 
 class Modality(Kind):
@@ -41,8 +47,7 @@ class Modality(Kind):
 
     def validate(self, task: Task, array: np.ndarray, where: str) -> None:
         shape = "HxW" if task.channels == 1 else f"HxWx{task.channels}"
-        dtype = np.uint8 if tuple(task.range) == EIGHT_BIT else np.float32
-        require(task, array, where, shape=shape, dtypes=(dtype,))
+        require(task, array, where, shape=shape, dtypes=(native_type(task),))
         infinite = int(np.isinf(array).sum())
         if infinite:
             raise EdgekitError(
@@ -63,7 +68,7 @@ class Modality(Kind):
     def decode(self, task: Task, soft: np.ndarray) -> np.ndarray:
         array = soft.transpose(1, 2, 0)
         array = array[..., 0] if task.channels == 1 else array
-        if tuple(task.range) == EIGHT_BIT:
+        if native_type(task) == np.uint8:
             return np.rint(np.clip(array, 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(array, dtype=np.float32)
 
@@ -72,7 +77,7 @@ class Modality(Kind):
         return native.reshape(*native.shape[:2], -1) if native.dtype == np.uint8 else as_floats(native)
 
     def from_disk(self, task: Task, stored: np.ndarray, where: str) -> np.ndarray:
-        if tuple(task.range) != EIGHT_BIT:
+        if native_type(task) != np.uint8:
             return super().from_disk(task, stored, where)
         wide = stored[..., None] if stored.ndim == 2 else stored
         if stored.dtype != np.uint8 or wide.ndim != 3 or wide.shape[2] != task.channels:

@@ -190,8 +190,7 @@ class SemanticMeter(Meter):
         self._frames += 1
 
     def result(self) -> dict[str, float | dict | None]:
-        count = len(self.classes)
-        total = sum(self._scenes.values(), np.zeros((count, count + 1), dtype=np.int64))
+        total = self.confusion()
         iou = _iou(total)
         known = total.any(axis=1)
         by_scene = [np.nan_to_num(_iou(counts)) @ self._weights for counts in self._scenes.values()]
@@ -203,6 +202,10 @@ class SemanticMeter(Meter):
             "samplewise_miou": share(self._frame_iou @ self._weights, self._frames),
             "pixel_accuracy": share(np.trace(total), total.sum()),
         }
+
+    def confusion(self) -> np.ndarray:
+        count = len(self.classes)
+        return sum(self._scenes.values(), np.zeros((count, count + 1), dtype=np.int64))
 
 
 def _iou(counts: np.ndarray) -> np.ndarray:

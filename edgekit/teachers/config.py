@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from edgekit.data.config import LEAST_SCALE
 from edgekit.networks import FAMILIES, encoder_of
 from edgekit.part_schema import Name
 from edgekit.teachers.external.config import ExternalConfig
@@ -119,7 +120,12 @@ class EnsembleConfig(BaseModel):
     )
     flips: bool = Field(True, description="each masking also mirrored left-right")
     vertical_flips: bool = Field(False, description="… and top-bottom, for cameras that look down")
-    scales: list[float] = Field([1.0], min_length=1, description="each at these sizes; one pass alone uses the first")
+    scales: list[float] | None = Field(
+        None,
+        min_length=1,
+        description="each at these sizes; one pass alone uses the first. None: the middle, the least and nearly the "
+        "largest of teacher.train.augment.scale",
+    )
     average: Literal["probability", "logit"] = Field("probability", description="what is averaged over members")
     at_once: int = Field(8, ge=1, description="passes in a batch, which bounds memory whatever the number of members")
     seed: int = Field(0, ge=0, description="of the maskings")
@@ -130,7 +136,7 @@ class EnsembleConfig(BaseModel):
 
     @field_validator("scales")
     @classmethod
-    def _in_range(cls, scales: list[float]) -> list[float]:
-        if any(not 0.25 <= s <= 4 for s in scales):
-            raise ValueError(f"each scale between 0.25 and 4, got {scales}")
+    def _in_range(cls, scales: list[float] | None) -> list[float] | None:
+        if any(not LEAST_SCALE <= s <= 4 for s in scales or ()):
+            raise ValueError(f"each scale between {LEAST_SCALE} and 4, got {scales}")
         return scales

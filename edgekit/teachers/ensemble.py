@@ -14,6 +14,7 @@ from torch import Tensor
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.heads import HEADS
+from edgekit.networks.resolutions import over_frame
 from edgekit.tasks import Task
 from edgekit.teachers.config import EnsembleConfig, MaskingConfig
 from edgekit.teachers.masking import distinct_maskings
@@ -149,7 +150,7 @@ class Ensemble:
         with autocast(self._precision, x.device.type):
             raw = network(x.repeat(len(group), 1, 1, 1), visible)
         for task in network.tasks:
-            resized = F.interpolate(raw[task.name].float(), size=size, mode="bilinear", align_corners=False)
+            resized = over_frame(raw[task.name].float(), network.network.stride, x.shape[-2:], size)
             soft = _oriented(task, HEADS[task.kind].activation(resized), like, 1.0 / like.scale)
             for one in soft.split(frames):
                 yield task, one

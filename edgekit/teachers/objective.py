@@ -55,8 +55,7 @@ class TeacherObjective:
         return terms
 
     def scores(self) -> dict[str, float]:
-        losses = {f"{name} loss": float(value.detach()) for name, value in self._last.items()}
-        return {**losses, **self._supervision.scores()}
+        return self._supervision.scores(self._last)
 
     def _reconstruction(self, raw: dict[str, Tensor], clean: Tensor, visible: Tensor) -> Tensor:
         """Mean L1 over the scored modalities, each counting the same however many channels it has."""

@@ -51,6 +51,8 @@ class TrainConfig(BaseModel):
     def _crop_is_usable(self) -> TrainConfig:
         if min(self.crop) < 32:
             raise ValueError(f"crop must be at least 32×32, got {self.crop}")
+        if any(side % 4 for side in self.crop):  # networks answer at a quarter: half a pixel of that would be a shift
+            raise ValueError(f"crop must be of multiples of 4, got {self.crop}")
         return self
 
     def resolved(self, family: type) -> TrainConfig:

@@ -22,7 +22,7 @@ from edgekit.training.ema import averaged
 from edgekit.training.interrupt import Interrupt
 from edgekit.training.memory import keep_freed_memory
 from edgekit.training.optimiser import optimiser_of
-from edgekit.training.precision import device, resolve
+from edgekit.training.precision import depthwise_in_fp32, device, resolve
 from edgekit.training.progress import Progress
 from edgekit.training.runnable import callable_of, compiler
 from edgekit.training.running_statistics import RunningStatistics
@@ -85,7 +85,12 @@ def train(
     ready = (batch for _, batch in prefetch)
     progress.begin(config.steps, start, spent=spent)
     try:
-        with Interrupt() as interrupt, together.contact(progress.title), compiler(config.compile, key):
+        with (
+            Interrupt() as interrupt,
+            together.contact(progress.title),
+            compiler(config.compile, key),
+            depthwise_in_fp32(network, config.precision, where.type),
+        ):
             for step in range(start, config.steps):
                 rate = learning_rate(step, config)
                 for group in optimiser.param_groups:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
 
 import torch
+from torch import Tensor, nn
 
 from edgekit.training.distributed import local_rank
 
@@ -28,6 +32,29 @@ def autocast(precision: str, device_type: str) -> torch.autocast:
     """An autocast context for a forward pass."""
     dtype = resolve(precision, device_type)
     return torch.autocast(device_type, dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def depthwise_in_fp32(network: nn.Module, precision: str, device_type: str) -> Iterator[None]:
+    """While it lasts, depthwise convolutions that train on a CPU compute in fp32, whatever the precision of the rest.
+
+    oneDNN's backward pass of them is several times slower in bf16, which would make a network of inverted residuals
+    slower in mixed precision than in fp32.
+    """
+    mixed = device_type == "cpu" and resolve(precision, device_type) != torch.float32
+    found = [m for m in network.modules() if mixed and isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels]
+    for convolution in found:
+        convolution.forward = MethodType(_in_fp32, convolution)
+    try:
+        yield
+    finally:
+        for convolution in found:
+            del convolution.forward
+
+
+def _in_fp32(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return type(convolution).forward(convolution, x.float())
 
 
 def _cpu_has_bf16() -> bool:

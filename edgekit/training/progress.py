@@ -7,8 +7,8 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
 from edgekit.frames.files import writing
@@ -18,16 +18,22 @@ from edgekit.training.views import view_for
 LOG_SECONDS = 10.0
 
 
-class Progress:
+class Progress(AbstractContextManager):
     """Progress of one stage.
 
     ``step(done, values)``: ``values`` is called only when something is shown, so that not every step waits for the GPU;
     a value whose name ends in " loss" is a term of the loss, for the log alone. ``waited``: seconds so far in which the
-    stage waited for its data. ``log``: a JSON-lines file.
+    stage waited for its data. ``log``: a JSON-lines file. ``total``: the number of steps, for a stage that begins now.
     """
 
     def __init__(
-        self, title: str, log: Path | None = None, *, interval: float | None = None, stream: TextIO | None = None
+        self,
+        title: str,
+        log: Path | None = None,
+        total: int = 0,
+        *,
+        interval: float | None = None,
+        stream: TextIO | None = None,
     ):
         self.title = title
         self._log = log if rank() == 0 else None
@@ -35,14 +41,9 @@ class Progress:
         self._interval = self._view.interval if interval is None else interval
         self.waiting: float | None = None  # share of the time spent waiting for data
         self._log_interval = LOG_SECONDS if interval is None else interval
-        self._total = self._start = 0
-        self._spent = 0.0
-        self._began = time.monotonic()
+        self.begin(total)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     @property

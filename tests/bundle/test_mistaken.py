@@ -55,6 +55,7 @@ def test_a_student_is_to_be_exported_first(tmp_path, zipped, name):
         ("NET.ONNX", "an ONNX graph", "edgekit export"),
         ("uav.engine", "a TensorRT engine", "--engine"),
         ("uav.plan", "a TensorRT engine", "--engine"),
+        ("uav.rtx", "an engine of TensorRT for RTX", "--engine"),
         ("uav.yaml", "a recipe", "edgekit distill"),
         ("manifest.json", "one file of a bundle", "directory or .tar"),
     ],

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.manifest import SCHEMA
 from edgekit.errors import EdgekitError
 
 
@@ -136,7 +137,7 @@ def test_a_file_that_changes_after_opening_is_not_used(bundle):
         ("[]", "states no schema"),
         ('{"schema": 99, "edgekit": "9.1"}', "schema 99"),
         ('{"schema": 1, "edgekit": "0.0.1"}', "schema 1, .*\\n.*\\n.*0.0.1"),
-        ('{"schema": 2}', "lacks the field 'name'"),
+        (f'{{"schema": {SCHEMA}}}', "lacks the field 'name'"),
     ],
 )
 def test_a_damaged_manifest_or_one_of_another_schema(bundle, text, reason):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.bundle.graph import read_graph
-from edgekit.bundle.sizes import Node, Tensor, results_of
+from edgekit.bundle.sizes import Node, TensorFacts, node_results
 
 OPSET = 17
 
@@ -27,9 +27,9 @@ def model(nodes, constants=(), outputs=("y",), shape=(2, 3, 8, 12), opset=OPSET)
 def sizes(made: onnx.ModelProto, shape) -> dict:
     """Name → shape of every tensor that the nodes make."""
     graph = read_graph(made.SerializeToString())
-    tensors = {"x": Tensor(tuple(shape))} | graph.constants
+    tensors = {"x": TensorFacts(tuple(shape))} | graph.constants
     for op, attributes, given_, results in graph.nodes:
-        found, work = results_of(Node(op, [tensors.get(name) for name in given_], attributes, len(results)))
+        found, work = node_results(Node(op, [tensors.get(name) for name in given_], attributes, len(results)))
         assert work >= 0
         tensors |= dict(zip(results, found, strict=True))
     return {name: tensor.shape for name, tensor in tensors.items()}

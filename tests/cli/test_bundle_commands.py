@@ -141,12 +141,13 @@ def test_run_says_what_is_wrong(bundle, tmp_path, more, reason, capsys, monkeypa
 
 
 def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
-    """On a device: neither torch and onnx, nor OpenCV, which only videos and cameras need."""
+    """On a device: neither torch and onnx, nor OpenCV and PyAV, which only cameras and films need."""
     photograph, out = str(tmp_path / "a.png"), str(tmp_path / "out")
     write_png(photograph, np.zeros((10, 10, 3), np.uint8))
     code = (
         "import sys\n"
-        "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'jinja2', 'cv2'): sys.modules[name] = None\n"
+        "for name in ('torch', 'onnx', 'pydantic', 'scipy', 'matplotlib', 'jinja2', 'cv2', 'av'):\n"
+        "    sys.modules[name] = None\n"
         "from edgekit.cli.main import main\n"
         f"assert main(['verify', {str(bundle)!r}]) == 0\n"
         f"assert main(['bundle', 'inspect', {str(bundle)!r}]) == 0\n"
@@ -156,7 +157,7 @@ def test_photographs_are_run_where_the_workstation_is_not(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("missing", ["onnxruntime", "cv2"])
+@pytest.mark.parametrize("missing", ["onnxruntime", "av"])
 def test_a_missing_runtime_is_named(bundle, tmp_path, missing):
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x14ftypisom")  # begins as one does
     code = (

@@ -32,7 +32,7 @@ def test_converted_data_is_data(world, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["data", "convert", str(world), "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["frames"] == {"train_set": 2, "test_set": 2} and told["written"] == 4 * 8
+    assert told["frames"] == {"train_set": 2, "test_set": 2} and told["written"] == 4 * 9
     assert "rgb" in told["tasks"] and told["bad_files"] == []
     (tmp_path / "back.yaml").write_text(
         WORLD.split("data:")[0] + "data: {source: dronescapes, root: out}\n" + WORLD[WORLD.index("tasks") :]
@@ -42,7 +42,7 @@ def test_converted_data_is_data(world, tmp_path, capsys):
     assert main(["recipe", "check", str(world), "--json"]) == 0
     assert back["shares"] == json.loads(capsys.readouterr().out)["shares"]
     assert main(["data", "convert", str(world), "--out", str(out)]) == 0
-    assert "32 there already" in capsys.readouterr().out
+    assert "36 there already" in capsys.readouterr().out
 
 
 def test_some_tasks_under_other_names(world, tmp_path, capsys):

@@ -38,7 +38,8 @@ def asked(monkeypatch) -> list:
     pytest.importorskip("edgekit.pipeline.run")
     asked = []
     monkeypatch.setattr(
-        "edgekit.pipeline.run.distill_run", lambda run, baseline, jobs: asked.append((run, baseline)) or result_of()
+        "edgekit.pipeline.run.distill_run",
+        lambda run, baseline, jobs, track: asked.append((run, baseline)) or result_of(),
     )
     monkeypatch.setattr(
         "edgekit.pipeline.run.evaluate_run", lambda run, split: asked.append((run, split)) or result_of()

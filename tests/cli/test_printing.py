@@ -14,6 +14,7 @@ import pytest
 
 from edgekit.cli.main import COMMANDS, INTERNAL_FAULT, READER_GONE, UNPRINTED
 from edgekit.cli.output import json_option
+from edgekit.cli.printing import printing
 
 FULL = Path("/dev/full")
 COMMAND = [sys.executable, "-m", "edgekit"]
@@ -160,3 +161,12 @@ def test_the_streams_are_given_back(monkeypatch, capsys):
     before = sys.stdout, sys.stderr
     assert main(["--version"]) == 0 and main(["probe"]) == INTERNAL_FAULT
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_what_keeps_stderr_may_close_it_as_python_ends(capsys):
+    """As absl's logging does, which OpenVINO brings along."""
+    with printing():
+        kept = sys.stderr
+    kept.close()
+    print("still here", file=sys.stderr)
+    assert capsys.readouterr().err == "still here\n"

@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.cli.main import main
 from edgekit.data.check import DataReport, SplitCount
+from edgekit.pipeline.scales import with_scales
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 
@@ -49,15 +50,17 @@ def test_check_reads_the_data_behind_the_recipe(recipe, capsys, monkeypatch):
 
     def check(recipe, base):
         asked.append((recipe, base))
-        return DataReport(splits={"train": SplitCount(3, 2)}, missing={"depth": 1})
+        return DataReport(splits={"train": SplitCount(3, 2)}, missing={"depth": 1}), with_scales(recipe, (400, 600))
 
     monkeypatch.setattr("edgekit.pipeline.workbench.check_data", check)
     assert main(["recipe", "check", str(recipe), "--set", "seed=3", "--json"]) == 0
-    assert DataReport.from_json(json.loads(capsys.readouterr().out)).splits["train"] == SplitCount(3, 2)
+    said = json.loads(capsys.readouterr().out)
+    assert DataReport.from_json(said).splits["train"] == SplitCount(3, 2)
+    assert said["scales"] == {"student": 0.6, "teachers": [0.6, 1.44], "ensemble": [0.849, 0.6, 1.2]}
     assert asked == [(load_recipe(Recipe, recipe, ["seed=3"]), recipe.parent)]
     assert main(["recipe", "check", str(recipe)]) == 0
     out = capsys.readouterr().out
-    assert "train" in out and "frames without it" in out
+    assert "train" in out and "frames without it" in out and "seen at 0.6 of their size by the student" in out
     assert "Licence of the data: not stated" in out and "Attribution" not in out
     stated = ["--set", "data.licence=CC BY 4.0 [/x]", "--set", "data.attribution=The surveyors"]
     assert main(["recipe", "check", str(recipe), *stated]) == 0

@@ -232,7 +232,7 @@ def test_a_hole_neither_grows_nor_shrinks_by_much():
 def test_the_draws_do_not_depend_on_what_is_switched_on():
     off, on = np.random.default_rng(3), np.random.default_rng(3)
     for _ in range(50):
-        random_view(off, AugmentConfig(flip=False), (20, 30), (16, 16))
+        random_view(off, AugmentConfig(flip=False, scale=(0.75, 1.5)), (20, 30), (16, 16))
         random_view(on, EVERYTHING, (20, 30), (16, 16))
     assert off.bit_generator.state == on.bit_generator.state
 

@@ -16,6 +16,7 @@ from edgekit.heads import HEADS
 from edgekit.losses import LOSSES
 from edgekit.students.student import Student
 from edgekit.tasks import Task, kind_of
+from edgekit.tasks.modality import RGB
 
 TASKS = [
     Task("classes", "semantic", classes=tuple("abcd")),
@@ -62,6 +63,33 @@ def terms(config: DistillConfig, batch: Batch, weights=ONES, **settings) -> dict
     losses = {name: value for name, value in objective.scores().items() if name.endswith(" loss")}
     assert losses == {f"{name} loss": value for name, value in out.items()}
     return out
+
+
+def test_what_may_be_lacking_is_hidden_from_half_of_the_frames_whatever_else_happens():
+    heat, near = (Task(name, "modality", channels=1) for name in ("heat", "near"))
+    torch.manual_seed(0)
+    seeing = Student("repseg", TASKS, width=4, modalities=(RGB, heat, near), may_lack=("heat", "near"))
+    seen = []
+    objective = StudentObjective(seeing, config(), ONES, seed=3)
+    objective.forward = lambda frames: seen.append(frames) or seeing(frames)
+    for step in range(100):
+        one = batch(targets=False)
+        one.step = step
+        one.inputs |= {name: torch.ones(N, 1, H, W) for name in ("heat", "near")}
+        if step < 2:
+            objective(one)
+        else:  # without the network, which costs
+            seen.append(objective._frames(one))
+    there = torch.isfinite(torch.cat(seen))[..., 0, 0]
+    assert torch.equal(there, torch.isfinite(torch.cat(seen)).all(dim=(2, 3)))  # a modality is there or not
+    assert there[:, :3].all()  # rgb always
+    for channel in (3, 4):
+        assert 70 < there[:, channel].sum() < 130  # of 200
+    assert 25 < (there[:, 3] & there[:, 4]).sum() < 75  # each by itself
+    again = StudentObjective(seeing, config(), ONES, seed=3)._frames(one)
+    assert torch.equal(again.isnan(), seen[-1].isnan())
+    others = [StudentObjective(seeing, config(), ONES, seed=seed)._frames(one).isnan() for seed in range(4, 12)]
+    assert not all(torch.equal(other, seen[-1].isnan()) for other in others)
 
 
 def test_without_targets_only_labels_remain():
@@ -151,10 +179,9 @@ def test_frames_without_labels_are_learned_from_the_ensemble_alone():
 def gradients(config: DistillConfig, data: Batch, task: str) -> torch.Tensor:
     """Gradient of a task's distillation term with respect to what the student says, (N, C, h, w)."""
 
-    class Fixed(torch.nn.Module):
+    class Fixed(Student):
         def __init__(self):
-            super().__init__()
-            self.tasks = TASKS
+            super().__init__("repseg", TASKS, width=4)
             torch.manual_seed(2)
             self.raw = {
                 t.name: torch.randn(N, kind_of(t).channels(t), H // 4, W // 4, requires_grad=True) for t in TASKS

@@ -32,8 +32,8 @@ def teacher_of(family: str, width: int, modalities=(HSV, RGB)) -> MultiModal:
     return network.eval()
 
 
-def student_of(name: str, width: int | None = None) -> Student:
-    return new_student(StudentConfig(name=name, width=width), TASKS, STATISTICS["rgb"]).eval()
+def student_of(name: str, width: int | None = None, modalities=(RGB,)) -> Student:
+    return new_student(StudentConfig(name=name, width=width), TASKS, modalities, STATISTICS).eval()
 
 
 # a member of the ensemble has its family's shape but for the width
@@ -54,6 +54,22 @@ def test_it_says_what_the_teacher_says_of_rgb_alone(name):
     for task in TASKS:
         assert not torch.allclose(before[task.name], raw[task.name], atol=1e-3)
         torch.testing.assert_close(after[task.name], raw[task.name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seen", [(RGB, HSV), (HSV, RGB), (HSV,)])
+def test_so_it_does_of_whatever_the_student_sees(seen):
+    near = Task("near", "modality", channels=1)
+    more = {"near": ([3.0], [2.0])}
+    torch.manual_seed(1)
+    teacher = MultiModal(MemberConfig(family="repseg", width=8), (HSV, near, RGB), TASKS, STATISTICS | more).eval()
+    student = student_of("repseg", 8, seen)
+    inputs = {"rgb": torch.rand(2, 3, 33, 46) * 255, "near": torch.rand(2, 1, 33, 46), "hsv": torch.rand(2, 3, 33, 46)}
+    visible = torch.tensor([task in seen for task in (HSV, near, RGB)])
+    warm_start(student, teacher)
+    with torch.no_grad():
+        raw, found = teacher(teacher.standardise(inputs), visible), student(student.together(inputs))
+    for task in TASKS:
+        torch.testing.assert_close(found[task.name], raw[task.name], atol=1e-4, rtol=1e-4)
 
 
 def test_another_width_family_or_a_teacher_without_rgb_is_refused():

@@ -119,7 +119,8 @@ def test_frames_are_placed_as_edgekit_places_them(fit, content):
             frame[:] = (200, 100, 50)
         artifact = open_artifact("uint8")
         placed = example().prepare(frame, manifest, artifact)
-        right = Preprocessor(rules, open_tensor("uint8"))(frame[None], FramePlacement.of(rules, size, (64, 96)))
+        placement = FramePlacement.of(rules, size, (64, 96))
+        right = Preprocessor(rules, [open_tensor("uint8")])({"rgb": frame[None]}, placement)["frames"]
         # enlarging by two bilinear filters that round differently
         assert np.abs(placed.astype(int) - right.astype(int)).max() <= 1
         planes = example().prepare(frame, manifest, open_artifact("float32"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.boards.table import table, within
-from edgekit.bundle.manifest import Profile, Ranges, Tensor
+from edgekit.bundle.manifest import Profile, Ranges
 from edgekit.engine.calibration_cache import scale_table, write_cache
 from edgekit.errors import EdgekitError
 from edgekit.export.build_script import build_script, profile_options
@@ -145,8 +145,12 @@ def test_without_trtexec_it_says_how_to_name_it(bundle):
 
 
 def test_open_dimensions_go_in_as_shapes(tmp_path):
-    frames = Tensor("frames", "uint8", ("batch", "height", "width", 3))
-    opened = profile_options(frames, Profile((1, 32, 48, 3), (1, 64, 96, 3), (8, 128, 192, 3)))
+    frames = Profile((1, 32, 48, 3), (1, 64, 96, 3), (8, 128, 192, 3))
+    assert profile_options({}) == ""
+    assert profile_options({"frames": frames, "frames_heat": frames.with_side(3, 1)}).split()[2] == (
+        "--maxShapes=frames:8x128x192x3,frames_heat:8x128x192x1"
+    )
+    opened = profile_options({"frames": frames})
     (tmp_path / "build.sh").write_text(build_script(ARTIFACT_ROWS, {row.key: opened for row in ARTIFACT_ROWS}))
     (tmp_path / "ranges.txt").write_text(scale_table(RANGES.tensors))
     _, calls = build(tmp_path, "weak/fp16", version="100300")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,6 +14,7 @@ import torch.nn.functional as F
 from edgekit.bundle.manifest import Preprocessing
 from edgekit.export.body import bodies
 from edgekit.export.deploy import deploy, deploy_body
+from edgekit.export.files import metadata
 from edgekit.export.outputs import Style
 from edgekit.graphs.check import GraphError
 from edgekit.graphs.halve import halved
@@ -42,6 +45,25 @@ def made(made_in):
 def contract(student) -> Preprocessing:
     mean, std = (tuple(t.flatten().tolist()) for t in (student.mean, student.std))
     return Preprocessing(size=SIZE, fit="letterbox", pad=tuple(round(m) for m in mean), mean=mean, std=std)
+
+
+def test_a_student_of_rgb_alone_is_described_as_it_always_was(made, student, contract):
+    """Files of such students do not change with what others may see."""
+    forms = {task.name: ALL[task.name][:1] for task in student.tasks}
+    about = metadata(student.tasks, forms, contract, {})
+    described = deploy(made, student.tasks, forms, contract, student.network.stride, metadata=about).model
+    read = {entry.key: entry.value for entry in described.metadata_props}
+    assert set(json.loads(read["preprocessing"])) == {
+        *("size", "fit", "pad", "mean", "std", "depth_scale", "content"),
+    }
+    assert [value.name for value in described.graph.input] == ["frames"]
+    first = [(node.op_type, list(node.input)[:1], list(node.output)) for node in described.graph.node[:4]]
+    assert first == [
+        ("Cast", ["frames"], ["pre.float"]),
+        ("Transpose", ["pre.float"], ["pre.planes"]),
+        ("Sub", ["pre.planes"], ["pre.centred"]),
+        ("Mul", ["pre.centred"], ["input"]),
+    ]
 
 
 def frames(count: int = 1, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:

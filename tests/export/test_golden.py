@@ -39,7 +39,7 @@ def test_large_answers_make_few_frames():
 
 def test_the_file_needs_no_pickle_to_be_read():
     frames = synthetic_frames(2, (32, 48))
-    with np.load(io.BytesIO(packed(frames, {"a": np.ones(3, np.float32)})), allow_pickle=False) as file:
+    with np.load(io.BytesIO(packed({"frames": frames}, {"a": np.ones(3, np.float32)})), allow_pickle=False) as file:
         np.testing.assert_array_equal(file["frames"], frames)
         assert file["a"].dtype == np.float32
 

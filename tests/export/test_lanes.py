@@ -16,6 +16,8 @@ def test_every_target():
     assert said(rows_for("cpu")) == ["onnxruntime/fp32", "onnxruntime/int8"]
     assert said(rows_for("onnx")) == ["onnxruntime/fp32"]
     assert rows_for("jetson") == ARTIFACT_ROWS
+    assert said(rows_for("rtx")) == ["onnxruntime/fp32", "onnxruntime/int8", "strong/fp16", "strong/int8"]
+    assert said(rows_for("rtx", "fp16")) == ["onnxruntime/fp32", "strong/fp16"]
 
 
 def test_precision_is_how_far_down_to_go():
@@ -45,6 +47,8 @@ def test_a_board_keeps_the_lanes_that_it_can_build(board, jetpack, lanes):
         (("jetson", None, None, "9.9"), "9.9", "6.2"),
         (("jetson", None, "agx-xavier-32gb", "6.2"), "does not run on", "5.1"),
         (("jetson", None, "nano"), "not supported", "orin-nano-8gb"),
+        (("rtx", "fp32"), "rtx has no fp32", "fp16 or int8"),
+        (("rtx", None, "orin-nano-8gb"), "rtx has no board", "--target jetson"),
         (("cpu", None, "orin-nano-8gb"), "cpu has no board", "--target jetson"),
         (("cpu", "fp16"), "cpu has no fp16", "--target jetson"),
         (("onnx", "int8"), "onnx has no int8", "--target cpu or jetson"),

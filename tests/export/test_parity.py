@@ -59,7 +59,7 @@ def scaled(name: str, factor: float):
 
 
 def check(student, body, preprocessing, frames) -> Checker:
-    checker = Checker(student, body, preprocessing, frames)
+    checker = Checker(student, body, preprocessing, {"frames": frames})
     checker.modules()
     return checker
 

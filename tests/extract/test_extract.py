@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from edgekit.cli.main import main
 from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
 from edgekit.data.modalities import COMPUTED
 from edgekit.errors import EdgekitError
+from edgekit.extract.show import show
+from edgekit.extract.status import status, verify
 from edgekit.frames.images import write_png
+from edgekit.networks.hub_imports import import_transformers
 from edgekit.tasks import kind_of
 
 
@@ -108,7 +113,7 @@ def test_the_source_dronescapes_reads_it_unchanged(work):
             kind_of(source.tasks[name]).validate(source.tasks[name], array, name)
 
 
-def read_as_the_contract_says(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+def read_as_the_contract_says(folder: Path, names: str = "letter") -> dict[str, dict[str, np.ndarray]]:
     """A reader of `MultiTaskDataset`'s layout: frames are the union of names, every visible folder holds npz."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for task in sorted(p for p in folder.iterdir() if not p.name.startswith(".")):
@@ -116,8 +121,8 @@ def read_as_the_contract_says(folder: Path) -> dict[str, dict[str, np.ndarray]]:
         assert files, f"{task} holds no npz"
         for file in files:
             found.setdefault(file.stem, {})[task.name] = np.load(file)["arr_0"]
-    # names that mix numbers and words are sorted by both: they must begin with a letter
-    assert all(name[0].isalpha() for name in found)
+    # names that mix numbers and words are sorted by both: they must begin with a letter, or be numbers all of them
+    assert all(name[0].isalpha() if names == "letter" else name == str(int(name)) for name in found)
     return dict(
         sorted(found.items(), key=lambda at: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", at[0])])
     )
@@ -132,6 +137,58 @@ def test_a_reader_written_from_the_layouts_contract_reads_it(work):
         assert maps["built"].dtype == bool and maps["built"].shape == (48, 96)
         assert maps["seg_a"].dtype == np.uint8 and maps["seg_a"].max() < 4
         assert maps["normals_svd(depth)"].min() >= 0 and maps["normals_svd(depth)"].max() <= 1
+
+
+def test_the_layout_of_vre_is_an_output_of_it_for_each_film(work, frames_of, spelled):
+    """`<out>/<representation>/npz/<integer>.npz`, whose reader is that of the other layout."""
+    for number in range(3):
+        write_png(work.base / f"roofs/IMG_{number}.png", frames_of(9)[number + 4])
+    work.sets = "{train_set: [a.mp4, b.mp4, roofs], validation_set: [roofs2]}"
+    (work.base / "roofs").rename(work.base / "roofs2")
+    write_png(work.base / "roofs/x.png", frames_of(9)[8])
+    work.run()
+    usual, vre = work.out, work.base / "vre"
+    assert work.run(vre, layout="vre").failed == []
+    assert sorted(str(p.relative_to(vre)) for p in vre.glob("*/*")) == [
+        ".edgekit/films", ".edgekit/plan.json", ".edgekit/rates",
+        "train_set/a", "train_set/b", "train_set/roofs", "validation_set/roofs2",
+    ]  # fmt: skip
+    for folder, film, count in (("train_set", "a", 5), ("train_set", "b", 3), ("validation_set", "roofs2", 3)):
+        frames = read_as_the_contract_says(vre / folder / film, "number")
+        assert list(frames) == [str(i) for i in range(count)]
+        same = read_as_the_contract_says(usual / folder)
+        for number, maps in frames.items():
+            other = same[f"{film}_IMG_{number}" if film == "roofs2" else f"{film}_{int(number):06d}"]
+            assert maps.keys() == other.keys()
+            for task in maps:
+                np.testing.assert_array_equal(maps[task], other[task])
+    with np.load(vre / "validation_set/roofs2/rgb/npz/2.npz") as file:
+        assert file.files == ["arr_0"] and spelled(file["arr_0"]) == 6
+
+
+def test_the_layout_of_vre_is_read_continued_and_looked_at(work):
+    work.sets = "{train_set: [a.mp4, b.mp4]}"
+    whole = work.run(layout="vre")
+    splits = {"train": ["train_set/a", "train_set/b"]}
+    source = Dronescapes(DronescapesConfig(root=work.out, splits=splits), Path())
+    assert [f.index for f in source.frames("train")] == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert len({f.scene for f in source.frames("train")}) == 2
+    assert source.tasks["seg_a"].classes == ("road", "house", "tree", "sky")
+    assert status(work.out).complete and verify(work.out).files == sum(whole.written.values())
+    tree = work.tree()
+    path = work.out / "train_set/a/depth/npz/3.npz"
+    path.write_bytes(path.read_bytes()[:-99])
+    (work.out / "train_set/b/seg_a/npz/0.npz").unlink()
+    found = {film: counts for (_, film), counts in status(work.out).cells.items()}
+    assert (found["a"]["depth"].stale, found["b"]["seg_a"].missing) == (1, 1)
+    assert list(verify(work.out).bad) == [str(path)] and "rgb" in show(work.out)
+    np.savez(work.out / "train_set/a/depth/npz/77.npz", np.zeros(3))
+    assert status(work.out).extra == 1
+    (work.out / "train_set/a/depth/npz/77.npz").unlink()
+    assert work.run(layout="vre").written == {"depth": 1, "seg_a": 1} and work.tree() == tree
+    with pytest.raises(EdgekitError, match="layout is vre, and not dronescapes"):
+        work.run()
+    assert work.tree() == tree
 
 
 def test_photographs_keep_their_names(work, frames_of, spelled, stored):
@@ -170,6 +227,40 @@ def test_predictions_on_disk_are_an_expert_too(work, stored):
     assert [f.frame for f in work.run().failed] == ["a_000003", "a_000004"]
 
 
+def test_networks_of_transformers_say_themselves_what_their_maps_are(work, stored):
+    try:
+        library = import_transformers("here")
+    except EdgekitError as error:
+        pytest.skip(f"{error.what} (edgekit[experts])")
+    config = library.SegformerConfig(
+        depths=[1] * 4, hidden_sizes=[8] * 4, num_attention_heads=[1] * 4, decoder_hidden_size=8, mlp_ratios=[1] * 4,
+        id2label={0: "land", 1: "water", 2: "sky"},
+    )  # fmt: skip
+    network = library.SegformerForSemanticSegmentation(config).eval()
+    torch.manual_seed(0)
+    for value in network.parameters():  # as they begin, all classes are alike
+        value.data.add_(0.3 * torch.randn_like(value))
+    prepare = library.SegformerImageProcessor(size={"height": 48, "width": 96})
+    for part in (network, prepare):
+        part.save_pretrained(work.base / "net")
+    work.sets = "{train_set: [a.mp4]}"
+    work.tasks = """
+    seen: {expert: {kind: transformers, task: semantic, model: net}, batch: 2}
+    wet: {derive: vote, of: [seen], members: {seen: [water]}}
+    """
+    done = work.run()
+    assert done.written == {"rgb": 5, "seen": 5, "wet": 5} and not done.failed
+    rgb, seen = (stored(work.out, "train_set", task, "a_000002") for task in ("rgb", "seen"))
+    with torch.no_grad():
+        logits = network(**prepare(images=[rgb], return_tensors="pt")).logits.softmax(dim=1)
+    shares = torch.nn.functional.interpolate(logits, (48, 96), mode="bilinear")[0]
+    first, second = shares.topk(2, dim=0).values
+    clear = (first - second > 1e-5).numpy()
+    np.testing.assert_array_equal(seen[clear], shares.argmax(dim=0).numpy()[clear])
+    np.testing.assert_array_equal(stored(work.out, "train_set", "wet", "a_000002"), seen == 1)
+    assert clear.mean() > 0.9 and work.run().written == {}
+
+
 def test_the_command_prints_what_it_did(work, capsys):
     assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--json"]) == 0
     done = json.loads(capsys.readouterr().out)
@@ -179,6 +270,20 @@ def test_the_command_prints_what_it_did(work, capsys):
     assert re.search(r"depth +0 written, 5 there already", shown)
     assert re.search(r"flow +3 written, 0 there already", shown)  # to another frame than before
     assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), "--shard", "3/2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (["--engine", "spark"], "is not ray"),
+        (["--engine", "ray", "--shard", "1/2"], "leave --shard out"),
+        (["--engine", "ray"], "pip install 'edgekit[ray]'"),
+    ],
+)
+def test_an_engine_that_is_not_there(work, monkeypatch, capsys, more, what):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["data", "extract", str(work.pipeline), "--out", str(work.out), *more]) == 2
+    assert what in capsys.readouterr().err and not work.out.exists()
 
 
 def test_a_film_that_cannot_be_opened_is_noted_and_the_others_go_on(work, capsys):

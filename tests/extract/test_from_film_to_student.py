@@ -22,7 +22,7 @@ teacher:
   external: [{name: seg_a, kind: expert, outputs: {semantic_output: {output: seg_a}}, votes: 2}]
   train: &train {steps: 2, batch_size: 2, crop: [32, 32], warmup: 1, precision: fp32, workers: 1}
 ensemble: {maskings: 1, flips: false}
-student: {name: repseg}
+student: {name: repseg, input_scale: 1.0}
 distill: {train: *train}
 evaluate: {pictures: 1}
 require: {student_beats_baseline: false}

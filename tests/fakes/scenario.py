@@ -15,6 +15,7 @@ from pathlib import Path
 import libcuda
 import numpy as np
 import onnx
+import tensorrt
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.engine import build as build_module
@@ -51,6 +52,20 @@ def drive(source: Path, engine: Path, feed: np.ndarray) -> None:
         backend.run(feed, wanted)
         list(backend.run_many([feed] * 3, wanted))
         backend.describe()
+
+
+def main_rtx(source: Path) -> None:
+    """TensorRT for RTX: an engine that its compiler built is run, and nothing is built."""
+    from edgekit.compile.compiler import Compiled, Engine
+    from edgekit.pipeline.rtx_engines import keep_engines
+
+    sys.modules["tensorrt_rtx"] = tensorrt
+    bundle, version = open_bundle(source), tensorrt.__version__
+    header = {"version": version, "gpu": "fake GPU, computed by onnxruntime", "profile": None, "dla": None}
+    plan = tensorrt.running.write_plan(header, bundle.read("strong-int8.onnx"))
+    compiled = Compiled("strong-int8.onnx", version, Engine(plan, (), (), 0.0, None, None), (), ())
+    (engine,) = keep_engines(bundle, [compiled], ("8.7",))
+    drive(source, engine, np.zeros((1, 64, 96, 3), np.uint8))
 
 
 def main(source: Path, dynamic: Path, frames: Path, work: Path, example: Path) -> None:
@@ -102,4 +117,7 @@ def spoil(source: Path, file: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:]))
+    if os.environ["FAKE_TENSORRT_VERSION"].startswith("1."):
+        main_rtx(Path(sys.argv[1]))
+    else:
+        main(*(Path(argument) for argument in sys.argv[1:]))

@@ -33,10 +33,21 @@ def start(*arguments: object) -> int:
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1), os.dup2(nowhere, 2)
+            os.replace, os.rename = _hesitant(os.replace), _hesitant(os.rename)
             code = command(*arguments)()
         finally:
             os._exit(code)
     return child
+
+
+def _hesitant(move: Callable) -> Callable:
+    """``move`` after 5 ms: on a fast disk a small file is half-written for too short a time to be hit."""
+
+    def later(*args: object, **kwargs: object) -> None:
+        time.sleep(0.005)
+        move(*args, **kwargs)
+
+    return later
 
 
 def end(child: int) -> int:

@@ -21,7 +21,7 @@ RGB = torch.tensor([2, 3, 4])
 @pytest.fixture(scope="module", autouse=True)
 def timm():
     """The library, or none of these tests."""
-    from edgekit.networks.timm_import import import_timm
+    from edgekit.networks.hub_imports import import_timm
 
     try:
         return import_timm()

@@ -25,13 +25,14 @@ from edgekit.graphs.read import opset
 from edgekit.pipeline import export as pipeline
 from edgekit.pipeline.compile import NOT_COMPILED
 from edgekit.pipeline.export import Request, export
-from edgekit.pipeline.int8 import Feed
+from edgekit.pipeline.int8 import CalibrationFeed
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
 from edgekit.pipeline.training import new_student
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
+from edgekit.runtime.tensorrt.sidecar import read_sidecar
 from edgekit.students.student import load_student
 
 
@@ -54,7 +55,7 @@ def run(base: Path) -> Path:
     made.begin()
     bench = made.bench()
     torch.manual_seed(0)
-    described = (bench.recipe.student, bench.tasks, bench.statistics["rgb"])
+    described = (bench.recipe.student, bench.tasks, bench.seen, bench.statistics)
     new_student(*described)  # the first of this seed says one class everywhere
     student = new_student(*described)
     for module in student.modules():
@@ -403,6 +404,7 @@ def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
     assert bundle.manifest.ranges.model == bundle.manifest.files["logits-int8.onnx"]
     fp32, int8 = (bundle.manifest.metrics[s]["semantic"]["miou"] for s in ("fp32", "int8"))
     assert fp32 - int8 <= 0.05 + 1e-9
+    assert all(said.startswith(("taken, ", NOT_COMPILED)) for said in result["nvidia_compiler"].values())
 
 
 def test_a_network_larger_than_the_frames_is_not_calibrated_on_padding(run):
@@ -411,7 +413,7 @@ def test_a_network_larger_than_the_frames_is_not_calibrated_on_padding(run):
     found = []
     for size in ((64, 96), (256, 384)):
         preprocessing = contract(subject.student, size, "letterbox", (64, 96))
-        feed = Feed(subject.calibration, preprocessing)
+        feed = CalibrationFeed(subject.calibration, preprocessing)
         assert [frame.shape for frame in feed()] == [(1, 3, 64, 96)] * 8
         found.append(list(feed()))
     for small, large in zip(*found, strict=True):
@@ -470,3 +472,28 @@ def test_the_export_section_is_no_part_of_a_runs_name(base, tmp_path):
 def test_every_file_has_its_hash(made):
     for name, digest in made[1].manifest.files.items():
         assert hashlib.sha256((made[1].folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_target_rtx_has_engines_where_the_compiler_is_there(run, tmp_path):
+    request = Request("rtx", tmp_path, metric_frames=2, capabilities=("8.6", "12.0") if is_there() else None)
+    result = export(subject_of(run, ["export.quantize.gate.semantic=100"]), request)
+    bundle = open_bundle(tmp_path)
+    assert [a.lane for a in bundle.manifest.artifacts] == ["onnxruntime", "onnxruntime", "strong", "strong"]
+    assert {"build.sh", "ranges.txt"}.isdisjoint(bundle.manifest.files)
+    if not is_there():
+        assert result["engines"] == [] and set(result["nvidia_compiler"].values()) == {NOT_COMPILED}
+        return
+    for engine, precision in zip(result["engines"], ("fp16", "int8"), strict=True):
+        sidecar = read_sidecar(Path(engine))
+        assert (sidecar.precision, sidecar.compute_capabilities) == (precision, ("8.6", "12.0"))
+        assert sidecar.plan == hashlib.sha256(Path(engine).read_bytes()).hexdigest() and "not run" in sidecar.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "what"),
+    [("jetson", "8.9", "jetson has no engines"), ("rtx", "8.7", "does not build for all of|is not installed")],
+)
+def test_compute_capabilities_are_checked_before_any_work(run, tmp_path, target, word, what, monkeypatch):
+    monkeypatch.setattr(pipeline, "bodies", lambda *arguments: pytest.fail("it began to export"))
+    with pytest.raises(EdgekitError, match=what):
+        export(subject_of(run), Request(target, tmp_path / "bundle", capabilities=(word,)))

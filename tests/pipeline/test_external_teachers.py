@@ -78,9 +78,13 @@ def test_members_from_elsewhere_join_the_ensemble(base, tmp_path):
     assert found["scores"]["external colours"]["semantic"]["miou"] > 0.8
     rows = [row[0] for row in found["cells"]["semantic"][1]]
     assert "labels, external" in rows and rows.index("labels, external") < rows.index("ensemble")
-    assert "| colours, external |" in Path(found["table"]).read_text()
+    table = Path(found["table"]).read_text()
+    assert "| colours, external |" in table and "| ensemble, trained networks alone |" in table
     again = tell("distill", base / "tiny.yaml", *options, f"teacher.external=[{PREDICTIONS}, {COLOURS}]")
     assert again.found["scores"] == found["scores"] and "targets:" not in again.err
+    without = tell("distill", base / "tiny.yaml", *options[:-1])
+    assert without.found["scores"]["ensemble"] == found["scores"]["networks"] != found["scores"]["ensemble"]
+    assert "networks" not in without.found["scores"]
 
 
 def stored(run: Path) -> dict[str, np.ndarray]:
@@ -97,7 +101,11 @@ def test_they_may_teach_alone_and_targets_follow_their_files(base, tmp_path):
     teachers = ("--set", f"teacher.external=[{PREDICTIONS}]")
     done = tell("distill", base / "tiny.yaml", *options, *teachers)
     assert done.code == 0, done.err
-    assert done.found["members"] == 1 and done.found["teachers"] == [] and "single_all" not in done.found["scores"]
+    assert (
+        done.found["members"] == 1
+        and done.found["teachers"] == []
+        and not {"single_all", "networks"} & set(done.found["scores"])
+    )
     said = stored(Path(done.found["run"]))
     for name, soft in said.items():
         label = np.load(base / "said" / "semantic" / f"{name}.npz")["arr_0"]

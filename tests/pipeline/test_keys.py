@@ -13,6 +13,7 @@ import torch
 from edgekit.frames.images import read_rgb
 from edgekit.heads import HEADS
 from edgekit.networks.repseg import RepSeg
+from edgekit.pipeline.keys import student_key
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.stage import FORMATS
 from edgekit.pipeline.targets import targets_stage
@@ -46,6 +47,13 @@ def keys(photographs, tmp_path):
     return keys
 
 
+def test_a_student_of_rgb_alone_has_the_stages_it_always_had(photographs, tmp_path):
+    """What others may see or lack is no part of its key."""
+    recipe = load_recipe(Recipe, photographs / "tiny.yaml", ["student.modalities=[rgb]", "student.may_lack=[]"])
+    found = student_key(Run.of(recipe, photographs, tmp_path).bench())
+    assert set(found) == {"family", "shape", "input_scale", "seed", "heads"}
+
+
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
@@ -58,6 +66,8 @@ def test_a_registered_students_shape(keys, monkeypatch):
         assert changed(before, keys()) == {"baseline", "student"}
     monkeypatch.setitem(STUDENTS._loaded, "repseg", spec)
     assert keys() == before
+    assert changed(before, keys("student.shape.blocks=[2,2]")) == {"baseline", "student"}
+    assert keys("student.shape.blocks=[1,2]") == before  # its own
 
 
 def test_a_familys_default_shape_is_part_of_all_networks_of_it(keys, monkeypatch):

@@ -145,7 +145,7 @@ teacher:
   members: [{family: flat, width: 4}]
   external: [{name: coin, kind: coin, heads: 0.25, outputs: {semantic: {classes: [even, odd], form: probabilities}}}]
   train: &train {steps: 2, batch_size: 2, crop: [32, 32], warmup: 1, precision: fp32, workers: 1}
-ensemble: {maskings: 1, flips: false}
+ensemble: {maskings: 1, flips: false, scales: [1.0]}
 student: {name: flat-16}
 distill: {losses: {brier: {power: 3}}, train: *train}
 evaluate: {pictures: 0}
@@ -222,7 +222,15 @@ def test_they_train_export_and_run(recipe, tell, tmp_path):
     done = tell("distill", recipe, "--out", tmp_path / "runs")
     assert done.code == 0, done.err
     assert done.found["teachers"] and done.found["members"] == 2  # one pass, one coin
-    assert set(done.found["scores"]) == {"single_all", "single_rgb", "external coin", "ensemble", "baseline", "student"}
+    assert set(done.found["scores"]) == {
+        "single_all",
+        "single_rgb",
+        "external coin",
+        "networks",
+        "ensemble",
+        "baseline",
+        "student",
+    }
     assert "semantic.brier" in (Path(done.found["run"]) / "log.jsonl").read_text()
     bundle = tmp_path / "bundle"
     exported = tell("export", done.found["run"], "--out", bundle)

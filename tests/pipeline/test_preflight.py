@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.bundle.manifest import (
+    SCHEMA,
     Artifact,
     Golden,
     Manifest,
@@ -136,7 +137,7 @@ def bundle(tmp_path):
     one = (1, *SIZE, 3)
     names = ("fp32.onnx", "logits.onnx", "newer.onnx", "golden.npz")
     manifest = Manifest(
-        schema=2, name="b", edgekit="0", created="now", target="jetson", board=None, jetpack=None,
+        schema=SCHEMA, name="b", edgekit="0", created="now", target="jetson", board=None, jetpack=None,
         student=StudentInfo("repseg", 32, 1, 1, 4),
         tasks=(Task("semantic", "semantic", classes=("a", "b", "c")),),
         preprocessing=Preprocessing(SIZE, "letterbox", (0, 0, 0), (0.0,) * 3, (1.0,) * 3),

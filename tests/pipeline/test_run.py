@@ -8,10 +8,12 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from edgekit.report.breakdown import read_breakdown
 from edgekit.students.student import load_student
 from edgekit.training import loop
 
@@ -55,6 +57,14 @@ def test_a_run_leaves_what_it_promises(first):
     assert not list((first.root / "stages").rglob("checkpoint.pt")), "finished stages keep no checkpoint"
     for line in (run / "log.jsonl").read_text().splitlines():
         assert {"stage", "step", "rate"} <= set(json.loads(line))
+    broken_down = read_breakdown(run / "breakdown-val.json")["tasks"]["semantic"]["models"]
+    assert set(broken_down) == {"ensemble", "baseline", "student"}
+    for model, counts in broken_down.items():
+        right, labelled, answered = np.array(counts["blocks"]).sum(axis=0).T
+        iou = dict(zip(("sky", "roof", "grass"), right / (labelled + answered - right), strict=True))
+        assert iou == pytest.approx(found["scores"][model]["semantic"]["iou"])
+        assert sum(counts["levels"][0]) == 2 * 64 * 96 and all(score is not None for score in counts["scores"])
+    assert all(0 <= value < 1 for value in broken_down["ensemble"]["disagreement"])
     assert "teacher 2/2: 4/4" in first.err and "waiting" in first.err
     sizes = [p.stat().st_size for p in (first.root / "stages").rglob("*.npz")]
     assert len(sizes) == 8 and found["target_bytes_per_frame"] == round(sum(sizes) / 8)
@@ -68,6 +78,21 @@ def test_a_second_call_trains_nothing_and_says_the_same(first, tell):
     assert "teacher 1/2:" not in again.err and "distilled student:" not in again.err
     by_folder = tell("distill", first.run)
     assert by_folder.code == 0 and times(first.root) == before and by_folder.found["run"] == first.found["run"]
+
+
+def test_a_finished_run_is_written_for_tensorboard_without_training(copied, tell):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+    before = times(copied.root)
+    again = tell("distill", copied.run, "--track", "tensorboard")
+    assert again.code == 0 and times(copied.root) == before
+    events = EventMultiplexer().AddRunsFromDirectory(str(copied.run / "tensorboard")).Reload()
+    stages = {"teacher 1 of 2", "teacher 2 of 2", "labels-only student", "distilled student"}
+    assert stages <= set(events.Runs()) and {f"scores {row}" for row in again.found["scores"]} <= set(events.Runs())
+    logged = [json.loads(line) for line in (copied.run / "log.jsonl").read_text().splitlines()]
+    losses = [(e["step"], pytest.approx(e["loss"])) for e in logged if e["stage"] == "teacher 1/2"]
+    assert [(e.step, e.value) for e in events.Scalars("teacher 1 of 2", "loss")] == losses
 
 
 def test_another_student_reuses_teachers_and_targets(copied, tell):
@@ -142,6 +167,8 @@ def test_evaluate_scores_any_split(copied, tell):
     assert val.found["scores"] == copied.found["scores"] and times(copied.root) == before
     train = tell("evaluate", copied.run, "--split", "train")
     assert train.code == 0 and train.found["scores"]["student"]["semantic"]["miou"] is not None
+    names = [Path(picture).name for picture in train.found["pictures"]]
+    assert names == ["semantic-train.png", "semantic-train-worst.png"]  # after four steps no member disagrees
 
 
 def test_a_requirement_that_fails_exits_with_1(copied, tell):
@@ -287,7 +314,9 @@ def test_three_tasks_on_the_embedded_world(tell, tmp_path):
     done = tell("distill", tmp_path / "world.yaml", "--out", tmp_path / "runs")
     assert done.code == 0, done.err
     assert [Path(p).name for p in done.found["pictures"]] == [
-        f"{task}-train.png" for task in ("semantic", "depth", "normals")
+        *(f"{task}-train.png" for task in ("semantic", "depth", "normals")),
+        "semantic-train-worst.png",
+        "semantic-train-disputed.png",
     ]
     for row in done.found["scores"].values():
         assert set(row) == {"semantic", "depth", "normals"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx
 import pytest
 
+from edgekit.bundle.manifest import PRECISIONS
 from edgekit.errors import EdgekitError
 from edgekit.preflight.grouping import grouped
 from edgekit.preflight.lint import lint
 from edgekit.preflight.network import network_of, read_onnx
-from edgekit.preflight.roofline import PRECISIONS, estimate
+from edgekit.preflight.roofline import estimate
 
 MODELS = sorted((Path(onnx.__file__).parent / "backend" / "test" / "data").rglob("*.onnx"))
 

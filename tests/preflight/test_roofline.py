@@ -15,7 +15,7 @@ from edgekit.export.body import body
 from edgekit.networks.macs import multiply_adds as macs_of_module
 from edgekit.preflight.kernels import kernels, node_multiply_adds
 from edgekit.preflight.network import Network
-from edgekit.preflight.roofline import BEST, USUAL, WORST, assumptions, default_precision, estimate
+from edgekit.preflight.roofline import BEST, USUAL, WORST, assumptions, default_precision, estimate, peak_bytes
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task
@@ -73,6 +73,70 @@ def test_what_two_read_is_not_fused_away(network, floats):
     assert ops(network(text, w=weights)) == ["Conv", "Relu"]
     text = f"(float[1,4,8,8] x) => (float[1,4,8,8] y) {{ {conv} r = Relu(c) t = Tanh(c) y = Add(r, t) }}"
     assert ops(network(text, w=weights)) == ["Conv", "Relu", "Tanh+Add"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("c = Cast<to=1>(x) y = Transpose<perm=[0,3,1,2]>(c)", ["Cast+Transpose"]),
+        ("c = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(c) y = Neg(t)", ["Cast+Transpose+Neg"]),
+        ("c = Cast<to=1>(x) y = Transpose<perm=[0,3,1,2]>(c) z = Neg(c)", ["Cast", "Transpose", "Neg"]),
+        ("z = Cast<to=1>(x) y = Transpose<perm=[0,3,1,2]>(z)", ["Cast", "Transpose"]),
+        ("c = Cast<to=1>(x) y = ArgMax<axis=1>(c)", ["Cast+ArgMax"]),
+        ("a = ArgMax<axis=1>(x) c = Cast<to=1>(a) y = Transpose<perm=[0,3,1,2]>(c)", ["ArgMax+Cast", "Transpose"]),
+        ("c = Cast<to=1>(x) y = Softmax<axis=1>(c)", ["Cast", "Softmax"]),
+    ],
+)
+def test_pointwise_work_is_taken_by_what_moves_its_result(network, body, expected):
+    """As TensorRT for RTX does, unless something else wants the result."""
+    outputs = "float[A,B,C,D] y" + (", float[A,B,C,D] z" if "z =" in body else "")
+    assert ops(network(f"(uint8[1,8,8,3] x) => ({outputs}) {{ {body} }}")) == expected
+
+
+def test_a_chain_of_sums_over_what_others_read_is_one_kernel(network, floats):
+    text = (
+        "(float[1,4,8,8] x) => (float[1,4,8,8] y) { a = Conv(x, w) b = Conv(a, w) c = Conv(b, w) "
+        "e = Add(a, b) f = Add(e, c) d = Conv(c, w) y = Add(f, d) }"
+    )
+    assert ops(network(text, w=floats(4, 4, 1, 1))) == ["Conv", "Conv", "Conv", "Add+Add", "Conv+Add"]
+
+
+def test_a_bare_convolution_is_joined_by_nothing(network, floats):
+    """Conv → ReLU → Conv → sum with the first → Conv, quantized as the strong lane is."""
+    text = (
+        "(float[1,16,8,8] x) => (float[1,16,8,8] y) { " + Q.format("a", "x") + Q.format("w", "k") +
+        "c = Conv<pads=[1,1,1,1]>(a, w) r = Relu(c) " + Q.format("b", "r") +
+        "d = Conv<pads=[1,1,1,1]>(b, w) s2 = Add(d, b) " + Q.format("e", "s2") +
+        "f = Conv<pads=[1,1,1,1]>(e, w) " + Q.format("g", "f") + "h = Conv<pads=[1,1,1,1]>(g, w) y = Relu(h) }"
+    )  # fmt: skip
+    net = network(text, k=floats(16, 16, 3, 3), s=np.float32(0.1), z=np.int8(0))
+    assert ops(net) == ["Conv+Relu", "Conv+Add", "Conv", "Conv+Relu"]
+    found = kernels(net, bare=lambda node: node.op_type == "Conv")
+    assert ["+".join(node.op_type for node in kernel.nodes) for kernel in found] == [
+        *("QuantizeLinear", "Conv", "Relu", "Conv", "Add", "Conv", "QuantizeLinear", "Conv", "Relu")
+    ]
+
+
+def test_the_worst_of_int8_is_of_bare_convolutions(network, floats):
+    text = (
+        "(float[1,16,64,64] x) => (float[1,32,64,64] y) { " + Q.format("a", "x") + Q.format("w", "k") +
+        "c = Conv<pads=[1,1,1,1]>(a, w) y = Relu(c) }"
+    )  # fmt: skip
+    net = network(text, k=floats(32, 16, 3, 3), s=np.float32(0.1), z=np.int8(0))
+    result = estimate(net, ORIN, "int8", "n")
+    assert (len(result.layers), result.estimate_most_kernels) == (1, 3)
+    read, written, weights = 16 * 64 * 64, 32 * 64 * 64, 32 * 16 * 9
+    compute = 2 * 64 * 64 * weights / 30e12 / WORST.compute
+    quantize, relu = 1 * read + 1 * read, (4 + 2) * written  # the input's one reader takes it as a byte
+    seconds = [
+        quantize / 102.4e9 / WORST.bandwidth,
+        max(compute, (read + 4 * written + weights) / 102.4e9 / WORST.bandwidth),
+        relu / 102.4e9 / WORST.bandwidth,
+    ]
+    expected = 1e3 * sum(seconds) + 3 * WORST.launch_us / 1e3
+    assert result.estimate_most_ms == pytest.approx(expected, rel=1e-5)  # scales and zero-points are bytes too
+    fp16 = estimate(net, ORIN, "fp16", "n")
+    assert fp16.estimate_most_kernels == len(fp16.layers) == 1
 
 
 def test_views_and_quantizers_are_no_kernels(network, floats):
@@ -228,3 +292,16 @@ def test_every_number_is_called_an_estimate(network, floats):
     assert all("estimate" in name for name in found - counted)
     assert any("Assumed, not measured" in line for line in assumptions(ORIN))
     assert "not verified" in assumptions(ORIN)[0]
+
+
+def test_the_most_memory_at_once_by_hand(network, floats):
+    conv = "Conv<pads=[1,1,1,1]>"
+    text = f"{{ y = {conv}(x, w) u = {conv}(y, v) z = Concat<axis=1>(u, x) }}"
+    net = network(f"(float[1,4,8,8] x) => (float[A,B,C,D] z) {text}", w=floats(8, 4, 3, 3), v=floats(2, 8, 3, 3))
+    x, y, u, w, v = 4 * 64, 8 * 64, 2 * 64, 8 * 4 * 9, 2 * 8 * 9
+    maps = x + y + u  # while u is made; x is read once more, by the Concat, when y is gone
+    assert peak_bytes(net, "fp32") == 4 * (maps + w + v)
+    assert peak_bytes(net, "fp16") == 2 * (maps + w + v)
+    # two output channels are too few for INT8, so that the second convolution and both maps it is between are floats
+    assert peak_bytes(net, "int8") == 2 * (maps + v) + w
+    assert peak_bytes(net, "int8", floats="fp32") == 4 * (maps + v) + w

@@ -112,6 +112,21 @@ def test_an_outlier_makes_a_second_pass(build, observer):
         assert 0.9 < hi <= 1.0 and 0.9 < -lo < 1.6
 
 
+@pytest.mark.parametrize(("op", "name"), [("Tanh", "input"), ("Neg", "out")])
+def test_a_second_pass_for_the_input_alone(build, op, name):
+    """Behind Tanh there is no outlier where the input has one; behind Neg there is."""
+    model = build([(op, ["input"], "out", {})], {}, ["out"], shape=(1, 1, 100, 100))
+
+    def frames():
+        frame = np.random.default_rng(0).uniform(-1, 1, (1, 1, 100, 100)).astype(np.float32)
+        frame[0, 0, 0, 0] = 1e4
+        return [frame]
+
+    ranges = calibrate(model, frames, observer=Percentile(99.9)).ranges
+    assert all(0.99 < max(-lo, hi) < 1.01 for lo, hi in [ranges["input"], ranges[name]])
+    assert ranges["out"][1] == pytest.approx(np.tanh(1.0) if op == "Tanh" else 1.0, abs=0.3)
+
+
 def test_the_manifest_entry(student, frames):
     calibration = calibrate(student, frames, observer=Percentile(99.9))
     ranges = calibration.manifest(model="m", preprocessing="p")

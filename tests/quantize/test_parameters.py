@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edgekit.engine.calibration_cache import symmetric_scale
 from edgekit.quantize import parameters
 
 FINITE = st.floats(-1e4, 1e4, width=32)
@@ -38,7 +39,7 @@ def test_signed_scale_is_the_definition_bit_by_bit(a, b):
     usable = most >= 128 * float(np.finfo(np.float32).tiny)
     expected = nearest_float32(Fraction(most) / 127) if usable else np.float32(1)
     assume(usable or most == 0)
-    assert parameters.signed((lo, hi)) == expected
+    assert symmetric_scale(lo, hi) == expected
 
 
 @given(FINITE, FINITE)
@@ -54,7 +55,7 @@ def test_unsigned_covers_the_range_and_holds_zero_exactly(a, b):
 
 def test_a_range_of_nothing_has_a_usable_scale():
     assert parameters.unsigned((0.0, 0.0)) == (1.0, 0)
-    assert parameters.signed((0.0, 0.0)) == 1.0
+    assert symmetric_scale(0.0, 0.0) == 1.0
     assert parameters.per_channel(np.zeros((2, 1, 1, 1), np.float32), 0).tolist() == [1.0, 1.0]
 
 

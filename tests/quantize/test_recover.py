@@ -12,6 +12,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgekit.compile.compiler import compile_model, is_there
+from edgekit.compile.kernels import count
 from edgekit.errors import EdgekitError
 from edgekit.graphs.execute import Runner
 from edgekit.quantize.bias import correct_bias
@@ -49,8 +51,10 @@ def evaluator(model: onnx.ModelProto, frames):
     return evaluate
 
 
-def recovered(model: onnx.ModelProto, frames, *, style: str = "onnxruntime", **config) -> Recovery:
-    settings = QuantizeConfig(observer="minmax", **config)
+def recovered(
+    model: onnx.ModelProto, frames, *, style: str = "onnxruntime", train_steps: int = 0, **config
+) -> Recovery:
+    settings = QuantizeConfig(observer="minmax", train_steps=train_steps, **config)
     return recover(model, frames, evaluator(model, frames), writer(style=style), TASKS, config=settings)
 
 
@@ -242,7 +246,7 @@ def test_what_cannot_be_mended_says_so(build):
         lambda candidate: {"normals": {"mean_angle": 10.0 if next(scores, None) else 20.0}},
         writer(style="onnxruntime"),
         [Task("normals", "normals")],
-        config=QuantizeConfig(observer="minmax"),
+        config=QuantizeConfig(observer="minmax", train_steps=2),
     )
     assert not recovery.holds and recovery.keep_float == ()
     assert recovery.steps[-1].name == "layers in float" and not recovery.steps[-1].kept
@@ -263,6 +267,30 @@ def test_layers_that_the_recipe_names_stay_in_float(build):
     with pytest.raises(EdgekitError, match="no layer 'head'") as caught:
         recovered(outlier_channel(build), noise(), keep_float=["head"])
     assert "c0_node" in caught.value.fix
+
+
+@pytest.mark.skipif(not is_there(), reason="TensorRT for RTX is not installed")
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("crafted", "frames", "keep_float"),
+    [
+        (outlier_channel, noise(), ()),
+        (rounded_away, nearly_constant, ()),
+        (loud_input, loud, ("c0_node",)),
+        (two_culprits, loud, ("ca_node", "cb_node")),
+    ],
+)
+def test_nvidias_compiler_takes_every_crafted_network(build, crafted, frames, keep_float, dtype):
+    """With the scales that such ranges make, and with layers in float beside those in INT8, which it leaves so."""
+    model = crafted(build)
+    ranges = calibrate(model, frames, observer="minmax").ranges
+    written = write_qdq(model, ranges, style="tensorrt", dtype=dtype, keep_float=keep_float)
+    compiled = compile_model(written.SerializeToString(), crafted.__name__)
+    assert compiled.taken, compiled.refusals
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    left = {{"float32": "FP32", "float16": "FP16"}[dtype]: len(keep_float)} if keep_float else {}
+    reading = count(compiled.engine.kernels)["convolutions_reading"]
+    assert reading == {"INT8": convolutions - len(keep_float), **left}
 
 
 def test_corrected_biases_give_the_right_means(student, frames):

@@ -27,7 +27,7 @@ SEMANTIC = Task("semantic", "semantic", classes=("sky", "roof", "grass"))
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

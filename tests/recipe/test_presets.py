@@ -82,12 +82,9 @@ def test_a_preset_says_whose_the_data_is_and_what_was_not_tried(preset):
     recipe = preset[0]
     model = load_recipe(Recipe, recipe)
     assert len(model.data.licence) > 10 and "http" in model.data.attribution
-    head = recipe.read_text().partition("extends:")[0]
+    head = recipe.read_text().partition("name:")[0]
     assert "not tuned" in head and "not yet tried on the true files" in " ".join(head.replace("#", "").split())
-    assert not model.ensemble.vertical_flips or recipe.stem == "floodnet"
-    assert model.distill.train.augment.vertical_flip == model.teacher.train.augment.vertical_flip
-    tuned = load_recipe(Recipe, folder() / "semantic_drone.yaml")
-    assert (model.student, model.distill.train.steps) == (tuned.student, tuned.distill.train.steps)
+    assert set(model.model_dump(exclude_unset=True)) == {"name", "data", "tasks"}
 
 
 @pytest.mark.parametrize("preset", ["aeroscapes"], indirect=True)

@@ -95,9 +95,14 @@ def test_unknown_keys_are_refused_everywhere(changes):
         ({"data": {"source": "scenes", "fold": {"index": 2, "of": 2}}}, "must be below of"),
         ({"student": {"name": "repsag"}}, "repseg"),
         ({"distill": {"train": {"crop": [16, 64]}}}, "at least 32"),
-        ({"distill": {"train": {"crop": [34, 64], "augment": {"cutmix": 0.5}}}}, "multiples of targets.stride"),
+        ({"distill": {"train": {"crop": [34, 64]}}}, "multiples of 4"),
+        ({"teacher": {"train": {"crop": [64, 50]}}}, "multiples of 4"),
+        (
+            {"distill": {"train": {"crop": [36, 64], "augment": {"cutmix": 0.5}}}, "targets": {"stride": 5}},
+            "multiples of targets.stride",
+        ),
         ({"require": {"retention": 0}}, "greater than 0"),
-        ({"ensemble": {"scales": [8.0]}}, "between 0.25 and 4"),
+        ({"ensemble": {"scales": [8.0]}}, "between 0.02 and 4"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, what):
@@ -107,7 +112,8 @@ def test_what_cannot_be_is_refused(changes, what):
 def test_cutmix_accepts_crops_of_whole_target_pixels():
     train = {"crop": [40, 60], "augment": {"cutmix": 0.5}}
     assert made(distill={"train": train}, targets={"stride": 5}).targets.stride == 5
-    assert made(distill={"train": {"crop": [34, 64]}}).distill.train.crop == (34, 64)  # without cutmix any size
+    uneven = made(distill={"train": {"crop": [36, 64]}}, targets={"stride": 5})  # without cutmix any size
+    assert uneven.distill.train.crop == (36, 64)
 
 
 def test_a_loss_is_off_when_it_is_null_or_weighs_nothing():

@@ -101,7 +101,7 @@ def test_what_takes_no_notice_of_ctrl_c_is_killed(job, monkeypatch):
 def test_only_one_has_the_board_and_a_stale_holder_is_no_holder(tmp_path):
     first, second = agent.Agent(str(tmp_path)), agent.Agent(str(tmp_path))
     assert first.take("a", "ada", "edgekit build") == {"state": "free"}
-    with pytest.raises(agent.Refusal, match="busy with `edgekit build` of ada"):
+    with pytest.raises(agent.AgentError, match="busy with `edgekit build` of ada"):
         second.take("b", "bob", "edgekit verify")
     os.close(first.lock)  # as when its process dies
     assert second.take("b", "bob", "edgekit verify") == {"state": "free"}

@@ -71,6 +71,28 @@ def write(tmp_path):
     return write
 
 
+def model(seed: int) -> dict:
+    """Counts of a model on six frames of two classes, one in each block."""
+    blocks = [[[40 + 10 * i % 7 + seed, 70, 60 + seed], [20 + seed, 30, 40 - seed]] for i in range(6)]
+    return {
+        "scores": [0.1 * i + 0.01 * seed for i in range(6)],
+        "disagreement": [0.01 * i for i in range(6)],
+        "confusion": [[360, 60, 0], [45, 135, 0]],
+        "blocks": blocks,
+        "levels": [[0] * 200 + [10] * 56, [0] * 200 + [8] * 56],
+    }
+
+
+def breakdown(seed: int) -> dict:
+    metric = {"title": "mIoU %", "factor": 100, "decimals": 2, "higher": True}
+    models = {"ensemble": model(3), "baseline": model(0), "student": model(seed)}
+    return {
+        "frames": [f"<i>f{i}</i>" for i in range(6)],
+        "blocks": list(range(6)),
+        "tasks": {"semantic": {"metric": metric, "classes": ["<b>roof</b>", "grass"], "models": models}},
+    }
+
+
 class _Tags(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
@@ -141,6 +163,56 @@ def test_a_run_that_its_trial_ended(write):
         json.dumps({"trial": {}, "requirements": [{"name": "better", "holds": False, "found": "worse by 1 ± 0.2"}]})
     )
     assert "FAILS better: worse by 1 ± 0.2" in words(run_page([read_run(folder)]))
+
+
+def with_breakdown(folder: Path, seed: int) -> Path:
+    (folder / "breakdown-val.json").write_text(json.dumps(breakdown(seed)))
+    return folder
+
+
+def test_what_scores_are_made_of(write):
+    run = read_run(with_breakdown(write("uav-1", breakdown="/elsewhere/breakdown-val.json"), 2))
+    text = run_page([run])
+    said = words(text)
+    assert "label &lt;b&gt;roof&lt;/b&gt; grass &lt;b&gt;roof&lt;/b&gt; 86 14 grass 25 75" in said
+    assert "Worst frames frame mIoU %, distilled student &lt;i&gt;f0&lt;/i&gt; 2.00" in said
+    assert "Most disputed frames frame disagreement of the ensemble, 0 to 1 &lt;i&gt;f5&lt;/i&gt; 0.0500" in said
+    assert "What distillation adds to the student on the labels alone" in said
+    levels = [
+        [level / 255 for level in range(200, 256) if level * 15 // 255 == b or (level, b) == (255, 14)]
+        for b in range(15)
+    ]
+    error = 100 * sum(abs(sum(of_bin) - 0.8 * len(of_bin)) for of_bin in levels) / 56
+    assert f"Expected calibration error: ensemble {error:.1f} %, labels only {error:.1f} %, distilled" in said
+    assert "<b>" not in text.replace("<b>holds</b>", "").replace("<b>FAILS</b>", "") and "<i>" not in text
+    assert "1.0 kB" in said and "per frame, of 8 passes" in said
+
+
+def test_runs_on_the_same_frames_differ_with_an_error(write):
+    runs = [read_run(with_breakdown(write(f"uav-{i}", breakdown="breakdown-val.json"), i)) for i in (1, 2)]
+    said = words(run_page(runs))
+    after = said[said.index("semantic, distilled student: uav-2 less uav-1") :]
+    # 240 + seed pixels right over the union: 420 + 360 + 6 seed - (right)
+    right = sum(40 + 10 * i % 7 for i in range(6))
+    ious = [100 * (right + 6 * s) / (420 + 360 + 6 * s - right - 6 * s) for s in (1, 2)]
+    assert f"&lt;b&gt;roof&lt;/b&gt; {ious[0]:.2f} {ious[1]:.2f} {ious[1] - ious[0]:+.2f} ± " in after
+    assert "IoU per class: uav-2 less uav-1" not in said
+
+
+def test_runs_on_other_frames_differ_without_one(write):
+    runs = [read_run(with_breakdown(write(f"uav-{i}", breakdown="breakdown-val.json"), i)) for i in (1, 2)]
+    runs[1].breakdown["frames"][0] = "another"
+    said = words(run_page(runs))
+    assert "semantic, IoU per class: uav-2 less uav-1" in said and "distilled student: uav-2" not in said
+
+
+def test_a_damaged_breakdown_is_told(write):
+    folder = write("uav-1", breakdown="breakdown-val.json")
+    (folder / "breakdown-val.json").write_text(json.dumps({**breakdown(1), "blocks": [0]}))
+    with pytest.raises(EdgekitError, match="damaged"):
+        read_run(folder)
+    (folder / "breakdown-val.json").unlink()
+    assert read_run(folder).breakdown is None
 
 
 @pytest.mark.parametrize("damage", [{"requirements": 3}, {"cells": {"semantic": "x"}}, {"seconds": {"a": "b"}}])

@@ -32,6 +32,12 @@ def float_input(pre: Preprocessing) -> Tensor:
     return Tensor("input", "float32", (1, 3, *pre.size))
 
 
+def preprocessor(pre: Preprocessing, tensor: Tensor):
+    """Of the one input ``tensor``, for frames of rgb."""
+    prepare = Preprocessor(pre, [tensor])
+    return lambda pixels, placement, **more: prepare({"rgb": pixels}, placement, **more)[tensor.name]
+
+
 def noise(size: tuple[int, int], seed: int = 0, n: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, *size, 3), dtype=np.uint8)
 
@@ -53,6 +59,16 @@ def test_the_content_is_what_the_contract_says(frame, network, fit):
 def test_540_rows_become_544_without_resizing():
     placement = FramePlacement.of(contract((544, 960), "letterbox"), (540, 960), (544, 960))
     assert placement.content == (540, 960) and placement.padded and not placement.resized
+
+
+def test_a_frame_of_the_networks_own_size_is_taken_as_it_is():
+    """Frames of 400×600 at 0.6 are 240×360, in a network's input of 240×368; golden frames are 240×368 already."""
+    pre = Preprocessing((240, 368), "letterbox", PAD, MEAN, STD, content=(240, 360))
+    camera = FramePlacement.of(pre, (400, 600), (240, 368))
+    assert camera.content == (240, 360) and camera.resized and camera.padded
+    golden = FramePlacement.of(pre, (240, 368), (240, 368))
+    assert golden.content == (240, 368) and not golden.resized and not golden.padded
+    assert FramePlacement.of(pre, (240, 367), (240, 368)).resized
 
 
 @settings(max_examples=40)
@@ -126,7 +142,7 @@ def test_frames_are_placed_as_the_definition_says(frame, network, fit, bgr):
     placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame)
     given_to = pixels[..., ::-1] if bgr else pixels
-    out = Preprocessor(pre, uint8_input(pre))(given_to, placement, bgr=bgr)
+    out = preprocessor(pre, uint8_input(pre))(given_to, placement, bgr=bgr)
     assert out.shape == (1, *network, 3) and out.dtype == np.uint8 and out.flags.c_contiguous
     height, width = placement.content
     if placement.content == frame:
@@ -144,7 +160,7 @@ def test_resizing_is_torchs_antialiased_bilinear(frame, network, fit):
     pre = contract(network, fit)
     placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame, 3)
-    out = Preprocessor(pre, uint8_input(pre))(pixels, placement)[0, : placement.content[0], : placement.content[1]]
+    out = preprocessor(pre, uint8_input(pre))(pixels, placement)[0, : placement.content[0], : placement.content[1]]
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(pixels).permute(0, 3, 1, 2).float(),
         size=placement.content,
@@ -161,15 +177,15 @@ def test_the_float_input_is_the_same_pixels_standardised(frame, network, fit, bg
     pre = contract(network, fit)
     placement = FramePlacement.of(pre, frame, network)
     pixels = noise(frame, 1)
-    plain = Preprocessor(pre, uint8_input(pre))(pixels, placement, bgr=bgr).astype(np.float64)
-    out = Preprocessor(pre, float_input(pre))(pixels, placement, bgr=bgr)
+    plain = preprocessor(pre, uint8_input(pre))(pixels, placement, bgr=bgr).astype(np.float64)
+    out = preprocessor(pre, float_input(pre))(pixels, placement, bgr=bgr)
     assert out.shape == (1, 3, *network) and out.dtype == np.float32 and out.flags.c_contiguous
     assert np.allclose(out[0], ((plain[0] - MEAN) / STD).transpose(2, 0, 1), atol=1e-5)
 
 
 def test_padding_standardises_to_zero():
     pre = contract((8, 8), "letterbox")
-    out = Preprocessor(pre, float_input(pre))(noise((4, 8)), FramePlacement.of(pre, (4, 8), (8, 8)))
+    out = preprocessor(pre, float_input(pre))(noise((4, 8)), FramePlacement.of(pre, (4, 8), (8, 8)))
     assert (out[:, :, 4:] == 0).all()
 
 
@@ -177,20 +193,20 @@ def test_a_frame_that_fits_is_not_copied():
     pre = contract((8, 12), "letterbox")
     frames = noise((8, 12))
     placement = FramePlacement.of(pre, (8, 12), (8, 12))
-    assert Preprocessor(pre, uint8_input(pre))(frames, placement) is frames
+    assert preprocessor(pre, uint8_input(pre))(frames, placement) is frames
     turned = np.ascontiguousarray(frames[:, ::-1])[:, ::-1]  # the same pixels, not in one piece
-    assert (Preprocessor(pre, uint8_input(pre))(turned, placement) == frames).all()
+    assert (preprocessor(pre, uint8_input(pre))(turned, placement) == frames).all()
 
 
 def test_one_buffer_serves_frames_of_changing_sizes():
     """What an earlier, larger frame left in the buffer must not show beside a smaller one."""
     pre = contract((16, 24), "letterbox")
-    prepare = Preprocessor(pre, uint8_input(pre))
+    prepare = preprocessor(pre, uint8_input(pre))
     buffers = set()
     for seed, size in enumerate([(10, 24), (4, 5), (40, 30), (16, 3), (4, 5), (10, 24)]):
         placement = FramePlacement.of(pre, size, (16, 24))
         out = prepare(noise(size, seed), placement)
-        fresh = Preprocessor(pre, uint8_input(pre))(noise(size, seed), placement)
+        fresh = preprocessor(pre, uint8_input(pre))(noise(size, seed), placement)
         assert (out == fresh).all()
         buffers.add(out.ctypes.data)
     assert len(buffers) == 1

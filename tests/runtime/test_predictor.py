@@ -12,7 +12,7 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Profile
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend
-from edgekit.runtime.onnxruntime.backend import usable_cores
+from edgekit.runtime.cpu import usable_cores
 from edgekit.runtime.predictor import Predictor
 
 NAMES = ["semantic", "semantic_confidence", "depth", "normals"]
@@ -150,9 +150,10 @@ class Counting(Backend):
         self._buffer = np.zeros((16, 64, 96), np.uint8)
 
     def run(self, feed, wanted):
-        self.batches.append(len(feed))
-        self._buffer[: len(feed)] = feed[:, :1, :1, 0]
-        return {name: self._buffer[: len(feed)] for name in wanted}
+        frames = feed["frames"]
+        self.batches.append(len(frames))
+        self._buffer[: len(frames)] = frames[:, :1, :1, 0]
+        return {name: self._buffer[: len(frames)] for name in wanted}
 
     def describe(self):
         return {}
@@ -199,7 +200,7 @@ def test_steps_are_what_infer_does(tiny_bundle):
     frame = np.random.default_rng(7).integers(0, 256, (50, 96, 3), dtype=np.uint8)
     with edgekit.load(tiny_bundle) as predictor:
         feed = predictor.prepare(frame[None])
-        assert feed.shape == (1, 64, 96, 3)
+        assert feed["frames"].shape == (1, 64, 96, 3)
         found = predictor.finish(predictor.graph(feed), (50, 96))
         whole = predictor.infer(frame)
     assert all((found[name][0] == whole[name]).all() for name in whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from edgekit.students.config import StudentConfig
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 from edgekit.students.student import Student, load_student
 from edgekit.tasks import Task
+from edgekit.tasks.modality import RGB
 from edgekit.training.checkpoint import save_checkpoint
 
 TASKS = [
@@ -68,6 +70,86 @@ def test_normalisation_is_inside(name):
     with torch.no_grad():
         for task, out in student(x).items():
             torch.testing.assert_close(out, bare(normalised)[task], rtol=1e-4, atol=1e-5)
+
+
+NEAR = Task("near", "modality", channels=1, range=(0.0, 255.0))
+HEAT = Task("heat", "modality", channels=1, range=(200.0, 400.0))
+SEEN = {"modalities": (HEAT, RGB, NEAR), "mean": (300.0, 90.0, 100.0, 80.0, 40.0), "std": (20.0, 50.0, 55.0, 60.0, 9.0)}
+
+
+def sensors(*size: int, n: int = 2) -> dict[str, torch.Tensor]:
+    rng = np.random.default_rng(1)
+    heat, near = (torch.from_numpy(rng.normal(m, s, (n, 1, *size)).astype(np.float32)) for m, s in ((300, 20), (40, 9)))
+    return {"rgb": rgb(*size, n=n), "near": near, "heat": heat}
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_what_is_missing_hidden_or_invalid_is_the_mean(scale):
+    student = narrow(**SEEN, may_lack=("heat", "near"), input_scale=scale)
+    given = sensors(32, 48)
+    mean = given | {"heat": torch.full_like(given["heat"], 300.0)}
+    missing = given | {"heat": torch.full_like(given["heat"], torch.nan)}
+    frames = student.together(given)
+    expected = student.predict(student.together(mean), (32, 48))["water"]
+    assert not torch.allclose(student.predict(frames, (32, 48))["water"], expected)
+    seen = torch.tensor([[False, True, True]] * 2)
+    for found in (student.together(missing), student.together(given, ["heat"]), student.hide(frames, seen)):
+        torch.testing.assert_close(student.predict(found, (32, 48))["water"], expected)
+    one = student.hide(frames, torch.tensor([[False, True, True], [True, True, False]]))
+    assert torch.isnan(one).all(dim=(2, 3)).tolist() == [[True] + [False] * 4, [False] * 4 + [True]]
+    assert torch.equal(torch.nan_to_num(one)[0, 1:], frames[0, 1:])
+
+
+def test_each_modality_is_standardised_by_its_own_statistics():
+    student, given = narrow(**SEEN), sensors(32, 48)
+    own = {"heat": (300.0, 20.0), "near": (40.0, 9.0)}
+    maps = [(given["heat"] - own["heat"][0]) / own["heat"][1]]
+    maps += [(given["rgb"][:, i : i + 1] - m) / s for i, (m, s) in enumerate([(90, 50), (100, 55), (80, 60)])]
+    maps += [(given["near"] - own["near"][0]) / own["near"][1]]
+    with torch.no_grad():
+        expected = student.network(torch.cat(maps, dim=1))
+        found = student(student.together(given))
+    torch.testing.assert_close(torch.cat(list(found.values()), dim=1), expected, rtol=1e-4, atol=1e-5)
+    assert {name: c.tolist() for name, c in student.channels().items()} == {"heat": [0], "rgb": [1, 2, 3], "near": [4]}
+
+
+def test_a_file_says_what_its_student_sees_and_may_lack(tmp_path):
+    student = narrow(**SEEN, may_lack=("heat",))
+    student.save(tmp_path / "s.pt")
+    again, frames = load_student(tmp_path / "s.pt"), student.together(sensors(32, 48))
+    assert again.modalities == list(SEEN["modalities"]) and again.may_lack == ("heat",)
+    with torch.no_grad():
+        assert torch.equal(again(frames)["depth"], student(frames)["depth"])
+
+
+def test_the_file_of_a_student_of_rgb_is_what_it_always_was(tmp_path):
+    narrow().save(tmp_path / "s.pt")
+    spec = torch.load(tmp_path / "s.pt", weights_only=True)["spec"]
+    assert set(spec) == {"student", "width", "input_scale", "tasks"}
+    assert load_student(tmp_path / "s.pt").modalities == [RGB]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"modalities": []}, "one modality"),
+        ({"may_lack": ["rgb"]}, "only one"),
+        ({"may_lack": ["heat"]}, "only one"),
+        ({"modalities": [{"name": "../up", "kind": "modality", "channels": 1, "range": [0, 1]}]}, "up"),
+        ({"modalities": [{"name": "a", "kind": "modality", "channels": 17, "range": [0, 1]}]}, "at most 16"),
+        ({"modalities": [{"name": "a", "kind": "modality", "channels": 0, "range": [0, 1]}]}, "1 to 512"),
+        ({"modalities": [{"name": "a", "kind": "depth", "range": [0, 1]}]}, "kind depth"),
+    ],
+)
+def test_a_file_of_a_student_that_sees_what_none_does(tmp_path, wrong, told):
+    narrow().save(tmp_path / "s.pt")
+    file = torch.load(tmp_path / "s.pt", weights_only=True)
+    whole = {"classes": [], "colours": [], "weights": [], "channels": 0, "range": [0, 1], "unit": "", "vector": False}
+    wrong = {key: [whole | v if isinstance(v, dict) else v for v in value] for key, value in wrong.items()}
+    file["spec"] |= wrong
+    save_checkpoint(tmp_path / "s.pt", file)
+    with pytest.raises(EdgekitError, match=told):
+        load_student(tmp_path / "s.pt")
 
 
 def test_published_sizes():
@@ -212,3 +294,43 @@ def test_something_else_than_a_student_is_refused(content, tmp_path):
     with pytest.raises(EdgekitError, match="not a") as caught:
         load_student(tmp_path / "other.pt")
     assert caught.value.where == str(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "shape"),
+    [
+        ("repseg", 16, {"blocks": [0, 1], "dilations": [2]}),
+        ("repseg", None, {"dilations": [1, 2, 4]}),
+        ("lite", 32, {"stages": 5, "dilations": []}),
+    ],
+)
+def test_a_recipe_changes_the_shape_of_a_registered_student(tmp_path, name, width, shape):
+    config = StudentConfig(name=name, width=width, shape=shape, input_scale=1.0)
+    student = Student(name, TASKS, **config.arguments()).eval()
+    spec = STUDENTS[name]
+    alike = FAMILIES[spec.family](3, 8, **{**spec.shape, **({"width": width} if width else {}), **shape})
+    assert [tuple(p.shape) for p in student.network.parameters()] == [tuple(p.shape) for p in alike.parameters()]
+    student.save(tmp_path / "student.pt")
+    loaded, frames = load_student(tmp_path / "student.pt"), rgb(32, 48)
+    with torch.no_grad():
+        for task, map_ in student(frames).items():
+            torch.testing.assert_close(loaded(frames)[task], map_)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("repseg", {"stages": 4}, "no 'stages' in its shape; it has blocks, dilations"),
+        ("repseg", {"blocks": 3}, "'blocks' is like"),
+        ("repseg", {"blocks": [1, 65]}, "numbers from 0 to 64"),
+        ("repseg", {"blocks": [1]}, "makes no network"),
+        ("repseg", {"dilations": [0]}, "makes no network"),
+        ("repseg", {"dilations": [1] * 17}, "at most 16"),
+        ("lite", {"stages": 6}, "makes no network"),
+        ("lite", {"width": 8}, "no 'width' in its shape"),
+        ("safeuav-150k", {"blocks": [1, 2]}, "it has none"),
+    ],
+)
+def test_a_shape_that_makes_no_network_is_refused(name, shape, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        StudentConfig(name=name, shape=shape)

@@ -40,6 +40,17 @@ def zoomed(x: torch.Tensor, kind: str, factor: float) -> torch.Tensor:
     return x
 
 
+def read_out(raw: torch.Tensor, stride: int, seen, size) -> torch.Tensor:
+    """The raw map at ``size``: pixel i is about the frame from i·stride on, also beyond its end."""
+    rows, columns = (
+        torch.tensor(
+            np.stack([np.interp((np.arange(t) + 0.5) * s / t, (np.arange(n) + 0.5) * stride, one) for one in np.eye(n)])
+        ).float()
+        for t, s, n in zip(size, seen, raw.shape[-2:], strict=True)
+    )
+    return rows.T @ raw @ columns
+
+
 @torch.no_grad()
 def ask(networks, member: Member, inputs, modalities, tasks, size) -> dict[str, torch.Tensor]:
     """One member's soft word on the frame as it is."""
@@ -60,7 +71,7 @@ def ask(networks, member: Member, inputs, modalities, tasks, size) -> dict[str, 
     out, start = {}, sum(inputs[task.name].shape[1] for task in modalities)
     for task in tasks:
         channels = {"semantic": 3, "normals": 3}.get(task.kind, 1)
-        y = F.interpolate(raw[:, start : start + channels], size=size, mode="bilinear")
+        y = read_out(raw[:, start : start + channels], network.network.stride, x.shape[-2:], size)
         start += channels
         if task.kind == "semantic":
             y = y.softmax(1)
@@ -149,7 +160,7 @@ def test_the_size_is_what_was_asked_for(make_network, make_inputs, modalities, t
 @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
 def test_how_many_passes_share_a_batch_does_not_matter(make_network, make_inputs, modalities, tasks, at_once):
     names = [m.name for m in modalities]
-    members = members_of(EnsembleConfig(maskings=7), 2, names, MaskingConfig())
+    members = members_of(EnsembleConfig(maskings=7, scales=[1.0]), 2, names, MaskingConfig())
     networks = [make_network(0), make_network(1)]
     batches = []
     for network in networks:
@@ -165,7 +176,7 @@ def test_how_many_passes_share_a_batch_does_not_matter(make_network, make_inputs
 
 def test_members_in_any_order(make_network, make_inputs, modalities, tasks):
     names = [m.name for m in modalities]
-    members = members_of(EnsembleConfig(maskings=4), 1, names, MaskingConfig())
+    members = members_of(EnsembleConfig(maskings=4, scales=[1.0]), 1, names, MaskingConfig())
     shuffled = [members[i] for i in np.random.default_rng(0).permutation(len(members))]
     networks = [make_network()]
     one, other = (Ensemble(networks, m, precision="fp32").predict(make_inputs(), SIZE) for m in (members, shuffled))
@@ -194,7 +205,7 @@ def test_the_mirrored_frame_has_the_mirrored_prediction(make_network, make_input
 
 
 def test_frames_of_a_batch_do_not_mix(make_network, make_inputs, modalities):
-    members = members_of(EnsembleConfig(maskings=3), 1, [m.name for m in modalities], MaskingConfig())
+    members = members_of(EnsembleConfig(maskings=3, scales=[1.0]), 1, [m.name for m in modalities], MaskingConfig())
     ensemble = Ensemble([make_network()], members, precision="fp32")
     inputs = make_inputs(n=3)
     together = ensemble.predict(inputs, SIZE)
@@ -223,7 +234,7 @@ def test_asking_changes_neither_inputs_nor_networks(make_network, make_inputs, m
 
 def test_members_of_a_recipe():
     names = ["rgb", "hsv", "edges"]
-    found = members_of(EnsembleConfig(maskings=2, flips=False), 2, names, MaskingConfig())
+    found = members_of(EnsembleConfig(maskings=2, flips=False, scales=[1.0]), 2, names, MaskingConfig())
     assert [(m.network, all(m.visible), m.mirror_x, m.scale) for m in found] == [
         (0, True, False, 1.0),
         (0, False, False, 1.0),
@@ -231,5 +242,5 @@ def test_members_of_a_recipe():
         (1, False, False, 1.0),
     ]
     assert found[1].visible == found[3].visible
-    kept = members_of(EnsembleConfig(maskings=4), 1, names, MaskingConfig(keep=["rgb"]))
+    kept = members_of(EnsembleConfig(maskings=4, scales=[1.0]), 1, names, MaskingConfig(keep=["rgb"]))
     assert len(kept) == 8 and all(m.visible[0] for m in kept)

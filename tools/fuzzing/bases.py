@@ -162,7 +162,7 @@ def _measurements(root: Path) -> None:
     folder = tiny_bundle().write_tiny_bundle(root / "measured")
     opened = open_bundle(folder)
     with load(opened, threads=1, precision="fp32") as predictor:
-        frames = opened.golden(["frames"])["frames"]
+        frames = opened.golden_frames()
         document = measure_predictor(predictor, frames, BenchPlan(0.0, 0.01, 31))
     document |= {"trtexec": None, "unrun": None}
     (root / "measurement.json").write_text(json.dumps(document, indent=1))

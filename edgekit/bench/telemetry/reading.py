@@ -28,7 +28,7 @@ class Reading:
     gpu_mhz       the fastest of the GPU's clusters
     cpu_load      percent per core that is on
     cpu_mhz       per core that is on
-    ram, ram_total  MiB
+    ram           MiB that are used
     """
 
     time: float
@@ -41,7 +41,6 @@ class Reading:
     emc_load: float | None = None
     emc_mhz: float | None = None
     ram: float | None = None
-    ram_total: float | None = None
 
     @property
     def power(self) -> float | None:

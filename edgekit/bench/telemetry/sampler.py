@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
 
 from edgekit.bench.telemetry.reading import Reading
 from edgekit.bench.telemetry.sysfs import read_sysfs
@@ -47,7 +46,7 @@ class Sampler:
             self._start(self._poll)
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         if self._stream:
             self._stream.stop()

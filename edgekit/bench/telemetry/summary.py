@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from edgekit.bench.telemetry.energy import energy
+import numpy as np
+
 from edgekit.bench.telemetry.reading import Reading, total_rails
 from edgekit.bench.telemetry.sampler import Sampler
 from edgekit.bench.telemetry.throttling import find_drops
 
 Span = tuple[float, float]
+LEAST_READINGS = 5  # for an energy
 
 
 def summarise_telemetry(
@@ -46,6 +48,22 @@ def summarise_telemetry(
         "throttled": bool(drops) if any(r.gpu_mhz or r.cpu_mhz for r in inside) else None,
         "drops": drops,
     }
+
+
+def energy(readings: Sequence[Reading], began: float, ended: float) -> float | None:
+    """Joules drawn between two times: the module's total power, interpolated linearly and integrated.
+
+    Before the first and after the last reading power counts as constant. None where fewer than five readings with a
+    known total lie between the two times.
+    """
+    points = [(r.time, r.power / 1000) for r in readings if r.power is not None]  # s, W
+    if sum(began <= time <= ended for time, _ in points) < LEAST_READINGS:
+        return None
+    times, watts = np.array(sorted(points)).T
+    inside = times[(times > began) & (times < ended)]
+    at = np.concatenate([[began], inside, [ended]])
+    power = np.interp(at, times, watts)
+    return float(np.sum((power[1:] + power[:-1]) / 2 * np.diff(at)))
 
 
 def marks(telemetry: dict[str, Any]) -> list[str]:

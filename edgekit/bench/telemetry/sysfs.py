@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit.bench.telemetry.reading import Reading
 from edgekit.boards.clocks import read_clocks
-from edgekit.boards.files import read_number, read_text
+from edgekit.boards.files import read_number, text_or_empty
 from edgekit.boards.memory import read_memory
 
 _POWER_CHIPS = ("ina3221", "ina238", "ina226", "ina219")
@@ -28,7 +28,6 @@ def read_sysfs(time: float, root: Path = Path("/")) -> Reading | None:
         gpu_mhz=max((c.current / 1e6 for c in clocks if c.name.startswith("GPU")), default=None),
         cpu_mhz=tuple(c.current / 1e6 for c in clocks if c.name.startswith("cpu")),
         ram=None if None in (memory.total, memory.available) else (memory.total - memory.available) / 2**20,
-        ram_total=None if memory.total is None else memory.total / 2**20,
     )
     return None if not (reading.rails or reading.temperatures or reading.gpu_mhz or reading.cpu_mhz) else reading
 
@@ -36,7 +35,7 @@ def read_sysfs(time: float, root: Path = Path("/")) -> Reading | None:
 def _temperatures(root: Path) -> dict[str, float]:
     found = {}
     for zone in sorted(root.glob("sys/class/thermal/thermal_zone*")):
-        name, value = read_text(zone / "type"), read_number(zone / "temp")
+        name, value = text_or_empty(zone / "type"), read_number(zone / "temp")
         if name and value is not None and value > -200_000:
             found[name.removesuffix("-thermal").removesuffix("_thermal")] = value / 1000
     return found
@@ -46,10 +45,10 @@ def _hwmon_rails(root: Path) -> dict[str, float]:
     """Power per labelled channel in mW: from the chip where it multiplies itself, else volts times amperes."""
     found = {}
     for chip in sorted(root.glob("sys/class/hwmon/hwmon*")):
-        if not read_text(chip / "name").startswith(_POWER_CHIPS):
+        if not text_or_empty(chip / "name").startswith(_POWER_CHIPS):
             continue
         for label in sorted(chip.glob("in[0-9]*_label")) + sorted(chip.glob("power[0-9]*_label")):
-            name, channel = read_text(label), re.sub(r"\D", "", label.name)
+            name, channel = text_or_empty(label), re.sub(r"\D", "", label.name)
             watts, volts, amperes = (
                 read_number(chip / f"{kind}{channel}_input") for kind in ("power", "in", "curr")
             )  # µW, mV, mA

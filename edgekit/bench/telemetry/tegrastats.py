@@ -40,7 +40,6 @@ def parse_tegrastats(line: str, time: float) -> Reading | None:
         emc_load=emc_load,
         emc_mhz=emc_mhz,
         ram=float(ram[1]) if ram else None,
-        ram_total=float(ram[2]) if ram else None,
     )
     return None if reading == Reading(time) else reading
 

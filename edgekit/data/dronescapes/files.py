@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.frames.arrays import read_arrays
 from edgekit.frames.files import atomic_write
+from edgekit.tasks import Task, kind_of
 
 KEY = "arr_0"
 
@@ -25,6 +26,11 @@ def read_array(path: str) -> np.ndarray:
     if KEY not in found:
         raise EdgekitError(f"the file has no array '{KEY}'", where=path, fix="write it with np.savez(path, map)")
     return found[KEY]
+
+
+def read_map(task: Task, path: str) -> np.ndarray:
+    """The native map of a task. EdgekitError as of ``read_array``, and for an array that is no such map."""
+    return kind_of(task).from_disk(task, read_array(path), path)
 
 
 def write_array(path: Path, array: np.ndarray, *, compress: bool) -> int:

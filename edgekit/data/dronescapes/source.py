@@ -11,13 +11,13 @@ import numpy as np
 
 from edgekit.data.dronescapes.config import DronescapesConfig
 from edgekit.data.dronescapes.description import Description, read_description
-from edgekit.data.dronescapes.files import read_array
+from edgekit.data.dronescapes.files import read_map
 from edgekit.data.dronescapes.listing import Places, file_of, list_set
 from edgekit.data.dronescapes.published import LABELS, published_task
-from edgekit.data.folders import hash_files, natural, required_scene, resized, root_folder
+from edgekit.data.folders import hash_files, natural, required_scene, resized_map, root_folder
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.tasks import Task, kind_of
+from edgekit.tasks import Task
 
 _USUAL = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
 _ANNOTATED = "_annotated_only"
@@ -68,7 +68,7 @@ class Dronescapes:
             if place is None or task is None or (name in self._labels and folder in self._config.unlabelled):
                 continue
             path = self._path(folder, name, place, stem)
-            maps[name] = resized(task, kind_of(task).from_disk(task, read_array(path), path), self._config.size)
+            maps[name] = resized_map(task, read_map(task, path), self._config.size)
         return maps
 
     def fingerprint(self) -> str:

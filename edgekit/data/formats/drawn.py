@@ -39,10 +39,10 @@ def parse(model: type[Model], path: Path) -> Model:
     try:
         return model.model_validate_json(read_labels(path))
     except ValidationError as error:
-        raise misfit(error, path) from error
+        raise wrong_labels(error, path) from error
 
 
-def misfit(error: ValidationError, path: Path) -> EdgekitError:
+def wrong_labels(error: ValidationError, path: Path) -> EdgekitError:
     """What to raise for a file that is not as its format has it."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from edgekit.data.formats.drawn import Drawn, misfit, read_labels
+from edgekit.data.formats.drawn import Drawn, read_labels, wrong_labels
 from edgekit.data.formats.shapes import DrawnShape, polygon
 from edgekit.data.image_folder.config import FormatConfig, SplitFiles
 from edgekit.data.image_folder.listing import SPLIT_FOLDERS, Files, FilesByName
@@ -56,7 +56,7 @@ class Yolo(Drawn):
         except FileNotFoundError:
             raise EdgekitError("the file of labels does not exist", where=str(path), fix="correct its name") from None
         except ValidationError as error:
-            raise misfit(error, path) from error
+            raise wrong_labels(error, path) from error
         names = self._yaml.names
         self._names = names if isinstance(names, dict) else dict(enumerate(names))
         return self._named(config, self._names.values(), str(path))

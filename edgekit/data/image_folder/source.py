@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.folders import UNSIZED_PIXELS, bounded_size, hash_files, required_scene, resized, root_folder
+from edgekit.data.folders import UNSIZED_PIXELS, bounded_size, hash_files, required_scene, resized_map, root_folder
 from edgekit.data.image_folder.class_table import ClassTable, LabelClasses, read_class_dict
 from edgekit.data.image_folder.config import ImageFolderConfig, SplitFiles
 from edgekit.data.image_folder.listing import (
@@ -27,6 +27,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_label, read_photo, stored_size, turn
 from edgekit.tasks import Task
+from edgekit.tasks.modality import RGB
 
 _READING = 3  # raised when other maps come of the same files
 LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the others exist to be measured on
@@ -54,7 +55,7 @@ class ImageFolder:
         self.notes: list[str] = []
         self._described_by: list[Path] = []  # files beside a frame's own that its label depends on
         self.tasks = {
-            "rgb": Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
+            "rgb": RGB,
             self.label: self._describe(config),
         }
         self._files: dict[str, Files] = {}
@@ -100,7 +101,7 @@ class ImageFolder:
         size = self._size
         if size is None and maps:
             size = bounded_size(*next(iter(maps.values())).shape[:2])
-        return {name: resized(self.tasks[name], array, size) for name, array in maps.items()}
+        return {name: resized_map(self.tasks[name], array, size) for name, array in maps.items()}
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""

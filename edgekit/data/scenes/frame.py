@@ -10,6 +10,8 @@ from edgekit.data.scenes.flight import Pose, pixel_rays
 from edgekit.data.scenes.grid import SKY
 from edgekit.data.scenes.rays import intersect
 from edgekit.data.scenes.shade import radiance, sky_light, surface_at
+from edgekit.data.scenes.thermal import camera as thermal_camera
+from edgekit.data.scenes.thermal import sky_temperature, surface_temperature
 from edgekit.data.scenes.world import Landscape
 
 NEAR_DEPTH, FAR_DEPTH = 5.0, 700.0
@@ -30,6 +32,7 @@ def render(
     simulated_segmentation_a, simulated_segmentation_b   uint8
     simulated_depth   float32, metres, also in the sky
     simulated_normals   float32 (H, W, 3), camera frame, also in the sky
+    thermal    uint8, of a simulated thermal camera
     """
     width = size[1]
     camera = pixel_rays(size, pose.focal).reshape(-1, 3)
@@ -43,8 +46,12 @@ def render(
     hits = surface_at(world, points, depth[ground] / np.float32(pose.focal * width))
 
     light = np.empty((len(depth), 3), np.float32)
-    light[ground] = radiance(world, hits, views[ground], depth[ground] * length[ground].astype(np.float32))
+    reach = depth[ground] * length[ground].astype(np.float32)
+    light[ground] = radiance(world, hits, views[ground], reach)
     light[air] = sky_light(world, views[air])
+    kelvin = np.empty(len(depth), np.float32)
+    kelvin[ground] = surface_temperature(world, hits, views[ground], reach)
+    kelvin[air] = sky_temperature(world, views[air])
     label = np.full(len(depth), SKY, np.uint8)
     label[ground] = hits.label
     normals = np.full((len(depth), 3), np.nan, np.float32)
@@ -63,6 +70,7 @@ def render(
         "simulated_segmentation_b": expert_b,
         "simulated_depth": metric_depth(rng, depth, NEAR_DEPTH, FAR_DEPTH),
         "simulated_normals": surface_normals(rng, normals.reshape(*size, 3)),
+        "thermal": thermal_camera(kelvin.reshape(size), rng),  # last: the others are what they were before it
     }
     if following is not None:
         maps["flow"] = optical_flow(camera, depth, pose, following)

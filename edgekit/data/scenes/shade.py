@@ -109,20 +109,31 @@ def sky_light(world: Landscape, directions: np.ndarray) -> np.ndarray:
     """Radiance (n, 3) of the sky in unit directions (n, 3)."""
     rise = np.clip(directions[:, 2:], 0.0, 1.0)
     blue = world.haze + (linear(world.biome.zenith) - world.haze) * (1.0 - np.exp(-4.5 * rise))
-    plane = directions[:, :2] / np.maximum(rise + 0.06, 0.06)
-    at = np.floor(plane * 42.0 + 256.0).astype(np.int64) & 511
-    cloud = world.clouds[at[:, 1], at[:, 0]][:, None] * smoothstep(0.0, 0.12, rise)
+    cloud = cloud_cover(world, directions) * smoothstep(0.0, 0.12, rise)
     towards = np.clip(directions @ world.sun, 0.0, 1.0)[:, None]
     bright = np.float32(0.95) * (0.8 + 0.2 * towards) * world.haze.max()
     glow = 0.25 * towards**6 * world.sunlight
     return blue + (bright - blue) * 0.85 * cloud + glow * world.haze
 
 
-def radiance(world: Landscape, hits: Hits, views: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Linear radiance (n, 3) that reaches the camera along unit ``views`` (n, 3) from ``distance`` metres (n,)."""
+def cloud_cover(world: Landscape, directions: np.ndarray) -> np.ndarray:
+    """How much cloud (n, 1) there is in unit directions (n, 3), 0-1."""
+    rise = np.clip(directions[:, 2:], 0.0, 1.0)
+    plane = directions[:, :2] / np.maximum(rise + 0.06, 0.06)
+    at = np.floor(plane * 42.0 + 256.0).astype(np.int64) & 511
+    return world.clouds[at[:, 1], at[:, 0]][:, None]
+
+
+def lit_share(world: Landscape, hits: Hits) -> np.ndarray:
+    """How much of the sun (n,) reaches surface points past what casts shadows, 0-1."""
     x, y = (hits.points[:, 0] / CELL % CELLS).astype(np.float32), (hits.points[:, 1] / CELL % CELLS).astype(np.float32)
     cover = bilinear(world.shade, x, y) - hits.points[:, 2].astype(np.float32)
-    lit = 1.0 - smoothstep(0.05, 0.7, cover)
+    return 1.0 - smoothstep(0.05, 0.7, cover)
+
+
+def radiance(world: Landscape, hits: Hits, views: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Linear radiance (n, 3) that reaches the camera along unit ``views`` (n, 3) from ``distance`` metres (n,)."""
+    lit = lit_share(world, hits)
     facing = np.clip(hits.normal @ world.sun, 0.0, 1.0)
     # Leaves pass light on: crowns have no hard dark side.
     facing = np.where(hits.label == FOREST, 0.25 + 0.75 * facing, facing) * lit

@@ -20,6 +20,7 @@ from edgekit.data.scenes.scene import SPLITS, Scene
 from edgekit.data.scenes.store import frame_path, read_frame, write_frame
 from edgekit.data.source import FrameInfo
 from edgekit.frames.files import is_whole_zip, make_cache
+from edgekit.tasks.modality import EIGHT_BIT, RGB
 from edgekit.tasks.task import Task
 
 
@@ -32,7 +33,8 @@ class Scenes:
 
     rgb, semantic, depth (metres along the optical axis, sky NaN) and normals (camera frame, sky NaN) are exact up to
     the float16 they are stored in. The two ``simulated_segmentation``, ``simulated_depth`` (metres) and
-    ``simulated_normals`` (camera frame) imitate pre-trained experts with structured errors. Splits differ in
+    ``simulated_normals`` (camera frame) imitate pre-trained experts with structured errors. ``thermal`` is the picture
+    of a simulated thermal camera, 0 for 250 K and 255 for 340 K. Splits differ in
     worlds, never only in frames.
     """
 
@@ -44,7 +46,7 @@ class Scenes:
         self._scene = lru_cache(maxsize=2)(partial(Scene, config))  # each holds a world of some 300 MB
         self._building = threading.Lock()
         tasks = (
-            Task("rgb", "modality", channels=3, range=(0.0, 255.0)),
+            RGB,
             _semantic("semantic"),
             Task("depth", "depth", range=(NEAR_DEPTH, FAR_DEPTH), unit="m"),
             Task("normals", "normals", range=(-1.0, 1.0)),
@@ -52,6 +54,7 @@ class Scenes:
             _semantic("simulated_segmentation_b"),
             Task("simulated_depth", "depth", range=(NEAR_DEPTH, FAR_DEPTH), unit="m"),
             Task("simulated_normals", "normals", range=(-1.0, 1.0)),
+            Task("thermal", "modality", channels=1, range=EIGHT_BIT),
         )
         self.tasks = {task.name: task for task in tasks}
 
@@ -106,7 +109,7 @@ class Scenes:
     def _maps(self, frame: FrameInfo, names: list[str]) -> dict[str, np.ndarray]:
         path = self._path(frame)
         maps = read_frame(path, names)
-        if maps is None:
+        if maps is None or ("thermal" in names and "thermal" not in maps):  # rendered before there was such a camera
             make_cache(path.parent)
             with self._building:
                 scene = self._scene(frame.split, _world_number(frame))

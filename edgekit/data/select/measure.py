@@ -36,7 +36,7 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateFrame:
     """A frame that may be chosen: its name in lists, its scene, and how to read it (EdgekitError where it is damaged).
 
     ``rgb`` gives (H, W, 3) uint8; ``predicted`` is None where nothing is predicted.
@@ -55,7 +55,7 @@ class Measured:
     name -> why, of further frames that could not be read.
     """
 
-    frames: list[Candidate] = field(default_factory=list)
+    frames: list[CandidateFrame] = field(default_factory=list)
     defects: np.ndarray = field(default_factory=lambda: np.zeros((0, len(DEFECTS))))
     blocks: list[np.ndarray] = field(default_factory=list)
     disagreement: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
@@ -63,7 +63,9 @@ class Measured:
     unread: dict[str, str] = field(default_factory=dict)
 
 
-def measure(frames: Sequence[Candidate], progress: Callable[[int, int], None] = lambda done, total: None) -> Measured:
+def measure(
+    frames: Sequence[CandidateFrame], progress: Callable[[int, int], None] = lambda done, total: None
+) -> Measured:
     """Read each frame once, in the order of names. What is kept of one takes a few kilobytes."""
     found, rows = Measured(), []
     frames = sorted(frames, key=lambda frame: natural(frame.name))
@@ -83,7 +85,7 @@ def measure(frames: Sequence[Candidate], progress: Callable[[int, int], None] = 
     return found
 
 
-def _measured(frame: Candidate):
+def _measured(frame: CandidateFrame):
     try:
         rgb = frame.rgb()
         said = frame.predicted() if frame.predicted else Predicted((), ())

@@ -22,6 +22,7 @@ CHECKS: tuple[Callable[[Surroundings], Check], ...] = (
     software.trtexec,
     software.onnxruntime,
     software.opencv,
+    software.pyav,
     hardware.power_mode,
     hardware.clocks,
     hardware.fan,

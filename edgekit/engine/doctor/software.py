@@ -155,30 +155,37 @@ def trtexec(found: Surroundings) -> Check:
 
 
 def onnxruntime(found: Surroundings) -> Check:
-    probed = found.onnxruntime
-    if not probed.get("error"):
-        return Check("onnxruntime", "ok", str(probed.get("version")), "bundles run on the CPU here")
-    if probed.get("missing"):
-        meaning = "bundles cannot run on the CPU here; engines do not need it"
-        return Check("onnxruntime", "note", "none", meaning, "pip install 'edgekit[cpu]'")
-    meaning, fix = _explained(probed["error"], found)
-    return Check("onnxruntime", "warning", "does not load", meaning, fix)
+    meaning = "bundles cannot run on the CPU here; engines do not need it"
+    bad = _not_loaded("onnxruntime", found.onnxruntime, found, meaning, "pip install 'edgekit[cpu]'")
+    return bad or Check("onnxruntime", "ok", str(found.onnxruntime.get("version")), "bundles run on the CPU here")
 
 
 def opencv(found: Surroundings) -> Check:
-    probed = found.opencv
-    if probed.get("missing"):
-        fix = "sudo apt install python3-opencv" if found.machine.is_jetson else "pip install 'edgekit[cpu]'"
-        return Check("OpenCV", "note", "none", "no videos and cameras; images and bench do without it", fix)
-    if probed.get("error"):
-        meaning, fix = _explained(probed["error"], found)
-        return Check("OpenCV", "warning", "does not load", meaning, fix)
+    probed, jetson = found.opencv, found.machine.is_jetson
+    fix = "sudo apt install python3-opencv" if jetson else "pip install 'edgekit[cpu]'"
+    bad = _not_loaded("OpenCV", probed, found, "no cameras; images, films and bench do without it", fix)
+    if bad:
+        return bad
     if probed.get("gstreamer"):
-        return Check("OpenCV", "ok", f"{probed.get('version')} with GStreamer", "files, USB and CSI cameras")
-    meaning = "files and USB cameras; CSI cameras and GStreamer pipelines need an OpenCV built with GStreamer"
-    fix = "pip uninstall opencv-python-headless opencv-python; sudo apt install python3-opencv"
-    fix = fix if found.machine.is_jetson else None
+        return Check("OpenCV", "ok", f"{probed.get('version')} with GStreamer", "USB and CSI cameras")
+    meaning = "USB cameras; CSI cameras and GStreamer pipelines need an OpenCV built with GStreamer"
+    fix = "pip uninstall opencv-python-headless opencv-python; sudo apt install python3-opencv" if jetson else None
     return Check("OpenCV", "note", f"{probed.get('version')} without GStreamer", meaning, fix)
+
+
+def pyav(found: Surroundings) -> Check:
+    meaning = "no films; images, cameras and bench do without it"
+    bad = _not_loaded("PyAV", found.av, found, meaning, "pip install av")
+    return bad or Check("PyAV", "ok", str(found.av.get("version")), "films")
+
+
+def _not_loaded(name: str, probed: dict[str, Any], found: Surroundings, meaning: str, fix: str) -> Check | None:
+    """The finding of a package that is not needed for engines and is missing, or does not load; None where it does."""
+    if probed.get("missing"):
+        return Check(name, "note", "none", meaning, fix)
+    if probed.get("error"):
+        return Check(name, "warning", "does not load", *_explained(probed["error"], found))
+    return None
 
 
 def _open(found: Surroundings) -> str:

@@ -34,7 +34,7 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """tensorrt, pycuda, onnxruntime, opencv, cuda  what ``import_probe`` found
+    """tensorrt, pycuda, onnxruntime, opencv, av, cuda  what ``import_probe`` found
     system_tensorrt  where the system's own TensorRT bindings lie, whether they can be imported or not
     toolkit          CUDA version under /usr/local/cuda, as "12.6"
     trtexec          its path
@@ -47,6 +47,7 @@ class Surroundings:
     pycuda: dict[str, Any]
     onnxruntime: dict[str, Any]
     opencv: dict[str, Any]
+    av: dict[str, Any]
     cuda: dict[str, Any]
     system_tensorrt: str | None
     toolkit: str | None
@@ -76,6 +77,7 @@ def look_around(
         pycuda=probe("pycuda.driver"),
         onnxruntime=probe("onnxruntime"),
         opencv=probe("cv2"),
+        av=probe("av"),
         cuda=probe("cuda"),
         system_tensorrt=str(bindings[0]) if bindings else None,
         toolkit=_toolkit(root),

@@ -15,7 +15,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class GPU:
     integrated: bool
 
 
-class Device:
+class Device(AbstractContextManager):
     """The first GPU, usable from any thread of the process that opened it.
 
     EdgekitError, saying what is missing, where there is none to be used.
@@ -129,10 +129,7 @@ class Device:
         self._context.push()
         self._context.detach()
 
-    def __enter__(self) -> Device:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def memory_free(self) -> int:

@@ -1,4 +1,7 @@
-"""The TensorRT backend: an engine built on this machine, run through buffers that are allocated once."""
+"""The TensorRT backend: an engine built on this machine, run through buffers that are allocated once.
+
+An engine of TensorRT for RTX, built ahead of time, runs through the same code. That has not been run on an RTX GPU.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,13 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.errors import EdgekitError
 from edgekit.runtime.backend import Backend, Options
 from edgekit.runtime.cuda.device import Device
+from edgekit.runtime.preprocess import Feed
 from edgekit.runtime.tensorrt.layer_times import layer_times
 from edgekit.runtime.tensorrt.locate import find_engine
-from edgekit.runtime.tensorrt.module import import_tensorrt
+from edgekit.runtime.tensorrt.module import import_rtx, import_tensorrt
 from edgekit.runtime.tensorrt.plan import LoadedPlan, create_context, load_plan
 from edgekit.runtime.tensorrt.sidecar import Sidecar, read_sidecar
-from edgekit.runtime.tensorrt.slot import Slot, input_range
+from edgekit.runtime.tensorrt.slot import Slot, input_ranges, shapes_of
 
 SLOTS = 2  # queries in flight: the copies of one overlap with the compute of the other
 
@@ -52,9 +56,10 @@ class TensorRT(Backend):
         self.artifact = artifact
         self._path, self.sidecar = _engine(bundle, artifact.lane, artifact.precision, options)
         self._source = bundle.source
-        self._trt = import_tensorrt()
+        self._trt = import_rtx() if self.sidecar.for_rtx else import_tensorrt()
         self._lock = threading.Lock()
         self._device: Device | None = Device()
+        self._gpu = self._device.gpu.name
         self._plan: LoadedPlan | None = None
         try:
             self._plan = load_plan(
@@ -67,7 +72,7 @@ class TensorRT(Backend):
             )
             self._check_interface()
             with self._device.current():
-                self._range = input_range(self._plan)
+                self._range = input_ranges(self._plan)
                 self._slots = [Slot(self._device, self._plan, self._range[1]) for _ in range(SLOTS)]
                 self._copy_in, self._compute, self._copy_out = (self._device.stream() for _ in range(3))
                 self._marks = [self._device.event() for _ in range(4)]
@@ -80,7 +85,7 @@ class TensorRT(Backend):
     def _check_interface(self) -> None:
         wanted = {o.name for o in self.artifact.outputs}
         plan = self._plan
-        if set(plan.inputs) != {self.artifact.input.name} or not wanted <= set(plan.outputs):
+        if set(plan.inputs) != {tensor.name for tensor in self.artifact.inputs} or not wanted <= set(plan.outputs):
             raise EdgekitError(
                 f"the engine is not the one of the manifest: its inputs are {', '.join(plan.inputs)}, its outputs "
                 f"{', '.join(plan.outputs)}",
@@ -88,16 +93,16 @@ class TensorRT(Backend):
                 fix=f"build it again: {self.sidecar.rebuild(self._source)}",
             )
 
-    def run(self, feed: np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+    def run(self, feed: Feed | np.ndarray, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         with self._lock:
             slot = self._slot(0)
             if self._streaming:
                 raise ValueError("run_many has not been read to its end")
-            self._queue(slot, feed, wanted)
+            self._queue(slot, self.named(feed), wanted)
             slot.downloaded.synchronize()
             return slot.outputs(wanted)
 
-    def run_many(self, feeds: Iterable[np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    def run_many(self, feeds: Iterable[Feed | np.ndarray], wanted: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         """The outputs of every feed in order, two queries in flight; each is valid until the next is asked for."""
         waiting: deque[Slot] = deque()
         self._streaming = True
@@ -107,7 +112,7 @@ class TensorRT(Backend):
                     yield self._finished(waiting.popleft(), wanted)
                 with self._lock:
                     slot = self._slot(i % SLOTS)
-                    self._queue(slot, feed, wanted)
+                    self._queue(slot, self.named(feed), wanted)
                 waiting.append(slot)
             while waiting:
                 yield self._finished(waiting.popleft(), wanted)
@@ -125,10 +130,10 @@ class TensorRT(Backend):
             raise ValueError("the backend is closed")
         return self._slots[index]
 
-    def _queue(self, slot: Slot, feed: np.ndarray, wanted: Sequence[str]) -> None:
+    def _queue(self, slot: Slot, feed: Feed, wanted: Sequence[str]) -> None:
         with self._device.current():
             self._check(feed)
-            if slot.shape != feed.shape:
+            if slot.shapes != shapes_of(feed):
                 slot.drop_graph()  # it was captured for another shape
             slot.fill(feed)
             self._enqueue(slot, wanted)
@@ -142,17 +147,21 @@ class TensorRT(Backend):
         self._copy_out.wait_for(slot.computed)
         slot.download(wanted, self._copy_out)
 
-    def _check(self, feed: np.ndarray) -> None:
-        (port,) = self._plan.inputs.values()
-        least, most = self._range
-        fits = feed.ndim == len(least) and all(a <= b <= c for a, b, c in zip(least, feed.shape, most, strict=True))
-        if feed.dtype != port.dtype or not fits:
-            built = f"{most}" if least == most else f"{least} to {most}"
-            raise EdgekitError(
-                f"the engine's input is {built} {port.dtype}, this is {feed.shape} {feed.dtype}",
-                where=str(self._path),
-                fix="give what the bundle's pre-processing makes, or export the bundle with another profile",
+    def _check(self, feed: Feed) -> None:
+        if set(feed) != set(self._plan.inputs):
+            raise ValueError(f"the feed has {', '.join(feed)}, the engine's inputs are {', '.join(self._plan.inputs)}")
+        for name, array in feed.items():
+            port, least, most = self._plan.inputs[name], self._range[0][name], self._range[1][name]
+            fits = array.ndim == len(least) and all(
+                a <= b <= c for a, b, c in zip(least, array.shape, most, strict=True)
             )
+            if array.dtype != port.dtype or not fits:
+                built = f"{most}" if least == most else f"{least} to {most}"
+                raise EdgekitError(
+                    f"the engine's input is {built} {port.dtype}, this is {array.shape} {array.dtype}",
+                    where=str(self._path),
+                    fix="give what the bundle's pre-processing makes, or export the bundle with another profile",
+                )
 
     def use_graph(self) -> None:
         """Launch by a CUDA graph from now on, captured for the shape that ran last. EdgekitError where it cannot be."""
@@ -162,7 +171,7 @@ class TensorRT(Backend):
     def _capture(self) -> None:
         for slot in self._slots:
             slot.drop_graph()
-            slot.shape = self._slots[0].shape
+            slot.shapes = self._slots[0].shapes
             slot.bind()
             slot.enqueue(self._compute)  # a first run allocates what a capture may not
             self._compute.synchronize()
@@ -198,7 +207,7 @@ class TensorRT(Backend):
         """See ``edgekit.bench.timed.Timed``: two queries in flight. ValueError before the first ``run``."""
         with self._lock, self._device.current():
             wanted = self._ran()
-            self._slots[1].shape = self._slots[0].shape
+            self._slots[1].shapes = self._slots[0].shapes
             begin = time.perf_counter()
             for i in range(count):
                 slot = self._slot(i % SLOTS)
@@ -245,8 +254,8 @@ class TensorRT(Backend):
         side = self.sidecar
         return {
             "backend": self.name,
-            "runtime": f"TensorRT {side.installed.tensorrt}",
-            "device": side.installed.gpu if side.dla_core is None else f"{side.installed.gpu}, DLA {side.dla_core}",
+            "runtime": f"{side.product} {side.installed.tensorrt}",
+            "device": self._gpu if side.dla_core is None else f"{self._gpu}, DLA {side.dla_core}",
             "lane": side.lane,
             "precision": side.precision,
             "file": side.model,

@@ -8,7 +8,8 @@ from edgekit.bundle.bundle import ENGINES, Bundle
 from edgekit.errors import EdgekitError
 from edgekit.runtime.tensorrt.sidecar import Sidecar, read_sidecar, sidecar_path
 
-SUFFIX = ".plan"
+SUFFIX, RTX_SUFFIX = ".plan", ".rtx"
+"""Of TensorRT's plans, and of those of TensorRT for RTX."""
 
 
 def engine_folder(bundle: Bundle) -> Path:
@@ -32,7 +33,7 @@ def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tupl
     """
     folder = engine_folder(bundle)
     found = []
-    for plan in sorted(folder.glob(f"*{SUFFIX}")):
+    for plan in sorted(path for suffix in (SUFFIX, RTX_SUFFIX) for path in folder.glob(f"*{suffix}")):
         if not sidecar_path(plan).is_file():
             continue
         sidecar = read_sidecar(plan)

@@ -1,4 +1,4 @@
-"""The TensorRT Python module of this machine, or the reason why there is none."""
+"""The Python module of TensorRT, or of TensorRT for RTX, on this machine, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 from edgekit.errors import EdgekitError
 
 SYSTEM_PACKAGES = ("usr/lib/python3*/dist-packages", "usr/local/lib/python3*/dist-packages")
+
+
+RTX_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # of the metapackage, and of the package behind it
 
 
 def import_tensorrt() -> Any:
@@ -33,6 +36,25 @@ def import_tensorrt() -> Any:
             fix="update to JetPack 5.1 or newer; Jetson Nano and TX2 end at JetPack 4.6 with TensorRT 8.2 and are not "
             "supported",
         )
+    return trt
+
+
+def import_rtx() -> Any:
+    """The module of TensorRT for RTX: the same names for desktop GPUs. EdgekitError where it is missing or broken."""
+    try:
+        try:
+            import tensorrt_rtx as trt
+        except ModuleNotFoundError as error:
+            if error.name != RTX_MODULES[0]:
+                raise
+            import tensorrt_rtx_bindings as trt
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == RTX_MODULES[1]
+        raise EdgekitError(
+            "TensorRT for RTX is not installed" if missing else f"TensorRT for RTX cannot be loaded: {error}",
+            where=f"this Python: {sys.executable}",
+            fix="pip install 'edgekit[rtx]' (x86-64 Linux)",
+        ) from error
     return trt
 
 

@@ -1,7 +1,8 @@
 """The JSON beside a plan: what it was built from, where, and how. The plan itself stays as TensorRT wrote it.
 
 A plan runs on the TensorRT version, GPU and platform that built it, and TensorRT says little when it does not. So the
-sidecar is checked before the plan is touched.
+sidecar is checked before the plan is touched. A plan of TensorRT for RTX was built ahead of time, without a GPU, and
+runs on those of the compute capabilities that it was built for.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BUNDLE = "{bundle}"  # in ``Sidecar.command``
 
 @dataclass(frozen=True)
 class Installed:
-    """What a plan is bound to. ``machine``: as ``platform.machine()`` says it."""
+    """What a plan is bound to. ``machine``: as ``platform.machine()`` says it. Built ahead of time it is bound to no
+    ``gpu`` and ``sm``, which are empty then."""
 
     tensorrt: str
     gpu: str
@@ -50,6 +52,7 @@ class Sidecar:
     golden      the checks on the golden frames, each {output, measure, value, limit, holds, …}; None where not checked
     timing      {compute_ms, runs}: mean GPU compute time after the build; None where it was not checked
     notes       what a user should know of it
+    compute_capabilities  that it runs on, where TensorRT for RTX built it ahead of time; empty for TensorRT's own
     """
 
     plan: str
@@ -79,7 +82,17 @@ class Sidecar:
     golden: tuple[dict[str, Any], ...] | None = None
     timing: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    compute_capabilities: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
+
+    @property
+    def for_rtx(self) -> bool:
+        """Whether it is TensorRT for RTX's, and not TensorRT's."""
+        return bool(self.compute_capabilities)
+
+    @property
+    def product(self) -> str:
+        return "TensorRT for RTX" if self.for_rtx else "TensorRT"
 
     def rebuild(self, source: Path) -> str:
         """The command that builds it again from the bundle at ``source``."""
@@ -125,15 +138,11 @@ def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Pa
     source, model_sha256: where the bundle lies, and the hash of its artifact.
     EdgekitError, with both values and the command that builds it again, for the first thing that differs.
     """
-    for what, built, here in (
-        ("TensorRT", sidecar.installed.tensorrt, installed.tensorrt),
-        ("GPU", sidecar.installed.gpu, installed.gpu),
-        ("compute capability", sidecar.installed.sm, installed.sm),
-        ("platform", sidecar.installed.machine, installed.machine),
-    ):
-        if built != here:
+    for what, built, here in _bound_to(sidecar, installed):
+        if here not in built:
             raise EdgekitError(
-                f"the engine was built for {what} {built}, this machine has {here}; plans do not move",
+                f"the engine was built for {what} {', '.join(built)}, this machine has {here}"
+                + ("" if sidecar.for_rtx else "; plans do not move"),
                 where=str(plan),
                 fix=f"build it here: {sidecar.rebuild(source)}",
             )
@@ -153,3 +162,14 @@ def check_sidecar(sidecar: Sidecar, plan: Path, installed: Installed, source: Pa
             fix=f"copy both files again, or build it again: {sidecar.rebuild(source)}",
         )
     return content
+
+
+def _bound_to(sidecar: Sidecar, here: Installed) -> list[tuple[str, tuple[str, ...], str]]:
+    """(what, those that the plan runs on, the one that is here)."""
+    built = sidecar.installed
+    own = [("GPU", (built.gpu,), here.gpu), ("compute capability", (built.sm,), here.sm)]
+    return [
+        (sidecar.product, (built.tensorrt,), here.tensorrt),
+        *([("compute capability", sidecar.compute_capabilities, here.sm)] if sidecar.for_rtx else own),
+        ("platform", (built.machine,), here.machine),
+    ]

@@ -8,37 +8,43 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.cuda.device import CudaGraph, CudaStream, Device, DeviceMemory, PinnedArray
+from edgekit.runtime.preprocess import Feed
 from edgekit.runtime.tensorrt.plan import LoadedPlan, Port
+
+Shapes = dict[str, tuple[int, ...]]
+"""Name of an input → its shape."""
 
 
 class Slot:
-    """Pinned and device memory of the input and of every output, and the events that order its steps.
+    """Pinned and device memory of every input and output, and the events that order its steps.
 
     ``uploaded``, ``computed``, ``downloaded`` are recorded when the step is done.
     """
 
-    def __init__(self, device: Device, plan: LoadedPlan, shape: tuple[int, ...]):
-        """``shape``: the largest of the input. The context is left with that shape."""
+    def __init__(self, device: Device, plan: LoadedPlan, shapes: Shapes):
+        """``shapes``: the largest of every input, by its name. The context is left with these."""
         self._device, self._plan = device, plan
-        (self._input,) = plan.inputs.values()
-        if tuple(plan.context.get_tensor_shape(self._input.name)) != shape:
-            set_shape(plan, self._input, shape)
-        self._in = _Buffer(device, self._input, shape)
+        for name, port in plan.inputs.items():
+            if tuple(plan.context.get_tensor_shape(name)) != shapes[name]:
+                set_shape(plan, port, shapes[name])
+        self._in = {name: _Buffer(device, port, shapes[name]) for name, port in plan.inputs.items()}
         self._out = {
             port.name: _Buffer(device, port, tuple(plan.context.get_tensor_shape(port.name)))
             for port in plan.outputs.values()
         }
-        self.shape = shape
+        self.shapes = dict(shapes)
         self.uploaded, self.computed, self.downloaded = device.event(), device.event(), device.event()
         self.graph: CudaGraph | None = None
 
-    def fill(self, feed: np.ndarray) -> None:
-        """Take over the input. Waits for nothing: the query before must be done."""
-        self._in.view(feed.shape)[...] = feed
-        self.shape = feed.shape
+    def fill(self, feed: Feed) -> None:
+        """Take over the inputs. Waits for nothing: the query before must be done."""
+        for name, array in feed.items():
+            self._in[name].view(array.shape)[...] = array
+        self.shapes = shapes_of(feed)
 
     def upload(self, stream: CudaStream) -> None:
-        self._device.upload(self._in.memory, self._in.view(self.shape), stream)
+        for name, buffer in self._in.items():
+            self._device.upload(buffer.memory, buffer.view(self.shapes[name]), stream)
         self.uploaded.record(stream)
 
     def compute(self, stream: CudaStream) -> None:
@@ -50,11 +56,13 @@ class Slot:
             self.enqueue(stream)
 
     def bind(self) -> None:
-        """Tell the context this slot's addresses and shape."""
+        """Tell the context this slot's addresses and shapes."""
         context = self._plan.context
-        if self._input.shape != self.shape and tuple(context.get_tensor_shape(self._input.name)) != self.shape:
-            set_shape(self._plan, self._input, self.shape)
-        context.set_tensor_address(self._input.name, self._in.memory.address)
+        for name, port in self._plan.inputs.items():
+            shape = self.shapes[name]
+            if port.shape != shape and tuple(context.get_tensor_shape(name)) != shape:
+                set_shape(self._plan, port, shape)
+            context.set_tensor_address(name, self._in[name].memory.address)
         for name, buffer in self._out.items():
             context.set_tensor_address(name, buffer.memory.address)
             buffer.shape = tuple(context.get_tensor_shape(name))
@@ -108,10 +116,16 @@ def set_shape(plan: LoadedPlan, port: Port, shape: tuple[int, ...]) -> None:
         )
 
 
-def input_range(plan: LoadedPlan) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Least and most shape of the input: its own twice, or those of the first profile."""
-    (port,) = plan.inputs.values()
-    if all(side >= 0 for side in port.shape):
-        return port.shape, port.shape
-    least, _, most = plan.engine.get_tensor_profile_shape(port.name, 0)
-    return tuple(least), tuple(most)
+def shapes_of(feed: Feed) -> Shapes:
+    return {name: array.shape for name, array in feed.items()}
+
+
+def input_ranges(plan: LoadedPlan) -> tuple[Shapes, Shapes]:
+    """Least and most shape of every input: its own twice, or those of the first profile."""
+    least, most = {}, {}
+    for name, port in plan.inputs.items():
+        least[name] = most[name] = port.shape
+        if any(side < 0 for side in port.shape):
+            small, _, large = plan.engine.get_tensor_profile_shape(name, 0)
+            least[name], most[name] = tuple(small), tuple(large)
+    return least, most

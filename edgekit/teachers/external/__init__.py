@@ -1,1 +1,1 @@
-"""Teachers trained elsewhere: predictions on disk, ONNX files, published checkpoints, a function in torch."""
+"""Teachers trained elsewhere: predictions on disk, ONNX files, transformers, published checkpoints, torch functions."""

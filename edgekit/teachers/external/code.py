@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.teachers.external.config import CodeConfig
 from edgekit.teachers.external.inputs import assemble, channel_count
-from edgekit.teachers.external.model import ExternalModel, Setting, of_frame, task_outputs
+from edgekit.teachers.external.model import ExternalModel, Setting, batch_outputs
 from edgekit.teachers.external.permission import code_is_allowed
 from edgekit.training.precision import device
 
@@ -94,5 +94,4 @@ class Code(ExternalModel):
             raise EdgekitError(
                 what, where=self._setting.where, fix="let it return a tensor, a list of them, or a dictionary"
             )
-        each = [of_frame(found, i, len(maps)) if len(maps) > 1 else found for i in range(len(maps))]
-        return [task_outputs(values, self._config, self._setting.where) for values in each]
+        return batch_outputs(found, len(maps), self._config, self._setting.where)

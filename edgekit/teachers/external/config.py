@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -80,6 +80,8 @@ class ExternalCommon(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+    knows_its_maps: ClassVar[bool] = False
+    """Whether it says what a new modality is where the recipe does not."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     role: Literal["member", "modality"] = "member"
     votes: int = Field(1, ge=1, le=1000)
@@ -88,6 +90,8 @@ class ExternalCommon(BaseModel):
     @model_validator(mode="after")
     def _modalities_say_what_they_are(self) -> ExternalCommon:
         for name, output in self.outputs.items():
+            if output.task is None and self.role == "modality" and self.knows_its_maps:
+                continue
             if (output.task is not None) != (self.role == "modality"):
                 raise ValueError(
                     f"outputs.{name}.task says what a new modality is: it is needed for the role modality, and no other"
@@ -133,6 +137,21 @@ class CheckpointConfig(ExternalCommon):
     file: Path
     inputs: dict[str, str] = Field({"rgb": "rgb"}, min_length=1)
     size: tuple[InputSide, InputSide] | None = Field(None, description="of its input; default: its own data_shape")
+
+
+class TransformersConfig(ExternalCommon):
+    """A network of the transformers library.
+
+    task   ``semantic`` (Mask2Former, SegFormer) or ``depth`` (Depth Anything, DPT); it is shown rgb, and depth without
+           a unit is the reciprocal of what it says
+    model  a folder as save_pretrained writes it, or where there is none a name on the Hugging Face hub, also as
+           ``org/network@commit``
+    """
+
+    knows_its_maps: ClassVar[bool] = True
+    kind: Literal["transformers"]
+    task: Literal["semantic", "depth"]
+    model: str = Field(min_length=1, max_length=4096)
 
 
 class CodeConfig(ExternalCommon):

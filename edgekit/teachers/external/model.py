@@ -56,6 +56,10 @@ class ExternalModel(ABC):
         """The classes of its output for a task, where it knows them itself."""
         return None
 
+    def task(self, name: str) -> Task | None:
+        """What its output of this name is, for the kinds that know it themselves."""
+        return None
+
     def default_form(self, task: Task) -> str:
         """The form of its output for a task where the recipe names none."""
         return HEADS[task.kind].answers(task)[0]
@@ -127,14 +131,17 @@ def output_name(outputs: Mapping[str, Any], wanted: str | None, task: str, where
     return wanted
 
 
-def of_frame(values: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
-    """The outputs of one frame of a batch of ``count``: a batch of one each. EdgekitError for other numbers of maps."""
+def batch_outputs(values: Mapping[str, Any], count: int, config: Any, where: str) -> list[dict[str, Tensor]]:
+    """`task_outputs` of each of ``count`` frames that were given at once. EdgekitError for other numbers of maps."""
+    if count == 1:
+        return [task_outputs(values, config, where)]
     for name, value in values.items():
         if len(value) != count:
             raise EdgekitError(
                 f"the output '{name}' has {len(value)} maps for {count} frames", where=name, fix="give batch: 1"
             )
-    return {name: value[index : index + 1] for name, value in values.items()}
+    each = ({name: value[i : i + 1] for name, value in values.items()} for i in range(count))
+    return [task_outputs(own, config, where) for own in each]
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

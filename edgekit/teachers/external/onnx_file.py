@@ -16,7 +16,7 @@ from edgekit.frames.files import sha256
 from edgekit.frames.outside import read_bytes
 from edgekit.teachers.external.config import OnnxConfig
 from edgekit.teachers.external.inputs import assemble, channel_count
-from edgekit.teachers.external.model import ExternalModel, Setting, of_frame, output_name, task_outputs
+from edgekit.teachers.external.model import ExternalModel, Setting, batch_outputs, output_name
 from edgekit.teachers.external.permission import code_is_allowed
 
 _FIX = (
@@ -79,8 +79,7 @@ class OnnxFile(ExternalModel):
                 fix="see size, multiple and layout of its inputs",
             ) from error
         named = dict(zip(self._outputs, values, strict=True))
-        each = [of_frame(named, i, len(frames)) if len(frames) > 1 else named for i in range(len(frames))]
-        return [task_outputs(found, self._config, self._setting.where) for found in each]
+        return batch_outputs(named, len(frames), self._config, self._setting.where)
 
     def _checked(self, check: Callable[[Any], Any], what: Any) -> Any:
         try:

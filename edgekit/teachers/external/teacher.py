@@ -37,7 +37,8 @@ class ExternalTeacher:
         self.tasks: dict[str, Task] = {}
         for name, output in config.outputs.items():
             place = f"{where}.outputs.{name}"
-            task = output.task.task(name) if output.task else known.get(name)
+            own = self.model.task if config.role == "modality" else known.get
+            task = output.task.task(name) if output.task else own(name)
             if task is None or (config.role == "member" and not kind_of(task).predictable):
                 raise EdgekitError(
                     f"'{name}' is no task of the data", where=place, fix=f"use one of {', '.join(known)}"
@@ -50,7 +51,7 @@ class ExternalTeacher:
 
     def key(self) -> list[Any]:
         """Changes when its predictions may: its section of the recipe, and the content of its files."""
-        section = self.config.model_dump(mode="json", exclude={"name", "file", "folders", "files", "missing"})
+        section = self.config.model_dump(mode="json", exclude={"name", "file", "folders", "files", "model", "missing"})
         return [section, self.model.key()]
 
     def answer(self, frames: FrameSet, frame: FrameInfo, size: tuple[int, int] | None) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.bench.telemetry.energy import energy
 from edgekit.bench.telemetry.reading import Reading
+from edgekit.bench.telemetry.summary import energy
 from edgekit.bench.telemetry.throttling import find_drops
 
 

@@ -48,7 +48,6 @@ def test_a_whole_line():
         emc_load=7.0,
         emc_mhz=2133.0,
         ram=2662.0,
-        ram_total=7620.0,
     )
 
 

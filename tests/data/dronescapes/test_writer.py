@@ -76,7 +76,7 @@ def test_an_independent_reader_finds_the_same_frames_tasks_and_values(world, tmp
     out = tmp_path / "out"
     done = write_dronescapes(world, list(world.source.tasks), out, labels=["semantic"])
     assert done.frames == {"train_set": 2, "semisupervised_set": 1, "validation_set": 3}
-    assert done.written == 6 * 8 and done.kept == 0 and not done.bad
+    assert done.written == 6 * 9 and done.kept == 0 and not done.bad
     assert done.bytes == sum(p.stat().st_size for p in out.rglob("*.npz"))
     for split, sets in {"train": ["train_set", "semisupervised_set"], "val": ["validation_set"]}.items():
         read = {stem: maps for name in sets for stem, maps in independent_reader(out / name).items()}

@@ -22,6 +22,7 @@ def test_maps_have_their_native_form(pair):
         "simulated_segmentation_b": (SIZE, "uint8"),
         "simulated_depth": (SIZE, "float32"),
         "simulated_normals": ((*SIZE, 3), "float32"),
+        "thermal": (SIZE, "uint8"),
     }
 
 

@@ -62,7 +62,7 @@ def test_frames_are_named_by_scene_and_scenes_are_of_one_split(tmp_path):
 
 def test_task_table(source):
     experts = ["simulated_segmentation_a", "simulated_segmentation_b", "simulated_depth", "simulated_normals"]
-    assert list(source.tasks) == ["rgb", "semantic", "depth", "normals", *experts]
+    assert list(source.tasks) == ["rgb", "semantic", "depth", "normals", *experts, "thermal"]
     semantic = source.tasks["semantic"]
     assert len(semantic.classes) == len(semantic.colours) == len(semantic.weights) == 8
     assert sum(semantic.weights) == pytest.approx(1.0)
@@ -80,6 +80,19 @@ def test_read_gives_what_was_rendered_to_stored_precision(source, scene):
         np.testing.assert_array_equal(array, rendered[name].astype(STORED.get(name, array.dtype)).astype(array.dtype))
     np.testing.assert_array_equal(np.isnan(read["depth"]), read["semantic"] == 6)
     np.testing.assert_array_equal(source.flow(frame), rendered["flow"].astype(np.float16).astype(np.float32))
+
+
+def test_frames_of_a_cache_without_thermal_are_rendered_again_where_it_is_asked_for(source):
+    frame = source.frames("train")[0]
+    whole = source.read(frame, ["rgb", "thermal"])
+    path = source._path(frame)
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files if name != "thermal"}
+    np.savez(path, **kept)
+    before = path.stat().st_mtime_ns
+    np.testing.assert_array_equal(source.read(frame, ["rgb"])["rgb"], whole["rgb"])
+    assert path.stat().st_mtime_ns == before  # who does not ask pays nothing
+    np.testing.assert_array_equal(source.read(frame, ["thermal"])["thermal"], whole["thermal"])
 
 
 def test_last_frame_has_no_flow(source):

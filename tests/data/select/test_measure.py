@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from edgekit.data.select.choose import choose
-from edgekit.data.select.measure import Candidate, Predicted, defects, measure
+from edgekit.data.select.measure import CandidateFrame, Predicted, defects, measure
 from edgekit.errors import EdgekitError
 
 
@@ -18,7 +18,7 @@ def scene(seed, height=96, width=144):
 
 
 def candidate(name, rgb, scene="film", predicted=None):
-    return Candidate(name, scene, lambda: rgb, predicted)
+    return CandidateFrame(name, scene, lambda: rgb, predicted)
 
 
 def blurred(rgb, sigma):
@@ -69,7 +69,7 @@ def test_a_damaged_frame_is_named_and_the_others_are_measured_in_the_order_of_na
     def broken():
         raise EdgekitError("the file is cut off")
 
-    frames = [candidate("f10", scene(0)), Candidate("f3", "film", broken), candidate("f2", scene(1))]
+    frames = [candidate("f10", scene(0)), CandidateFrame("f3", "film", broken), candidate("f2", scene(1))]
     calls = []
     found = measure(frames, lambda done, total: calls.append((done, total)))
     assert [frame.name for frame in found.frames] == ["f2", "f10"] and found.unread == {"f3": "the file is cut off"}

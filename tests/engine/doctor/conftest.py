@@ -40,6 +40,7 @@ def healthy() -> Surroundings:
         pycuda={"version": "2025.1", "file": "x", "cuda": "12.6"},
         onnxruntime={"version": "1.23.2"},
         opencv={"version": "4.8.0", "gstreamer": True},
+        av={"version": "15.1.0"},
         cuda={"driver": "12.6", "gpus": [{"name": "Orin", "sm": "8.7", "memory": 15 * GIB}]},
         system_tensorrt=f"{DIST_PACKAGES}/tensorrt",
         toolkit="12.6",

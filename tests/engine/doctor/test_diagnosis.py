@@ -38,7 +38,7 @@ def test_a_healthy_board(healthy):
 
 def test_every_line_is_there_whatever_the_machine(healthy):
     lines = {
-        "board", "JetPack", "Python", "GPU", "CUDA", "TensorRT", "pycuda", "trtexec", "onnxruntime", "OpenCV",
+        "board", "JetPack", "Python", "GPU", "CUDA", "TensorRT", "pycuda", "trtexec", "onnxruntime", "OpenCV", "PyAV",
         "power mode", "clocks", "fan", "memory", "swap", "disk",
     }  # fmt: skip
     document = diagnose(healthy).to_json()
@@ -205,8 +205,8 @@ def test_a_jetson_that_is_not_in_the_table(healthy):
 
 def test_extras_are_notes(healthy):
     missing = {"error": "No module named 'x'", "missing": True}
-    found = replace(healthy, opencv=missing, onnxruntime=missing, trtexec=None)
-    assert {c.name for c in diagnose(found).checks if c.state == "note"} == {"OpenCV", "onnxruntime", "trtexec"}
+    found = replace(healthy, opencv=missing, av=missing, onnxruntime=missing, trtexec=None)
+    assert {c.name for c in diagnose(found).checks if c.state == "note"} == {"OpenCV", "PyAV", "onnxruntime", "trtexec"}
     assert diagnose(found).can_build and not diagnose(found).can_run_on_cpu
     plain = replace(healthy, opencv={"version": "5.0", "gstreamer": False})
     assert "CSI cameras" in check(plain, "OpenCV").meaning and "python3-opencv" in check(plain, "OpenCV").fix

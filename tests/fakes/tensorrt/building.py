@@ -130,7 +130,7 @@ class Builder(Specified):
         header = {
             "version": VERSION,
             "gpu": cuda.Device(0).name(),
-            "profile": next(iter(config._profiles[0]._shapes.values())) if config._profiles else None,
+            "profile": config._profiles[0]._shapes if config._profiles else None,
             "dla": config.DLA_core if on_dla else None,
         }
         return SHOWN["IHostMemory"](write_plan(header, network._graph.model.SerializeToString()))

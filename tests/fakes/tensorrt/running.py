@@ -150,7 +150,7 @@ class Engine(Specified):
         return tuple(d.dim_value or -1 for d in self._port(name).type.tensor_type.shape.dim)
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
-        return [tuple(shape) for shape in self._header["profile"]]
+        return [tuple(shape) for shape in self._header["profile"][name]]
 
     def create_execution_context(self, strategy=None):
         if failing() == "context":
@@ -206,8 +206,8 @@ class Context(Specified):
         self._has_profile = not (VERSION.startswith("8.") and len(engine._contexts))
         engine._contexts.add(self)
         self._addresses: dict[str, int] = {}
-        name = engine._graph.inputs[0].name
-        self._shapes = {name: engine.get_tensor_shape(name)}
+        self._given = {port.name: engine.get_tensor_shape(port.name) for port in engine._graph.inputs}
+        self._made: dict[str, tuple[int, ...]] = {}
         self.profiler = None
 
     def set_input_shape(self, name: str, shape) -> bool:
@@ -219,25 +219,24 @@ class Context(Specified):
         if profile and not self._has_profile:
             self._engine._logger.log(Severity.ERROR, "no optimization profile has been set for this context")
             return False
-        if profile and not all(lo <= s <= hi for lo, s, hi in zip(profile[0], shape, profile[2], strict=True)):
-            return False
-        self._shapes = {name: shape}
+        if profile:
+            least, _, most = profile[name]
+            if not all(lo <= s <= hi for lo, s, hi in zip(least, shape, most, strict=True)):
+                return False
+        self._given[name], self._made = shape, {}
         return True
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        (input_name, shape), engine = next(iter(self._shapes.items())), self._engine
-        if name == input_name:
-            return shape
-        if -1 in shape:
+        engine = self._engine
+        if name in self._given:
+            return self._given[name]
+        if self._is_open():
             return engine.get_tensor_shape(name)
-        if name not in self._shapes:
-            port = engine._session.get_inputs()[0]
-            zeros = np.zeros(shape, NUMPY[ELEMENTS[engine._port(port.name).type.tensor_type.elem_type]])
+        if not self._made:
+            zeros = {port: np.zeros(shape, self._dtype(port)) for port, shape in self._given.items()}
             names = [o.name for o in engine._session.get_outputs()]
-            self._shapes.update(
-                (n, a.shape) for n, a in zip(names, engine._session.run(names, {port.name: zeros}), strict=True)
-            )
-        return tuple(self._shapes[name])
+            self._made = {n: a.shape for n, a in zip(names, engine._session.run(names, zeros), strict=True)}
+        return tuple(self._made[name])
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
@@ -248,25 +247,29 @@ class Context(Specified):
 
         cuda._context()
         ports = [v.name for v, _ in self._engine._ports]
-        if failing() == "enqueue" or any(name not in self._addresses for name in ports) or -1 in self._input_shape():
+        if failing() == "enqueue" or any(name not in self._addresses for name in ports) or self._is_open():
             self._engine._logger.log(Severity.ERROR, "IExecutionContext::enqueueV3: an address or a shape is missing")
             return False
-        addresses, shape = dict(self._addresses), self._input_shape()
-        cuda.stream_of(stream_handle).enqueue(lambda: self._compute(addresses, shape))
+        addresses, shapes = dict(self._addresses), dict(self._given)
+        cuda.stream_of(stream_handle).enqueue(lambda: self._compute(addresses, shapes))
         return True
 
-    def _input_shape(self) -> tuple[int, ...]:
-        return self._shapes[self._engine._graph.inputs[0].name]
+    def _is_open(self) -> bool:
+        return any(-1 in shape for shape in self._given.values())
 
-    def _compute(self, addresses: dict[str, int], shape: tuple[int, ...]) -> None:
+    def _dtype(self, name: str) -> np.dtype:
+        return np.dtype(NUMPY[ELEMENTS[self._engine._port(name).type.tensor_type.elem_type]])
+
+    def _compute(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
         import pycuda.driver as cuda
 
-        session, name = self._engine._session, self._engine._graph.inputs[0].name
-        dtype = np.dtype(NUMPY[ELEMENTS[self._engine._port(name).type.tensor_type.elem_type]])
-        count = int(np.prod(shape)) * dtype.itemsize
-        feed = cuda.device_bytes(addresses[name], count).view(dtype).reshape(shape)
+        session, feed = self._engine._session, {}
+        for name, shape in shapes.items():
+            dtype = self._dtype(name)
+            count = int(np.prod(shape)) * dtype.itemsize
+            feed[name] = cuda.device_bytes(addresses[name], count).view(dtype).reshape(shape)
         names = [o.name for o in session.get_outputs()]
-        for output, array in zip(names, session.run(names, {name: feed}), strict=True):
+        for output, array in zip(names, session.run(names, feed), strict=True):
             block = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             cuda.device_bytes(addresses[output], block.nbytes)[...] = block
         if self.profiler is not None:

@@ -1,4 +1,4 @@
-"""Importing timm, which is an extra, also where torchvision has no compiled operators beside this torch."""
+"""Importing timm and transformers, which are extras, also where torchvision's compiled half does not fit this torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ _MOST = 16  # declarations that are tried
 
 def import_timm() -> ModuleType:
     """The timm package. EdgekitError where it is not installed or cannot be imported."""
-    try:
-        import torchvision  # noqa: F401 - timm imports it
-    except ImportError:
-        pass  # told below, by what timm says of it
-    except RuntimeError as error:
-        _declare_operators(error)
+    _prepare_torchvision()
     try:
         import timm
     except ImportError as error:
@@ -33,12 +28,35 @@ def import_timm() -> ModuleType:
     return timm
 
 
+def import_transformers(where: str) -> ModuleType:
+    """The transformers package; ``where`` asks for it. EdgekitError where it is not installed or cannot be imported."""
+    _prepare_torchvision()
+    try:
+        import transformers
+    except ImportError as error:
+        raise EdgekitError(
+            f"transformers cannot be imported: {error}", where=where, fix="pip install 'edgekit[experts]'"
+        ) from error
+    transformers.utils.logging.set_verbosity_error()  # what it warns of is about training and generating text
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _prepare_torchvision() -> None:
+    try:
+        import torchvision  # noqa: F401 - both import it
+    except ImportError:
+        pass  # told by what they say of it
+    except RuntimeError as error:
+        _declare_operators(error)
+
+
 def _declare_operators(error: RuntimeError) -> None:
     """Declare the operators of torchvision that are missing, without code behind them, until it imports.
 
     torchvision's wheel fits one build of torch. Beside another (a CPU build, say) its compiled half is not loaded, and
-    its Python half fails where it registers shapes for operators that nobody declared. timm's networks use none of
-    them; whoever calls one gets torch's own error.
+    its Python half fails where it registers shapes for operators that nobody declared. No network that we take
+    uses them; whoever calls one gets torch's own error.
     """
     for _ in range(_MOST):
         missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
@@ -56,7 +74,7 @@ def _declare_operators(error: RuntimeError) -> None:
         except RuntimeError as another:
             error = another
     raise EdgekitError(
-        f"torchvision, which timm needs, cannot be imported: {error}",
-        where="teacher.members",
+        f"torchvision cannot be imported: {error}",
+        where="this Python",
         fix="install the torchvision that belongs to this torch",
     ) from error

@@ -1,0 +1,183 @@
+"""Frames of several sensors that go side by side: folders of files of the same names, or films of the same length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.frames.arrays import read_arrays
+from edgekit.frames.images import is_photograph, read_rgb, read_values
+from edgekit.frames.open_input import open_input
+from edgekit.frames.source import CapturedFrame, FrameSource
+from edgekit.frames.video import Video
+from edgekit.tasks import Task
+from edgekit.tasks.modality import RGB, native_type
+
+_ARRAYS = ".npz"
+
+
+def read_modality(path: Path, task: Task) -> np.ndarray:
+    """One frame of a modality from a file, in native units: (H, W), or (H, W, C).
+
+    An ``.npz`` with one array; of 8-bit modalities with one or three channels a picture; of others with one channel a
+    picture of whole numbers, up to 16 bits, as float32. EdgekitError, naming the file, for anything else.
+    """
+    if path.suffix.lower() == _ARRAYS:
+        arrays = list(read_arrays(path, what=f"the file of '{task.name}'").values())
+        if len(arrays) != 1:
+            fix = "store one frame of one modality in a file"
+            raise EdgekitError(f"the file holds {len(arrays)} arrays", where=str(path), fix=fix)
+        return arrays[0][..., 0] if arrays[0].ndim == 3 and task.channels == 1 else arrays[0]
+    if native_type(task) == np.uint8:
+        return of_picture(read_rgb(path), task, str(path))
+    if task.channels == 1:
+        return read_values(path).astype(np.float32)
+    raise _no_picture(task, str(path))
+
+
+def of_picture(rgb: np.ndarray, task: Task, where: str) -> np.ndarray:
+    """A picture (H, W, 3) uint8 as the map of an 8-bit modality. EdgekitError where it cannot be one."""
+    if native_type(task) == np.uint8 and task.channels == 3:
+        return rgb
+    if native_type(task) == np.uint8 and task.channels == 1:
+        return np.rint(rgb.mean(axis=2)).astype(np.uint8)
+    raise _no_picture(task, where)
+
+
+def open_sensors(inputs: Mapping[str, str], modalities: tuple[Task, ...], may_lack: tuple[str, ...]) -> FrameSource:
+    """The frames of ``inputs``, modality → what ``open_input`` takes, of a network that sees ``modalities``.
+
+    A source of rgb alone is that of ``open_input``. The first that is given sets the pace and the names; ``close()`` it
+    afterwards. EdgekitError for modalities that are unknown, or missing and not in ``may_lack``.
+    """
+    tasks = {task.name: task for task in modalities}
+    for name in inputs:
+        if name not in tasks:
+            raise EdgekitError(f"the network does not see '{name}'", where="--also", fix=f"it sees {', '.join(tasks)}")
+    missing = [name for name in tasks if name not in inputs and name not in may_lack]
+    if missing:
+        raise EdgekitError(
+            f"the network sees '{missing[0]}' too", where="--input", fix=f"add --also {missing[0]}=FOLDER or FILM"
+        )
+    first, *others = inputs
+    with ExitStack() as opened:
+        source = open_input(inputs[first])
+        opened.callback(source.close)
+        if first == RGB.name and len(modalities) == 1:
+            opened.pop_all()
+            return source
+        sensors = [_open(tasks[name], Path(inputs[name]), source, opened) for name in others]
+        out = SideBySide(source, tasks[first], sensors, may_lack)
+        out.callbacks = opened.pop_all()
+        return out
+
+
+class SideBySide(FrameSource):
+    """Frames of several sensors; ``image`` of each is modality → map. ``pace``: the pictures of the ``first``.
+
+    A frame for which a file is missing comes without that modality where the network may lack it; elsewhere it is
+    skipped, and listed in ``unreadable``, as is one with a file that cannot be read.
+    """
+
+    callbacks: ExitStack
+
+    def __init__(self, pace: FrameSource, first: Task, others: list[_Folder | _Film], may_lack: tuple[str, ...]):
+        if first.name != RGB.name and native_type(first) != np.uint8:
+            raise _no_picture(first, "--input")
+        self._pace, self._first, self._others, self._may_lack = pace, first, others, may_lack
+        self.live, self.folder = pace.live, pace.folder
+        self.files = [*pace.files, *(file for other in others for file in other.files)]
+        self.count, self.rate, self.seconds = pace.count, pace.rate, pace.seconds
+        self._bad: list[EdgekitError] = []
+
+    @property
+    def unreadable(self) -> list[EdgekitError]:
+        return [*self._pace.unreadable, *self._bad]
+
+    @property
+    def dropped(self) -> int:
+        return self._pace.dropped
+
+    def __iter__(self) -> Iterator[CapturedFrame]:
+        self._bad.clear()
+        for shot in self._pace:
+            if self._first.name != RGB.name:
+                shot = replace(shot, image=of_picture(shot.rgb(), self._first, shot.name), colour="rgb")
+            maps, why = {self._first.name: shot.image}, None
+            for other in self._others:
+                try:
+                    found = other.of(shot)
+                    if found is not None:
+                        maps[other.task.name] = found
+                    elif other.task.name not in self._may_lack:
+                        fix = "give one for each frame"
+                        what = f"there is no '{other.task.name}' of '{shot.name}'"
+                        raise EdgekitError(what, where=other.where, fix=fix)
+                except EdgekitError as error:
+                    why = why or error
+            if why is None:
+                yield replace(shot, image=maps)
+            elif self.folder is None:
+                raise why
+            else:
+                self._bad.append(why)
+
+    def close(self) -> None:
+        self.callbacks.close()
+
+
+class _Folder:
+    """Files of a modality by the names of their frames."""
+
+    def __init__(self, task: Task, folder: Path):
+        self.task, self.where = task, str(folder)
+        files = sorted(f for f in folder.iterdir() if is_photograph(f) or f.suffix.lower() == _ARRAYS)
+        self._files = {file.stem: file for file in files}
+        self.files = files
+        if not files:
+            raise EdgekitError(f"the folder has no file of '{task.name}'", where=str(folder), fix="give another")
+
+    def of(self, shot: CapturedFrame) -> np.ndarray | None:
+        file = self._files.get(shot.name)
+        return None if file is None else read_modality(file, self.task)
+
+
+class _Film:
+    """A film of a modality, frame by frame."""
+
+    def __init__(self, task: Task, film: Video):
+        self.task, self.where, self.files = task, str(film.files[0]), film.files
+        self._frames = iter(film)
+
+    def of(self, shot: CapturedFrame) -> np.ndarray | None:
+        frame = next(self._frames, None)
+        return None if frame is None else of_picture(frame.rgb(), self.task, self.where)
+
+
+def _open(task: Task, path: Path, beside: FrameSource, opened: ExitStack) -> _Folder | _Film:
+    if path.is_dir() and beside.folder is not None:
+        return _Folder(task, path)
+    if not path.is_dir() and beside.folder is None and not beside.live:
+        film = open_input(str(path))
+        opened.callback(film.close)
+        if isinstance(film, Video):
+            return _Film(task, film)
+    raise EdgekitError(
+        f"'{path}' does not go beside what --input names",
+        where=f"--also {task.name}",
+        fix="give folders for all, with files of the same names, or films for all",
+    )
+
+
+def _no_picture(task: Task, where: str) -> EdgekitError:
+    return EdgekitError(
+        f"a picture does not hold '{task.name}', {task.channels} channel(s) from {task.range[0]:g} to "
+        f"{task.range[1]:g}",
+        where=where,
+        fix="give a folder with an .npz for each frame",
+    )

@@ -1,0 +1,1 @@
+"""A run shown in another program while it goes on."""
