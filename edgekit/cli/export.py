@@ -73,8 +73,6 @@ def _print(result: dict[str, Any]) -> None:
     print_rich(rich_table(title, columns, map(_cells, result["parity"]), right=("value", "limit")))
     if not result["holds"]:
         click.echo(f"FAILS: {result['failed']}\nno bundle was written")
-        if "int8" in result["failed"]:
-            click.echo("other ranges may cost less: --set export.quantize.observer=percentile, or mse")
         return
     for name, said in result["nvidia_compiler"].items():
         click.echo(f"NVIDIA's compiler, {name}: {said}")

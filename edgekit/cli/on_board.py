@@ -55,9 +55,6 @@ def _run(ctx: click.Context, name: str) -> int:
     from edgekit.remote.install import check_installed
     from edgekit.remote.job import BoardStep, bring, perform, show
 
-    if ctx.params.get("also"):
-        fix = "copy the frames to the board, and run it there"
-        raise EdgekitError("frames of several sensors are not sent to a board", where="--also", fix=fix)
     board, bundle = registry.find(name), open_bundle(ctx.params["bundle"])
     copies, brought = [bundle_copy(bundle)], []
     words, group = _words(ctx, copies), ctx.command_path.split()[1]
@@ -96,24 +93,37 @@ def _words(ctx: click.Context, copies: list[Any]) -> list[str]:
 
 def _there(ctx: click.Context, option: str, value: Any, copies: list[Any]) -> str:
     from edgekit.remote.agent import FOLDER
-    from edgekit.remote.job import OUTPUT, Copy
+    from edgekit.remote.job import OUTPUT
 
     if option == "engine":
         return f"{FOLDER}/{copies[0].folder}/engines/{Path(value).name}"
     if option == "output":
-        _check_output(value, ctx.params.get("given"))
+        also = [text.partition("=")[2] for text in ctx.params.get("also", ())]
+        for read in filter(None, (ctx.params.get("given"), *also)):
+            _check_output(value, read)
         return f"{OUTPUT}/{value.absolute().name}"
-    if option not in ("given", "calibrate") or not os.path.exists(value):
+    if option == "also":  # NAME=WHAT
+        name, equals, what = value.partition("=")
+        return f"{name}{equals}{_copied(f'also-{len(copies)}', what, copies)}"
+    return _copied(option, value, copies) if option in ("given", "calibrate") else str(value)
+
+
+def _copied(folder: str, value: Any, copies: list[Any]) -> str:
+    """Where a file or folder will lie there; what is none, such as a camera's number, stays as it is."""
+    from edgekit.remote.agent import FOLDER
+    from edgekit.remote.job import Copy
+
+    if not os.path.exists(value):
         return str(value)
     here = Path(value).absolute()
     files = [here] if here.is_file() else sorted(file for file in here.rglob("*") if file.is_file())
-    copies.append(Copy(f"inputs/{option}", {file.relative_to(here.parent).as_posix(): file for file in files}))
-    return f"{FOLDER}/inputs/{option}/{here.name}"
+    copies.append(Copy(f"inputs/{folder}", {file.relative_to(here.parent).as_posix(): file for file in files}))
+    return f"{FOLDER}/inputs/{folder}/{here.name}"
 
 
-def _check_output(output: Path, given: str | None) -> None:
+def _check_output(output: Path, given: str) -> None:
     """What comes back must not take the place of what is read."""
-    read = Path(given).absolute() if given else None
-    if read and read.exists() and output.resolve() in (read.resolve(), read.resolve().parent):
+    read = Path(given).absolute()
+    if read.exists() and output.resolve() in (read.resolve(), read.resolve().parent):
         what = "the overlays would lie among what is read"
         raise EdgekitError(what, where=str(output), fix="give --output a folder of its own")

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,14 @@ from edgekit.export.lanes import ArtifactRow
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import LazyFrame, prepared
-from edgekit.quantize.calibration import Calibration, calibrate
+from edgekit.quantize.calibration import Calibration
+from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.frames import spread
 from edgekit.quantize.gate import TaskVerdict
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
+from edgekit.tasks import Task
 from edgekit.training.progress import Progress
 
 
@@ -53,11 +55,18 @@ class CalibrationFeed:
 
 
 def calibrated(
-    body: onnx.ModelProto, feed: CalibrationFeed, config: QuantizeConfig, log: Path | None, threads: int | None
+    body: onnx.ModelProto,
+    feed: CalibrationFeed,
+    config: QuantizeConfig,
+    tasks: Sequence[Task],
+    styles: Iterable[str],
+    log: Path | None,
+    threads: int | None,
 ) -> Calibration:
-    """The ranges of ``body``, open in its size, by the recipe's observer; with a progress bar."""
+    """The ranges of ``body``, open in its size, for all the styles; with a progress bar."""
+    writes = [partial(write_style, style=style, reduce_range=config.reduce_range) for style in styles]
     with Progress("calibrating", log, len(feed.shots)) as progress:
-        return calibrate(body, feed, observer=config.build_observer(), progress=progress.step, threads=threads)
+        return calibrate_best(body, feed, config, tasks, writes, progress=progress.step, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -98,9 +107,9 @@ class Quantizer:
         """Calibrate ``body`` over some of ``shots``, spread over their scenes, and write what the rows need."""
         feed = CalibrationFeed(spread(shots, self.config.frames), self.plan.preprocessing)
         free = opened(body, self.plan.stride, frozenset({"size"}))
-        calibration = calibrated(free, feed, self.config, self.log, self.threads)
         asked = [row for row in rows if row.style]
         styles = dict.fromkeys(row.style for row in asked)
+        calibration = calibrated(free, feed, self.config, self.plan.tasks, styles, self.log, self.threads)
         if self.scorer is None:
             kept = sorted(self.config.keep_float)
             found = dict.fromkeys(styles, Recovery(body, calibration, tuple(kept), ()))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from onnx import ModelProto
@@ -34,6 +35,7 @@ class Calibration:
     unranged  activations without a range: those that no runtime stores, since a ReLU is fused into what makes them
     count     frames seen
     frames    SHA-256 over their values, in order
+    compared  where observers were compared, see ``calibrate_best``: observer → what its integers change
     """
 
     observer: str
@@ -41,6 +43,7 @@ class Calibration:
     unranged: tuple[str, ...]
     count: int
     frames: str
+    compared: dict[str, float] = field(default_factory=dict)
 
     def manifest(self, *, model: str, preprocessing: str) -> Ranges:
         """The manifest's section; ``model`` and ``preprocessing`` are the SHA-256 of what the ranges go with."""
@@ -64,36 +67,52 @@ def calibrate(
     activations that are not finite.
     """
     name = observer if isinstance(observer, str) else _name_of(observer)
-    if isinstance(observer, str):
-        observer = OBSERVERS[observer]()
+    built = OBSERVERS[name]() if isinstance(observer, str) else observer
+    return calibrations(model, frames, {name: built}, progress=progress, threads=threads)[name]
+
+
+def calibrations(
+    model: ModelProto,
+    frames: MakeFrames,
+    observers: Mapping[str, Observer],
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+    threads: int | None = None,
+) -> dict[str, Calibration]:
+    """``calibrate`` by each of the observers, which share the first pass over the frames."""
     topology = Topology(model)
     groups = topology.groups()
     observed = _observed(topology)
     threads = threads or min(usable_cores(), MOST_THREADS)
 
-    tallies = {tensor: Tally(counting=observer.counting) for tensor in observed}
+    counting = any(observer.counting for observer in observers.values())
+    tallies = {tensor: Tally(counting=counting) for tensor in observed}
     count, digest = _watch(model, frames, tallies, threads, progress)
-    seen = {tensor: tally.result() for tensor, tally in tallies.items()}
-    with ThreadPoolExecutor(threads) as pool:
-        found = dict(zip(seen, pool.map(lambda h: _threshold(observer, h), seen.values()), strict=True))
-    for _ in range(_MOST_PASSES - 1):
-        closer = {t: _closer(seen[t], found[t]) for t in found if _is_coarse(seen[t], found[t])}
-        if not closer:
-            break
-        tallies = {t: Tally(counting=True, reach=reach) for t, reach in closer.items()}
-        if _watch(model, frames, tallies, threads, progress) != (count, digest):
-            raise EdgekitError(
-                "the calibration frames changed between passes",
-                where="the frames to calibrate with",
-                fix="give the same ones, in one order",
-            )
-        for tensor, tally in tallies.items():
-            seen[tensor] = tally.result(beyond=seen[tensor])
-            found[tensor] = _threshold(observer, seen[tensor])
-    own = {tensor: seen[tensor].clipped(found[tensor]) for tensor in observed}
-    ranges = _shared(topology, groups, own)
-    unranged = tuple(t for t in topology.activations if t not in ranges)
-    return Calibration(name, ranges, unranged, count, digest)
+    first = {tensor: tally.result() for tensor, tally in tallies.items()}
+    made = {}
+    for name, observer in observers.items():
+        seen = dict(first)
+        with ThreadPoolExecutor(threads) as pool:
+            found = dict(zip(seen, pool.map(partial(_threshold, observer), seen.values()), strict=True))
+        for _ in range(_MOST_PASSES - 1):
+            closer = {t: _closer(seen[t], found[t]) for t in found if _is_coarse(seen[t], found[t])}
+            if not closer:
+                break
+            tallies = {t: Tally(counting=True, reach=reach) for t, reach in closer.items()}
+            if _watch(model, frames, tallies, threads, progress) != (count, digest):
+                raise EdgekitError(
+                    "the calibration frames changed between passes",
+                    where="the frames to calibrate with",
+                    fix="give the same ones, in one order",
+                )
+            for tensor, tally in tallies.items():
+                seen[tensor] = tally.result(beyond=seen[tensor])
+                found[tensor] = _threshold(observer, seen[tensor])
+        own = {tensor: seen[tensor].clipped(found[tensor]) for tensor in observed}
+        ranges = _shared(topology, groups, own)
+        unranged = tuple(t for t in topology.activations if t not in ranges)
+        made[name] = Calibration(name, ranges, unranged, count, digest)
+    return made
 
 
 def _name_of(observer: Observer) -> str:

@@ -16,7 +16,9 @@ class QuantizeConfig(BaseModel):
     """How INT8 ranges are found, and what is done where they cost too much."""
 
     model_config = ConfigDict(extra="forbid")
-    observer: Annotated[str, Name(OBSERVERS)] = Field("entropy", description="how a range is chosen")
+    observer: Annotated[str, Name(OBSERVERS)] | None = Field(
+        None, description="how a range is chosen; null: the way that changes the float network's answers least"
+    )
     percentile: float = Field(99.99, ge=99, le=100, description="share of values kept by the percentile observer, %")
     frames: int = Field(300, ge=1, description="most calibration frames, spread over the scenes of train")
     gate: dict[Annotated[str, Name(KINDS)], Annotated[float, Field(ge=0)]] = Field(
@@ -33,5 +35,7 @@ class QuantizeConfig(BaseModel):
         False, description="weights of 7 bits in the CPU file: for x86 processors without VNNI, whose sums saturate"
     )
 
-    def build_observer(self) -> Observer:
-        return Percentile(self.percentile) if self.observer == "percentile" else OBSERVERS[self.observer]()
+    def observers(self) -> dict[str, Observer]:
+        """The one that is named, else those to choose from."""
+        names = [self.observer] if self.observer else OBSERVERS.own()
+        return {n: Percentile(self.percentile) if n == "percentile" else OBSERVERS[n]() for n in names}

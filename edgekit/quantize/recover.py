@@ -11,7 +11,8 @@ from onnx import ModelProto
 from edgekit.errors import EdgekitError
 from edgekit.quantize import gate
 from edgekit.quantize.bias import correct_bias
-from edgekit.quantize.calibration import Calibration, calibrate
+from edgekit.quantize.calibration import Calibration
+from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.differentiable import UnknownOperatorError
 from edgekit.quantize.equalise import equalise
@@ -79,6 +80,7 @@ class Recovery:
         return {
             "holds": self.holds,
             "observer": self.calibration.observer,
+            "observers_compared": self.calibration.compared,
             "calibration_frames": self.calibration.count,
             "float_layers": list(self.keep_float),
             "steps": [
@@ -254,10 +256,12 @@ class _Search:
         return model, verdicts
 
     def _calibrate(self, model: ModelProto) -> Calibration:
-        return calibrate(
+        return calibrate_best(
             model,
             self.frames,
-            observer=self.config.build_observer(),
+            self.config,
+            self.tasks,
+            [self.write],
             progress=lambda done: self.report("calibrating", done, max(done, self.config.frames)),
         )
 

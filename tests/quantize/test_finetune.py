@@ -207,7 +207,8 @@ def test_a_graph_that_cannot_train_goes_on_to_layers_in_float(build):
     evaluate = lambda candidate: {"semantic": {"miou": next(scores, 0.5), "iou": {"a": 0.5}}}  # noqa: E731
     write = lambda m, ranges, keep: write_qdq(m, ranges, keep_float=keep)  # noqa: E731
     task = Task("semantic", "semantic", classes=("a", "b", "c"))
-    found = recover(model, lambda: iter([np.ones((1, 3, 12, 16), np.float32)]), evaluate, write, [task])
+    config = QuantizeConfig(observer="entropy")
+    found = recover(model, lambda: iter([np.ones((1, 3, 12, 16), np.float32)]), evaluate, write, [task], config=config)
     (step,) = [step for step in found.steps if step.name == "weights trained"]
     assert not step.kept and "Sin" in step.note and found.steps[-1].name == "layers in float"
 

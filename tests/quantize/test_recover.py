@@ -226,7 +226,8 @@ def test_the_two_layers_that_are_needed_stay_in_float_and_no_other(build, style)
 
 
 def test_nothing_is_done_where_the_gate_holds(build, student, frames):
-    recovery = recover(student, frames, lambda model: {"depth": {"absrel": 0.1}}, writer(style="onnxruntime"), DEPTH)
+    good, config = (lambda model: {"depth": {"absrel": 0.1}}), QuantizeConfig(observer="entropy")
+    recovery = recover(student, frames, good, writer(style="onnxruntime"), DEPTH, config=config)
     assert tried(recovery) == [("calibrated", True)]
     assert recovery.model.graph == student.graph
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgekit.cli.main import main
 from edgekit.errors import EdgekitError
@@ -21,6 +22,9 @@ from edgekit.frames.files import sha256
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.remote import registry
 from edgekit.remote.connection import Connection
+from edgekit.students.student import Student
+from edgekit.tasks import Task
+from edgekit.tasks.modality import RGB
 
 QUICK = ["--duration", "0.05", "--runs", "3", "--warm-up", "0"]
 
@@ -83,6 +87,38 @@ def test_a_bundle_is_built_verified_measured_and_run_on_a_board(installed, jetso
         "b.jpg": (64, 96, 3),
     }
     assert not list((installed.folder / "jobs").iterdir())  # nothing is left there of what came back
+
+
+def test_frames_of_several_sensors_are_sent(installed, tmp_path, capsys):
+    """The same overlays as here, which differ from those without the second sensor."""
+    torch.manual_seed(0)
+    heat = Task("heat", "modality", channels=1, range=(200.0, 400.0))
+    sees = {"modalities": (RGB, heat), "may_lack": ("heat",), "mean": (120, 125, 130, 300), "std": (60, 62, 64, 20)}
+    student = Student("repseg", [Task("depth", "depth")], width=8, **sees).eval()
+    torch.nn.init.constant_(student.network.head.bias, 0.5)
+    student.save(tmp_path / "student.pt")
+    rng = np.random.default_rng(0)
+    (tmp_path / "heat").mkdir()
+    for i in range(2):
+        write_png(tmp_path / "rgb" / f"{i}.png", rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
+        np.savez(tmp_path / "heat" / f"{i}.npz", rng.normal(300, 20, (64, 96)).astype(np.float32))
+    words = ["export", str(tmp_path / "student.pt"), "--frames", str(tmp_path / "rgb"), "--target", "onnx"]
+    assert main([*words, "--out", str(tmp_path / "bundle")]) == 0
+
+    def overlays(place: str, *options: str) -> dict[str, str]:
+        words = ["run", str(tmp_path / "bundle"), "--input", str(tmp_path / "rgb"), "--backend", "onnxruntime"]
+        assert main([*words, "--output", str(tmp_path / place), *options]) == 0
+        return {path.name: sha256(path) for path in (tmp_path / place).iterdir()}
+
+    also = ("--also", f"heat={tmp_path / 'heat'}")
+    there, here = overlays("there", *also, "--on", "orin"), overlays("here", *also)
+    without = overlays("without", "--on", "orin")
+    assert there == here and len(there) == 2
+    assert not set(without.values()) & set(there.values())
+    words = ["run", str(tmp_path / "bundle"), "--input", str(tmp_path / "rgb"), *also, "--on", "orin"]
+    capsys.readouterr()
+    assert main([*words, "--output", str(tmp_path / "heat")]) == 2
+    assert "lie among what is read" in capsys.readouterr().err
 
 
 def test_what_the_board_answers_is_the_answer(installed, jetson, jetson_bundle, tmp_path, capsys):

@@ -1,0 +1,84 @@
+"""The observer to calibrate with: the one whose integers change the float network's own answers least."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from onnx import ModelProto
+
+from edgekit.graphs.execute import Runner
+from edgekit.quantize.calibration import Calibration, calibrations
+from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.frames import MakeFrames, some
+from edgekit.quantize.parameters import Range
+from edgekit.quantize.sensitivity import Write
+from edgekit.tasks import Task, kind_of
+
+JUDGED = 32
+"""Frames, spread over those of the calibration, on which answers are compared."""
+
+_LEAST = 1e-4  # of a change: smaller ones are alike, a hundredth of a point or a ten-thousandth of the distance
+
+Answers = Mapping[str, np.ndarray]
+"""Task → native map."""
+
+
+def calibrate_best(
+    model: ModelProto,
+    frames: MakeFrames,
+    config: QuantizeConfig,
+    tasks: Sequence[Task],
+    writes: Sequence[Write],
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+    threads: int | None = None,
+) -> Calibration:
+    """``calibrate`` by the recipe's observer; where it names none, by the best of ``config.observers()``.
+
+    What an observer's integers change is a task's primary metric with the answers of ``model`` itself in place of
+    labels. That needs no labels, and it can be asked of frames that the network was trained on, on which scores against
+    labels are too good. The geometric mean over tasks and ``writes`` decides, since their units differ. ``model`` names
+    its outputs ``<task>_logits``.
+    """
+    found = calibrations(model, frames, config.observers(), progress=progress, threads=threads)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    samples = some(frames, next(iter(found.values())).count, JUDGED)
+    answers = _answers(model, tasks, samples)
+    exact = _scores(tasks, answers, answers)
+
+    def change(ranges: Mapping[str, Range]) -> float:
+        changes = []
+        for write in writes:
+            given = _scores(tasks, _answers(write(model, ranges, frozenset()), tasks, samples), answers)
+            changes += [abs(given[name] - exact[name]) for name in exact]
+        return float(np.exp(np.mean(np.log(np.maximum(changes, _LEAST)))))
+
+    compared = {name: change(calibration.ranges) for name, calibration in found.items()}
+    best = min(compared, key=compared.__getitem__)
+    return dataclasses.replace(found[best], compared=compared)
+
+
+def _answers(model: ModelProto, tasks: Sequence[Task], samples: Sequence[np.ndarray]) -> list[Answers]:
+    """For each frame: task → native map, at the logits' resolution."""
+    run = Runner(model)
+    answers = []
+    for sample in samples:
+        logits = run(sample)
+        answers.append(
+            {t.name: kind_of(t).decode(t, kind_of(t).activation(t, logits[f"{t.name}_logits"][0])) for t in tasks}
+        )
+    return answers
+
+
+def _scores(tasks: Sequence[Task], given: Sequence[Answers], truth: Sequence[Answers]) -> dict[str, float]:
+    """Task → its primary metric."""
+    scores = {}
+    for task in tasks:
+        meter, primary = kind_of(task).meter(task), kind_of(task).primary
+        for one, other in zip(given, truth, strict=True):
+            meter.update(one[task.name], other[task.name])
+        scores[task.name] = meter.result()[primary.name]
+    return scores

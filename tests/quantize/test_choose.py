@@ -1,0 +1,99 @@
+"""Which observer is chosen, beside the same comparison written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from edgekit.graphs.execute import Runner
+from edgekit.quantize.calibration import calibrate
+from edgekit.quantize.choose import calibrate_best
+from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.qdq import write_qdq
+from edgekit.tasks import Task
+
+SEMANTIC = Task("ground", "semantic", classes=tuple("abcdefgh"))
+DEPTH = Task("depth", "depth", range=(0.5, 100.0), unit="m")
+OBSERVERS = ("minmax", "percentile", "entropy", "mse")
+
+
+def write(model, ranges, keep_float=frozenset()):
+    return write_qdq(model, ranges, keep_float=keep_float, style="onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def network(student) -> onnx.ModelProto:
+    """The student, with eight classes and a depth that is one of its channels squeezed into 0-1."""
+    model = onnx.ModelProto.FromString(student.SerializeToString())
+    graph = model.graph
+    graph.node[-1].output[0] = graph.output[0].name = "ground_logits"
+    weights = {"wd": np.full((1, 16, 1, 1), 0.02, np.float32), "bd": np.full(1, 0.5, np.float32)}
+    graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in weights.items())
+    graph.node.append(onnx.helper.make_node("Conv", ["r3", "wd", "bd"], ["depth_logits"], name="depth_node"))
+    graph.output.append(onnx.helper.make_tensor_value_info("depth_logits", onnx.TensorProto.FLOAT, [None] * 4))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def noise(outliers: float):
+    def frames():
+        rng = np.random.default_rng(3)
+        for _ in range(6):
+            frame = rng.standard_normal((1, 3, 12, 16)).astype(np.float32)
+            frame[0, 0, 0, 0] *= outliers
+            yield frame
+
+    return frames
+
+
+def written_out(network, frames, observer: str) -> float:
+    """The geometric mean of 1 - mIoU and of the relative error of depth, INT8 against float."""
+    exact, integers = Runner(network), Runner(write(network, calibrate(network, frames, observer=observer).ranges))
+    classes, depths = [], []
+    for frame in frames():
+        pair = exact(frame), integers(frame)
+        classes.append([one["ground_logits"][0].argmax(0) for one in pair])
+        near, far = DEPTH.range
+        codes = [np.clip(one["depth_logits"][0, 0].astype(np.float64), 0, 1) for one in pair]
+        depths.append([near * (far / near) ** code for code in codes])
+    truth, given = (np.stack([pair[i] for pair in classes]) for i in (0, 1))
+    shares = [((truth == c) & (given == c)).sum() / ((truth == c) | (given == c)).sum() for c in np.unique(truth)]
+    meters, found = (np.stack([pair[i] for pair in depths]) for i in (0, 1))
+    changes = [1 - np.mean(shares), np.mean(np.abs(found - meters) / meters)]
+    return float(np.sqrt(np.prod(np.maximum(changes, 1e-4))))
+
+
+@pytest.mark.parametrize("outliers", [1.0, 40.0])
+def test_the_one_that_changes_least(network, frames, outliers):
+    frames = noise(outliers)
+    found = calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC, DEPTH], [write])
+    expected = {observer: written_out(network, frames, observer) for observer in OBSERVERS}
+    assert found.compared == pytest.approx(expected, rel=1e-4)
+    assert found.observer == min(expected, key=expected.get)
+    assert found.ranges == calibrate(network, frames, observer=found.observer).ranges
+    assert len(set(found.compared.values())) > 2  # the case tells observers apart
+
+
+def test_frames_are_read_once_for_all_and_once_to_compare(network):
+    reads = []
+
+    def frames():
+        reads.append(0)
+        return noise(1.0)()
+
+    calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC], [write, write])
+    assert len(reads) == 2
+
+
+def test_a_named_one_is_not_compared(network):
+    found = calibrate_best(network, noise(1.0), QuantizeConfig(observer="mse"), [SEMANTIC], [write])
+    assert (found.observer, found.compared) == ("mse", {})
+
+
+def test_the_worst_style_counts_as_much_as_the_best(network):
+    """With a style that leaves all in float, whose change is zero, the order is that of the other."""
+    styles = [write, lambda model, ranges, keep: model]
+    both = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles).compared
+    one = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles[:1]).compared
+    assert sorted(both, key=both.get) == sorted(one, key=one.get)
