@@ -129,7 +129,8 @@ def extreme_frames(found: StoredBreakdown, task: str) -> Iterable[tuple[str, Tab
 
 
 def differences(first: tuple[StoredBreakdown, str], second: tuple[StoredBreakdown, str], task: str) -> Table | None:
-    """The second (breakdown, model) of a task less the first, with a standard error; None where they do not compare.
+    """The second (breakdown, model) of a task less the first, with a standard error; None where they do not compare:
+    frames, classes or labels are others.
 
     Of a task with classes IoU per class and their mean in points of 100, else the mean of the frames' metrics. Both
     models answered the same frames: the error is the jackknife's over the blocks that these are divided into, of the
@@ -139,7 +140,7 @@ def differences(first: tuple[StoredBreakdown, str], second: tuple[StoredBreakdow
     if any(counts is None for _, counts in pair) or not _same_frames(*(found for found, _ in pair)):
         return None
     about = pair[0][0]["tasks"][task]
-    if about["classes"] != pair[1][0]["tasks"][task]["classes"]:
+    if about["classes"] != pair[1][0]["tasks"][task]["classes"] or len({_judged(counts) for _, counts in pair}) > 1:
         return None
     if about["classes"]:
         names, values = ["mean", *about["classes"]], [_ious(counts) for _, counts in pair]
@@ -193,6 +194,12 @@ def _holding(pixels: np.ndarray) -> np.ndarray:
     kept = pixels < pixels[0]
     kept[0] = True
     return kept
+
+
+def _judged(model: Model) -> tuple[object, ...]:
+    """What there was to judge: labelled pixels per block and class, and the frames that have a score."""
+    labelled = [[pixels for _, pixels, _ in block] for block in model["blocks"]]
+    return (str(labelled), *(score is None for score in model["scores"]))
 
 
 def _same_frames(one: StoredBreakdown, other: StoredBreakdown) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.frames.opencv import import_cv2
 from edgekit.runtime.given import Given, picture_of
+from edgekit.runtime.placement import FramePlacement
 from edgekit.runtime.postprocess import Result
 from edgekit.runtime.soft import Soft, finish_soft, soft_results
 from edgekit.tasks import kind_of
@@ -37,11 +38,15 @@ class Stream:
         self._results = soft_results(manifest, artifact, predictor.outputs, "frames are averaged")
         self._averaged = {r.source.name: r for r in self._results.values() if _has_probabilities(r)}
         self._average = MovingAverage(history)
+        self._placement: FramePlacement | None = None
 
     def infer(self, frame: Given, colour: Literal["rgb", "bgr"] = "rgb") -> dict[str, np.ndarray]:
         """The next frame → result name → map; a frame of another size begins a film."""
         predictor = self._predictor
         soft = predictor.soft(frame, colour, tile=self._tile)
+        if soft.placement != self._placement:
+            self.reset()
+        self._placement = soft.placement
         shown = _grey(picture_of(frame, predictor.manifest.preprocessing, colour), soft)
         now = {name: _probabilities(result, soft.answers[name]) for name, result in self._averaged.items()}
         answers = {**soft.answers, **self._average.update(shown, now)}

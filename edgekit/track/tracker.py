@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgekit.errors import EdgekitError
 from edgekit.frames.files import writing
 from edgekit.parts import Parts
 
@@ -125,12 +126,20 @@ def tracked(run: Path, name: str | None) -> Iterator[Track | None]:
         yield None
         return
     kind = TRACKERS[name]
-    folder = run / name
+    folder, before = run / name, run / f".{name}-before"
     with writing(folder):
+        shutil.rmtree(before, ignore_errors=True)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(before)
         folder.mkdir(parents=True)
-    tracker = kind(folder, run.name)
+    try:
+        tracker = kind(folder, run.name)
+    except EdgekitError:
+        shutil.rmtree(folder)
+        if before.exists():
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
     track = Track(tracker, run / "log.jsonl")
     try:
         yield track

@@ -23,7 +23,7 @@ from edgekit.pipeline.rtx_engines import keep_engines
 from edgekit.runtime.load import load, open_backend
 from edgekit.runtime.tensorrt.locate import engine_folder, find_engine
 from edgekit.runtime.tensorrt.module import import_rtx
-from edgekit.runtime.tensorrt.sidecar import read_sidecar
+from edgekit.runtime.tensorrt.sidecar import read_sidecar, sidecar_path
 
 VERSION = "1.7.1.116"
 FILES = {"strong-fp16.onnx": "fp16", "strong-int8.onnx": "int8"}
@@ -79,6 +79,14 @@ def test_they_are_found_by_precision(jetson_bundle, kept):
     with open_backend(bundle, "tensorrt", precision="int8") as backend:
         assert backend.sidecar.layers[0]["precision"] == "int8"
     assert bundle.strays() == []
+    # An older plan of TensorRT is meant, unless the one for RTX is named: the machine may have no other product.
+    side = json.loads(sidecar_path(kept[0]).read_text())
+    plan = kept[0].with_suffix(".plan")
+    plan.write_bytes(kept[0].read_bytes())
+    older = {**side, "compute_capabilities": [], "created": "2000-01-01T00:00:00Z"}
+    sidecar_path(plan).write_text(json.dumps(older))
+    assert find_engine(bundle, "strong", "fp16")[0] == plan
+    assert find_engine(bundle, "strong", "int8")[0] == kept[1]
 
 
 @pytest.mark.parametrize(

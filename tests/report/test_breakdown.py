@@ -125,6 +125,12 @@ def test_only_the_same_frames_and_classes_are_compared():
     renamed["tasks"]["semantic"]["classes"] = ["sky", "house", "grass"]
     assert differences((found, "student"), (renamed, "student"), "semantic") is None
     assert differences((found, "student"), (found, "baseline"), "semantic") is None
+    relabelled = np.where(np.arange(4)[:, None, None] == 1, 9, labels)  # no pixel of a class in one of the blocks
+    other = breakdown({"student": counted(relabelled, labels, [0, 1, 2, 3])}, [0, 1, 2, 3], NAMES)
+    assert differences((found, "student"), (other, "student"), "semantic") is None
+    unscored = copy.deepcopy(found)
+    unscored["tasks"]["semantic"]["models"]["student"]["scores"][2] = None
+    assert differences((found, "student"), (unscored, "student"), "semantic") is None
     assert differences((found, "student"), (found, "student"), "depth") is None
 
 

@@ -59,6 +59,15 @@ def test_wanted_outputs_alone_are_given_in_any_order(tiny_bundle, backend_name):
         assert one["normals_normals"].shape == (1, 3, 16, 24) and two["depth_depth"].shape == (1, 16, 24)
 
 
+def test_frames_that_cannot_be_written_to(tiny_bundle, backend_name):
+    """As Pillow hands them out, and ``np.frombuffer``."""
+    frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    fixed = np.frombuffer(frame.tobytes(), np.uint8).reshape(frame.shape)
+    with edgekit.load(tiny_bundle, backend=backend_name) as predictor:
+        found, expected = predictor.infer(fixed), predictor.infer(frame)
+        assert all((found[name] == expected[name]).all() for name in expected)
+
+
 def test_closed_is_closed(tiny_bundle, backend_name):
     backend = open_backend(open_bundle(tiny_bundle), backend_name, options=Options(threads=1))
     backend.close()

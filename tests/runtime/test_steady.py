@@ -108,6 +108,9 @@ def test_a_film_flickers_less_and_its_first_frame_is_as_ever(tiny_bundle, film, 
             return np.mean([(a["semantic"] != b["semantic"]).mean() for a, b in pairwise(maps[2:])])
 
         assert flicker(found) < 0.75 * flicker(single)
+        turned = film[0].transpose(1, 0, 2)[::-1]  # of another size, on the same network
+        alone, after = predictor.infer(turned, **how), stream.infer(turned)
+        assert all(np.allclose(after[name], alone[name], atol=1e-5) for name in alone)
         stream.reset()
         assert (stream.infer(film[-1])["semantic"] == single[-1]["semantic"]).all()
 

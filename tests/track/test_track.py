@@ -132,4 +132,9 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(EdgekitError) as caught, tracked(tmp_path, "tensorboard"):
         pass
-    assert "edgekit[track]" in caught.value.fix
+    assert "edgekit[track]" in caught.value.fix and list(tmp_path.iterdir()) == []
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events").write_text("of a run before")
+    with pytest.raises(EdgekitError), tracked(tmp_path, "tensorboard"):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["tensorboard", "events"]

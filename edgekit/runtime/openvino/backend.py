@@ -46,7 +46,8 @@ class OpenVino(CpuBackend):
     def _infer(self, feed: Feed, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         request = self._request(tuple(wanted))
         for name, array in feed.items():
-            request.set_tensor(name, self._openvino.Tensor(array, shared_memory=True))
+            writable = array if array.flags.writeable else array.copy()  # it shares no other memory
+            request.set_tensor(name, self._openvino.Tensor(writable, shared_memory=True))
         request.infer()
         return {name: request.get_output_tensor(place).data for place, name in enumerate(wanted)}
 

@@ -29,6 +29,7 @@ def engine_name(student: str, side: Sidecar) -> str:
 def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tuple[Path, Sidecar]:
     """The newest engine built from this bundle's files, of a lane and precision where they are given.
 
+    One of TensorRT for RTX, which `edgekit compile` keeps beside others, is meant where there is no other.
     EdgekitError, with the command that builds one, where there is none.
     """
     folder = engine_folder(bundle)
@@ -39,7 +40,7 @@ def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tupl
         sidecar = read_sidecar(plan)
         same = bundle.manifest.files.get(sidecar.model) == sidecar.model_sha256
         if same and lane in (None, sidecar.lane) and precision in (None, sidecar.precision):
-            found.append((sidecar.created, plan, sidecar))
+            found.append((not sidecar.for_rtx, sidecar.created, plan, sidecar))
     if not found:
         options = "".join(f" --{k} {v}" for k, v in (("lane", lane), ("precision", precision)) if v)
         wanted = " ".join(filter(None, [precision, lane and f"{lane}-lane"]))
@@ -48,5 +49,5 @@ def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tupl
             where=str(folder),
             fix=f"build one on this machine: edgekit build {bundle.source}{options}",
         )
-    _, plan, sidecar = max(found, key=lambda entry: (entry[0], entry[1]))
+    *_, plan, sidecar = max(found, key=lambda entry: entry[:3])
     return plan, sidecar
