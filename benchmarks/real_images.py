@@ -44,21 +44,25 @@ Seeds = dict[int, dict[str, float]]
 """Seed → row → mIoU in percent."""
 
 
-def markdown(measured: Mapping[str, Seeds], facts: Mapping[str, float]) -> str:
-    """Tables, one per data set, and how far the goals are met by the rows that were measured."""
+def markdown(measured: Mapping[str, tuple[Seeds, Mapping[str, float]]]) -> str:
+    """For each data set, of its figures and the facts of its networks: a table, and how far the goals are met."""
     parts = [provenance(["torch"])]
-    for name, seeds in measured.items():
+    for name, (seeds, facts) in measured.items():
         by_row = {row: [found[row] for found in seeds.values() if row in found] for row in ROWS}
         rows = [[ROWS[row], spread(values), str(len(values))] for row, values in by_row.items() if values]
         parts += [f"**{RECIPES[name]}**, `val`:", table(["model", "mIoU %", "seeds"], rows), _verdicts(seeds)]
-    about = (
+        about = (
+            f"Student: {facts['parameters']:,} parameters; teachers: {facts['teacher_parameters']:,} each, "
+            f"{facts['members']} members."
+        )
+        if "longer" in facts:
+            about += f" The longer training on labels alone makes {facts['longer']} times the steps."
+        parts.append(about)
+    parts.append(
         "Mean ± standard deviation over seeds; a seed decides first weights, batches and augmentation of teachers and "
-        f"students alike. Student: {facts['parameters']:,} parameters; teachers: {facts['teacher_parameters']:,} each, "
-        f"{facts['members']} members."
+        "students alike."
     )
-    if "longer" in facts:
-        about += f" The longer training on labels alone makes {facts['longer']} times the steps."
-    return "\n\n".join([*parts, about])
+    return "\n\n".join(parts)
 
 
 def _verdicts(seeds: Seeds) -> str:
@@ -117,18 +121,16 @@ def earlier(name: str, recipe: Recipe, file: Path = MEASURED) -> dict[str, Any]:
     return kept | {"seeds": {int(seed): found for seed, found in kept["seeds"].items()}}
 
 
-def keep(
-    name: str, before: Mapping[str, Any], measured: Seeds, facts: Mapping[str, float], file: Path = MEASURED
-) -> Seeds:
-    """Put figures beside those of earlier runs, seed by seed and row by row; returns all of them."""
-    seeds = {seed: dict(found) for seed, found in before["seeds"].items()}
+def keep(name: str, recipe: Recipe, measured: Seeds, facts: Mapping[str, float], file: Path = MEASURED) -> None:
+    """Put figures beside those that the file has of the same recipe by now, seed by seed and row by row."""
+    before = earlier(name, recipe, file)
+    seeds = before["seeds"]
     for seed, found in measured.items():
         seeds[seed] = seeds.get(seed, {}) | found
     everything = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     everything[name] = {"of": before["of"], "facts": dict(facts), "seeds": dict(sorted(seeds.items()))}
     with atomic_write(file) as part:
         part.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-    return everything[name]["seeds"]
 
 
 def times_as_long(seconds: dict[str, float]) -> int:
@@ -149,19 +151,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     out = given.out / "quick" if given.quick else given.out
-    measured, facts = {}, {}
+    recipes = {name: REPOSITORY / "recipes" / f"{name}.yaml" for name in RECIPES}
+    measured, writes = {}, given.write and not given.quick
     for name in given.recipes:
-        folder = photographs(given.data / name)
-        recipe = REPOSITORY / "recipes" / f"{name}.yaml"
-        comparison = Comparison(out, folder, QUICK if given.quick else (), recipe)
-        before = earlier(name, load_recipe(Recipe, recipe))
-        measured[name], facts = measure(comparison, given.seeds, given.rows, {} if given.quick else before["facts"])
-        if given.write and not given.quick:
-            measured[name] = keep(name, before, measured[name], facts)
-    text = markdown(measured, facts)
-    if given.write and not given.quick:
+        folder, recipe = photographs(given.data / name), load_recipe(Recipe, recipes[name])
+        comparison = Comparison(out, folder, QUICK if given.quick else (), recipes[name])
+        known = {} if given.quick else earlier(name, recipe)["facts"]
+        measured[name] = measure(comparison, given.seeds, given.rows, known)
+        if writes:
+            keep(name, recipe, *measured[name])
+    if writes:  # the section holds all that is known, also of the recipes and seeds that were not asked for
+        found = {name: earlier(name, load_recipe(Recipe, path)) for name, path in recipes.items()}
+        measured = {name: (one["seeds"], one["facts"]) for name, one in found.items() if one["seeds"]}
+    text = markdown(measured)
+    if writes:
         write_section("Photographs of two kinds", text)
-    print(json.dumps(measured) if given.json else text)
+    print(json.dumps({name: seeds for name, (seeds, _) in measured.items()}) if given.json else text)
 
 
 if __name__ == "__main__":

@@ -27,13 +27,21 @@ from device_pythons import ROOT, device_tests
 from real_bindings import install
 
 SUITE, PYTHON = "bookworm", "3.11"
-MIRROR = "http://deb.debian.org/debian"
 TOOLS = ("qemu-user-static", "proot", "libtalloc2", "debootstrap")
 CORE = ("numpy", "click", "pyyaml", "rich", "pillow", "av", "opencv-python-headless")
 REFERENCES = ("pytest", "hypothesis", "scipy", "matplotlib", "onnx", "imageio-ffmpeg")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 ONNXRUNTIME = "onnxruntime==1.27.0"  # 1.28 and 1.32 end in a segmentation fault when they are imported under qemu 7.2
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
+
+
+def _mirror() -> str:
+    """Where this machine's own packages come from."""
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Codename: {SUITE}"]
+    found = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+    if not found:
+        sys.exit(f"apt knows no source of Debian {SUITE}")
+    return found[0]
 
 
 def prepare(folder: Path) -> None:
@@ -48,7 +56,7 @@ def prepare(folder: Path) -> None:
         part = _fresh(folder / "root.part")
         environment = {**os.environ, "DEBOOTSTRAP_DIR": str(tools / "usr/share/debootstrap")}
         command = ["sh", str(tools / "usr/sbin/debootstrap"), "--foreign", "--arch=arm64", "--variant=minbase"]
-        subprocess.run([*command, "--include=python3", SUITE, str(part), MIRROR], env=environment, check=True)
+        subprocess.run([*command, "--include=python3", SUITE, str(part), _mirror()], env=environment, check=True)
         _unpack(part / "var/cache/apt/archives", part)
         part.rename(root)
     if not site.exists():

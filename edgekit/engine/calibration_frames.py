@@ -30,8 +30,15 @@ def find_frames(source: Path) -> list[Path]:
 def calibration_feeds(files: list[Path], preprocessing: Preprocessing, tensor: Tensor) -> Iterator[np.ndarray]:
     """One (1, C, H, W) float32 input per file, one in memory at a time.
 
-    EdgekitError for a network that needs more than photographs show.
+    EdgekitError for a network that sees more than photographs show, also where it may lack that: its ranges would be
+    those of a sensor that never works.
     """
+    if others := [task.name for task in preprocessing.modalities if task.name != "rgb"]:
+        raise EdgekitError(
+            f"photographs show rgb alone, and the network sees {', '.join(others)} too",
+            where="--calibrate",
+            fix="leave it out: the bundle holds ranges of frames with all that the network sees",
+        )
     prepare, accept = Preprocessor(preprocessing, [tensor]), FrameReader(preprocessing)
     for file in files:
         batch = accept.one({"rgb": read_rgb(file)})

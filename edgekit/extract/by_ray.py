@@ -91,7 +91,7 @@ def _shared_out(
     progress: Callable[[int, int], None] | None,
 ) -> Extraction:
     """Give parts to actors as they become free."""
-    done, deaths, failed = Extraction(), Counter(), {}
+    done, deaths, failed, died = Extraction(), Counter(), {}, False
     running: dict[Any, tuple[Any, tuple | None]] = {}  # what an actor will answer -> the actor, and its part
 
     def begin() -> None:
@@ -110,16 +110,19 @@ def _shared_out(
             raise error.cause if isinstance(error.cause, EdgekitError) else error from None
         except ray.exceptions.RayError as error:
             deaths[str(part)] += 1
+            died = True
             if deaths[str(part)] >= _MOST_DEATHS:
                 what = f"{_MOST_DEATHS} workers died one after the other: {first_line(error)}"
                 raise EdgekitError(
-                    what, where=_ENGINE, fix="look at its log in /tmp/ray/session_latest/logs; is it out of memory?"
+                    what, where=_ENGINE, fix="`ray logs` shows what they printed; are they out of memory?"
                 ) from error
             if part:
                 parts.appendleft(part)
             begin()
             continue
-        if made is not None:
+        if made is None:
+            deaths.pop(str(None), None)  # it opened: those that died before were no row of deaths
+        else:
             left -= 1
             for name in ("written", "kept", "seconds"):
                 getattr(done, name).update(getattr(made, name))
@@ -130,7 +133,7 @@ def _shared_out(
         if parts:
             part = parts.popleft()
             running[actor.part.remote(*part)] = (actor, part)
-    if deaths:
+    if died:
         remove_unfinished(pipeline[2])
     done.failed = list(failed.values())
     done.write_rates(pipeline[2].out, 0)

@@ -28,12 +28,15 @@ _SLACK = 1e-3  # of a frame's place in time, which containers round
 class Shot:
     """A frame that is taken: the name of its files, its place among those of its film, and its film's ``identity``.
 
+    ``known_as``: its name to experts, whose predictions may lie in files of the photographs' names.
     ``rgb`` (H, W, 3) uint8, read when it is first asked for: EdgekitError where it cannot be. ``next`` is the next
     moment's, None for the last, and for photographs.
     """
 
-    def __init__(self, name: str, place: int, identity: str, read: Callable[[], np.ndarray]):
-        self.name, self.place, self.identity = name, place, identity
+    def __init__(
+        self, name: str, place: int, identity: str, read: Callable[[], np.ndarray], known_as: str | None = None
+    ):
+        self.name, self.place, self.identity, self.known_as = name, place, identity, known_as or name
         self.next: Shot | None = None
         self._read = read
 
@@ -106,12 +109,13 @@ class Film:
     def _frames(self, config: ExtractConfig) -> Iterator[Shot]:
         identity, place, due, chosen = self.identity(), 0, 0, _chosen(config)
         video = Video(self.path)
+        rate = (config.fps and video.rate) or _USUAL_RATE
         try:
             for number, frame in enumerate(video):
                 if config.frames is not None and number > max(config.frames):
                     break
                 if config.fps is not None:
-                    at = frame.at if frame.at is not None else number / (video.rate or _USUAL_RATE)
+                    at = frame.at if frame.at is not None else number / rate
                     slot = int(at * config.fps + _SLACK)
                     if slot < due:
                         continue
@@ -129,8 +133,9 @@ class Film:
         for place, path in enumerate(taken):
             about = path.stat()
             identity = f"{about.st_size}-{about.st_mtime_ns}"
-            name = f"{place:06d}" if self.numbered else plain(path.stem)
-            yield Shot(f"{self.name}_{name}", place, identity, partial(_photo, path, config.size))
+            own = f"{self.name}_{plain(path.stem)}"
+            name = f"{self.name}_{place:06d}" if self.numbered else own
+            yield Shot(name, place, identity, partial(_photo, path, config.size), own)
 
 
 def _upright(frame: CapturedFrame, size: tuple[int, int] | None) -> np.ndarray:

@@ -26,7 +26,7 @@ class Frame:
 
     def __init__(self, tree: Tree, film: Film, shot: Shot, steps: Mapping[str, Step]):
         self.film, self.shot = film, shot
-        self.info = FrameInfo(shot.name, film.name, shot.place, film.folder, labelled=False)
+        self.info = FrameInfo(shot.known_as, film.name, shot.place, film.folder, labelled=False)
         self.lost = False  # it cannot be read: then none of its maps is tried
         self.new: dict[str, np.ndarray] = {}
         """What is to be written, as its file will hold it."""

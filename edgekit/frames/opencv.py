@@ -1,4 +1,4 @@
-"""OpenCV, imported where a camera is opened: the one module that knows it. Photographs and films work without."""
+"""OpenCV, imported where a camera is opened or motion is followed: the one module that knows it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def open_capture(what: str | int, api: int | None = None) -> Any | None:
     return capture if capture.isOpened() else None
 
 
-def import_cv2() -> Any:
-    """The module. EdgekitError where it is not installed."""
+def import_cv2(what: str = "cameras need") -> Any:
+    """The module. EdgekitError where it is not installed, which says ``what`` does not work without."""
     # What libav and V4L print on stderr about a damaged file or a missing camera, an EdgekitError says better.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -30,7 +30,7 @@ def import_cv2() -> Any:
         if error.name != "cv2":
             raise
         raise EdgekitError(
-            "cameras need OpenCV, which is not installed",
+            f"{what} OpenCV, which is not installed",
             where=f"this Python: {sys.executable}",
             fix="pip install opencv-python-headless; on a Jetson `sudo apt install python3-opencv`; "
             "photographs, folders and films work without",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
@@ -32,6 +33,7 @@ _CONTAINERS = {
 other files or addresses, which it then opens."""
 _ANY_SIZE = 1 << 62
 _LOOKED_AT = 50  # frames at a film's beginning, to know how far apart they are
+_SLOWEST = 1 / 1001  # frames per second of a film that is written; slower ones show a frame several times
 
 
 def _is_film(path: Path) -> bool:
@@ -79,9 +81,13 @@ class Video(FrameSource):
     @property
     def rate(self) -> float | None:
         """Frames per second: as stated, or as measured over the first frames where that differs."""
-        with open_film(self._path) as container:
-            packets = islice(container.demux(container.streams.video[0]), _LOOKED_AT)
-            stamps = [(packet.dts if packet.pts is None else packet.pts, packet.time_base) for packet in packets]
+        container = open_film(self._path)
+        if container is None:  # it was there a moment ago
+            return self._stated_rate
+        with container, contextlib.suppress(import_av().FFmpegError):  # as of a file that was cut off
+            stamps = []
+            for packet in islice(container.demux(container.streams.video[0]), _LOOKED_AT):
+                stamps.append((packet.dts if packet.pts is None else packet.pts, packet.time_base))
         steps = np.diff(sorted(float(stamp * base) for stamp, base in stamps if stamp is not None))
         # A quarter of the frames or more are as near as this: gaps do not count, nor does a single pair.
         near = float(np.sort(steps)[len(steps) // 4]) if len(steps) else 0.0
@@ -101,7 +107,7 @@ class Video(FrameSource):
             done += 1
         # Containers state counts and lengths that are a little off; how long the last frame is shown, few state.
         counted = not self.count or done >= 0.98 * self.count - 2
-        timed = self.seconds and at + gap >= 0.98 * self.seconds - self.seconds / self.count
+        timed = self.seconds and at + gap >= 0.98 * self.seconds - self.seconds / (self.count or done or 1)
         if done == 0 or not (counted or timed):
             raise EndsEarly(
                 f"the video ends after {done} of {self.count or 'unknown'} frames",
@@ -155,7 +161,8 @@ class VideoWriter:
             raise EdgekitError(
                 f"'{path.suffix}' is no video that can be written", where=str(path), fix=f"use {', '.join(_CODECS)}"
             )
-        self._av, self._path, self._rate, self._codec = import_av(), path, rate, codec
+        self._av, self._path, self._codec = import_av(), path, codec
+        self._rate = max(rate, _SLOWEST)
         self._part = atomic_write(path)
         self._container: Any = None
         self._written = 0

@@ -66,7 +66,7 @@ class MovingAverage:
         if not 0 <= history < 1:
             raise ValueError(f"history is a weight from 0 up to, but not, 1; this is {history}")
         self._history = history
-        self._cv2 = import_cv2()
+        self._cv2 = import_cv2("steady films need")
         self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self.reset()
 
@@ -105,7 +105,7 @@ class MovingAverage:
 
 def _grey(frame: np.ndarray, soft: Soft) -> np.ndarray:
     """The frame as the maps show it, in grey and at half the network's resolution; what is padding is 0."""
-    cv2, placement = import_cv2(), soft.placement
+    cv2, placement = import_cv2("steady films need"), soft.placement
     height, width = (max(1, round(side / 2)) for side in placement.content)
     small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
     picture = np.zeros([max(1, -(-side // 2)) for side in placement.network], np.uint8)

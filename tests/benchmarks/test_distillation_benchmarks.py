@@ -100,19 +100,20 @@ def test_the_goals_are_held_against_paired_differences(module):
         1: {"single_all": 52.0, "ensemble": 62.0, "baseline": 54.0, "longer": 51.0, "student": 59.0},
     }
     facts = {"parameters": 425_130, "teacher_parameters": 3_100_000, "members": 8, "longer": 3}
-    text = real_images.markdown({"semantic_drone": seeds, "camvid": {0: seeds[0]}}, facts)
+    text = real_images.markdown({"semantic_drone": (seeds, facts), "camvid": ({0: seeds[0]}, facts | {"members": 9})})
     assert "| ensemble | 61.00 ± 1.41 | 2 |" in text and "| student, distilled | 57.00 | 1 |" in text
     assert "- distilled over labels only, paired by seed: 6.00 ± 1.41 points" in text
     assert "- distilled over labels only, in the time of all the others, paired by seed: 8.00 points" in text
     assert "- holds: over the better of the two +6.00 points" in text and "3 times the steps" in text
+    assert "8 members" in text and "9 members" in text
     assert "- holds: distilled keeps 95.1% of the ensemble" in text
     worse = {0: {**seeds[0], "student": 54.9}}  # 5.9 over the longer training, and the goal is over the better one
-    text = real_images.markdown({"camvid": worse}, facts)
+    text = real_images.markdown({"camvid": (worse, facts)})
     assert text.count("**does not hold**") == 2 and "+4.90 points" in text and "keeps 91.5%" in text
-    text = real_images.markdown({"camvid": {0: {**seeds[0], "longer": 53.0}}}, facts)
+    text = real_images.markdown({"camvid": ({0: {**seeds[0], "longer": 53.0}}, facts)})
     assert "- **does not hold**: over the better of the two +4.00 points" in text
     some = {0: {"baseline": 50.0, "student": 57.0}, 1: {"student": 59.0}}  # rows and seeds that were not measured
-    text = real_images.markdown({"camvid": some}, {**facts, "longer": 3})
+    text = real_images.markdown({"camvid": (some, facts)})
     assert "labels only, paired by seed: 7.00 points" in text and "goal +5" not in text and "ensemble |" not in text
 
 
@@ -123,11 +124,11 @@ def test_figures_of_other_seeds_stay_until_the_recipe_changes(module, comparison
     real_images, file = module("real_images"), tmp_path / "measured.json"
     recipe = lambda *changes: load_recipe(Recipe, tmp_path / "tiny.yaml", changes)  # noqa: E731
     facts, name = {"longer": 4, "members": 2}, "camvid"
-    first = real_images.keep(name, real_images.earlier(name, recipe(), file), {1: {"student": 50.0}}, facts, file)
-    assert first == {1: {"student": 50.0}}
+    real_images.keep(name, recipe(), {1: {"student": 50.0}}, facts, file)
     before = real_images.earlier(name, recipe("seed=3", f"data.root={tmp_path}"), file)  # neither is the recipe's
-    assert before["facts"] == facts and before["seeds"] == first
-    both = real_images.keep(name, before, {0: {"student": 49.0}, 1: {"ensemble": 60.0}}, facts, file)
+    assert before["facts"] == facts and before["seeds"] == {1: {"student": 50.0}}
+    real_images.keep(name, recipe(), {0: {"student": 49.0}, 1: {"ensemble": 60.0}}, facts, file)
+    both = real_images.earlier(name, recipe(), file)["seeds"]
     assert both == {0: {"student": 49.0}, 1: {"student": 50.0, "ensemble": 60.0}} and list(both) == [0, 1]
     assert real_images.earlier("semantic_drone", recipe(), file)["seeds"] == {}
     assert real_images.earlier(name, recipe("distill.train.steps=3"), file)["seeds"] == {}

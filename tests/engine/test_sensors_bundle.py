@@ -80,6 +80,13 @@ def test_an_engine_answers_as_onnxruntime_with_and_without(exported, tensorrt, b
             np.testing.assert_array_equal(found["semantic"], expected)
 
 
+def test_photographs_alone_do_not_calibrate_it(exported, tensorrt, capsys):
+    tensorrt("10.3.0")
+    words = ["build", str(exported), "--lane", "cache", "--precision", "int8", "--calibrate"]
+    assert main([*words, str(exported.parent / "frames")]) == 2
+    assert "the network sees heat, near too" in capsys.readouterr().err
+
+
 def test_lint_and_estimate_take_every_file(exported, capsys):
     for command, key in (("lint", "reports"), ("estimate", "graphs")):
         assert main([command, str(exported), "--board", "orin-nano-8gb", "--jetpack", "6.2", "--json"]) == 0

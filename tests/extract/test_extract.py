@@ -227,6 +227,25 @@ def test_predictions_on_disk_are_an_expert_too(work, stored):
     assert [f.frame for f in work.run().failed] == ["a_000003", "a_000004"]
 
 
+def test_experts_know_photographs_by_their_names_in_either_layout(work, frames_of):
+    said = np.random.default_rng(0).integers(0, 3, (2, 48, 96)).astype(np.uint8)
+    for number, name in enumerate(["IMG_5", "IMG_7"]):
+        write_png(work.base / f"roofs/{name}.png", frames_of(9)[number])
+        path = work.base / f"predicted/seg/roofs_{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, said[number])
+    work.sets = "{train_set: [roofs]}"
+    work.tasks = """
+    seg: {expert: {kind: npz, folders: [predicted]}, output: {task: {kind: semantic, classes: [x, y, z]}}}
+    """
+    for layout, files in (("vre", "train_set/roofs/seg/npz/{i}"), ("dronescapes", "train_set/seg/roofs_IMG_{name}")):
+        out = work.base / f"as-{layout}"
+        assert work.run(out, layout=layout).failed == []
+        for i, name in enumerate((5, 7)):
+            with np.load(out / (files.format(i=i, name=name) + ".npz")) as file:
+                np.testing.assert_array_equal(file["arr_0"], said[i])
+
+
 def test_networks_of_transformers_say_themselves_what_their_maps_are(work, stored):
     try:
         library = import_transformers("here")

@@ -124,6 +124,7 @@ class PlayedRay:
         (3, (4,), "dronescapes"),
         (3, (5, 6), "dronescapes"),
         (2, (3, 4, 7, 8), "dronescapes"),
+        (1, (1, 3, 4, 6, 7), "dronescapes"),  # three die while they open, but not one after the other
     ],
 )
 def test_any_number_of_workers_that_die_anywhere_make_the_tree_of_a_plain_run(work, monkeypatch, cpus, deaths, layout):

@@ -63,6 +63,23 @@ def test_every_frame_is_read_at_its_time_and_the_film_passes_for_whole(tmp_path,
     np.testing.assert_allclose([shot.at for shot in shots], expected, atol=0.0011)
 
 
+def test_a_film_without_a_rate_as_browsers_write_it(tmp_path):
+    """FFmpeg then guesses 1000 frames per second: that counts as no rate, and nothing tells how many frames there are."""
+    times = np.cumsum([0, *np.random.default_rng(0).integers(20, 60, 39)]).tolist()
+    path = write_film(tmp_path / "film.webm", times, noise=True)
+    written = bytearray(path.read_bytes())
+    at = written.find(b"\x23\xe3\x83")  # DefaultDuration, of EBML; a Void element takes its place
+    size = written[at + 3] & 0x7F
+    written[at : at + 4 + size] = b"\xec" + bytes([0x80 | (size + 2)]) + bytes(size + 2)
+    path.write_bytes(written)
+    film = Video(path)
+    assert film.count is None and film.seconds
+    assert len(list(film)) == len(times) and 20 < film.rate < 50
+    film.close()
+    path.unlink()
+    assert film.rate is None
+
+
 @pytest.mark.parametrize(("suffix", "name"), FILMS)
 def test_what_is_written_from_it_is_as_long_and_shows_the_same_at_every_time(tmp_path, suffix, name):
     times = TIMES[name]

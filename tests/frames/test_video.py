@@ -127,6 +127,17 @@ def test_a_whole_film_passes_for_one(tmp_path, suffix, count):
     assert len(list(Video(tmp_path / f"film{suffix}"))) == count
 
 
+@pytest.mark.parametrize("rate", [1 / 3600, 0.0004, 0.4])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_film_of_a_frame_an_hour(tmp_path, suffix, rate):
+    """Of the slowest there are, frames are shown several times or one of them stands for several."""
+    with VideoWriter(tmp_path / f"film{suffix}", rate) as writer:
+        for i in range(3):
+            writer.write(picture(60 * i), at=i / rate)
+    shown = [int(shot.rgb()[..., 0].mean() / 60 + 0.5) for shot in Video(tmp_path / f"film{suffix}")]
+    assert shown == sorted(shown) and {0, 1, 2} == set(shown)
+
+
 def test_a_written_film_is_whole_or_absent(tmp_path):
     path = tmp_path / "new" / "film.avi"
     with pytest.raises(RuntimeError), VideoWriter(path, 10) as writer:

@@ -163,7 +163,7 @@ def onnxruntime(found: Surroundings) -> Check:
 def opencv(found: Surroundings) -> Check:
     probed, jetson = found.opencv, found.machine.is_jetson
     fix = "sudo apt install python3-opencv" if jetson else "pip install 'edgekit[cpu]'"
-    bad = _not_loaded("OpenCV", probed, found, "no cameras; images, films and bench do without it", fix)
+    bad = _not_loaded("OpenCV", probed, found, "no cameras and no run --steady; all else does without it", fix)
     if bad:
         return bad
     if probed.get("gstreamer"):
