@@ -64,7 +64,7 @@ def test_every_frame_is_read_at_its_time_and_the_film_passes_for_whole(tmp_path,
 
 
 def test_a_film_without_a_rate_as_browsers_write_it(tmp_path):
-    """FFmpeg then guesses 1000 frames per second: that counts as no rate, and nothing tells how many frames there are."""
+    """FFmpeg then guesses 1000 frames per second: that is no rate, and nothing tells how many frames there are."""
     times = np.cumsum([0, *np.random.default_rng(0).integers(20, 60, 39)]).tolist()
     path = write_film(tmp_path / "film.webm", times, noise=True)
     written = bytearray(path.read_bytes())
