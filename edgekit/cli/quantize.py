@@ -70,9 +70,11 @@ def sensitivity(
 
 
 def _table(result: dict[str, Any]) -> Any:
+    weights = ", equalised weights" if result["equalised"] else ""
     title = (
         f"{result['name']}: signal to noise with one layer alone in INT8 ({result['style']}), dB, and its share\n"
-        f"{result['observer']} ranges of {result['calibration_frames']} frames, measured on {result['measured_frames']}"
+        f"{result['observer']} ranges of {result['calibration_frames']} frames{weights}, "
+        f"measured on {result['measured_frames']}"
     )
     outputs = result["outputs"]
     rows = [

@@ -62,8 +62,8 @@ def calibrated(
     styles: Iterable[str],
     log: Path | None,
     threads: int | None,
-) -> Calibration:
-    """The ranges of ``body``, open in its size, for all the styles; with a progress bar."""
+) -> tuple[onnx.ModelProto, Calibration]:
+    """``calibrate_best`` of ``body``, open in its size, for all the styles; with a progress bar."""
     writes = [partial(write_style, style=style, reduce_range=config.reduce_range) for style in styles]
     with Progress("calibrating", log, len(feed.shots)) as progress:
         return calibrate_best(body, feed, config, tasks, writes, progress=progress.step, threads=threads)
@@ -109,10 +109,10 @@ class Quantizer:
         free = opened(body, self.plan.stride, frozenset({"size"}))
         asked = [row for row in rows if row.style]
         styles = dict.fromkeys(row.style for row in asked)
-        calibration = calibrated(free, feed, self.config, self.plan.tasks, styles, self.log, self.threads)
+        free, calibration = calibrated(free, feed, self.config, self.plan.tasks, styles, self.log, self.threads)
         if self.scorer is None:
             kept = sorted(self.config.keep_float)
-            found = dict.fromkeys(styles, Recovery(body, calibration, tuple(kept), ()))
+            found = dict.fromkeys(styles, Recovery(closed(free, body), calibration, tuple(kept), ()))
             facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": kept}
             parity = {}
         else:

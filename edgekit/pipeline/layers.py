@@ -53,7 +53,7 @@ def layer_noise(
     free = opened(model, student.network.stride, frozenset({"size"}))
     shots = spread(subject.calibration, frames or config.frames)
     feed = CalibrationFeed(shots, contract(student, size, subject.config.fit, frame))
-    calibration = calibrated(free, feed, config, student.tasks, [style], subject.log, threads)
+    free, calibration = calibrated(free, feed, config, student.tasks, [style], subject.log, threads)
     samples = some(feed, calibration.count, measured)
     write = partial(write_style, style=style, reduce_range=config.reduce_range)
     with Progress("measuring layers", subject.log, len(Topology(free).layers())) as progress:
@@ -68,6 +68,7 @@ def layer_noise(
         "student": student.name,
         "style": style,
         "observer": calibration.observer,
+        "equalised": calibration.equalised,
         "size": list(size),
         "calibration_frames": calibration.count,
         "measured_frames": len(samples),

@@ -31,11 +31,12 @@ _MOST_PASSES = 6  # each closer look is at least four times as close
 class Calibration:
     """Activation ranges and what they belong to.
 
-    ranges    tensor → (lo, hi), lo ≤ 0 ≤ hi
-    unranged  activations without a range: those that no runtime stores, since a ReLU is fused into what makes them
-    count     frames seen
-    frames    SHA-256 over their values, in order
-    compared  where observers were compared, see ``calibrate_best``: observer → what its integers change
+    ranges     tensor → (lo, hi), lo ≤ 0 ≤ hi
+    unranged   activations without a range: those that no runtime stores, since a ReLU is fused into what makes them
+    count      frames seen
+    frames     SHA-256 over their values, in order
+    compared   where ways were compared, see ``calibrate_best``: way → what its integers change
+    equalised  whether they are those of the graph with equalised weights
     """
 
     observer: str
@@ -44,6 +45,7 @@ class Calibration:
     count: int
     frames: str
     compared: dict[str, float] = field(default_factory=dict)
+    equalised: bool = False
 
     def manifest(self, *, model: str, preprocessing: str) -> Ranges:
         """The manifest's section; ``model`` and ``preprocessing`` are the SHA-256 of what the ranges go with."""

@@ -1,4 +1,4 @@
-"""The observer to calibrate with: the one whose integers change the float network's own answers least."""
+"""The way to calibrate: the one whose integers change the float network's own answers least."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from onnx import ModelProto
 from edgekit.graphs.execute import Runner
 from edgekit.quantize.calibration import Calibration, calibrations
 from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.equalise import equalise
 from edgekit.quantize.frames import MakeFrames, some
 from edgekit.quantize.parameters import Range
 from edgekit.quantize.sensitivity import Write
@@ -34,31 +35,41 @@ def calibrate_best(
     *,
     progress: Callable[[int], None] = lambda done: None,
     threads: int | None = None,
-) -> Calibration:
-    """``calibrate`` by the recipe's observer; where it names none, by the best of ``config.observers()``.
+) -> tuple[ModelProto, Calibration]:
+    """``calibrate`` by the recipe's observer; where it names none, in the best way. Returns the graph too.
 
-    What an observer's integers change is a task's primary metric with the answers of ``model`` itself in place of
-    labels. That needs no labels, and it can be asked of frames that the network was trained on, on which scores against
-    labels are too good. The geometric mean over tasks and ``writes`` decides, since their units differ. ``model`` names
-    its outputs ``<task>_logits``.
+    Ways are those of ``config.observers()``, each with weights as they are and equalised, which is the same function.
+    What integers change is a task's primary metric with the answers of ``model`` itself in place of labels. That needs
+    no labels, and it can be asked of frames that the network was trained on, on which scores against labels are too
+    good. The geometric mean over tasks and ``writes`` decides, since their units differ. ``model`` names its outputs
+    ``<task>_logits``.
     """
-    found = calibrations(model, frames, config.observers(), progress=progress, threads=threads)
-    if len(found) == 1:
-        return next(iter(found.values()))
-    samples = some(frames, next(iter(found.values())).count, JUDGED)
+    if config.observer:
+        (calibration,) = calibrations(model, frames, config.observers(), progress=progress, threads=threads).values()
+        return model, calibration
+    graphs = {"": model, ", equalised": equalise(model)}
+    found = {
+        f"{name}{how}": (graph, calibration)
+        for how, graph in graphs.items()
+        for name, calibration in calibrations(
+            graph, frames, config.observers(), progress=progress, threads=threads
+        ).items()
+    }
+    samples = some(frames, next(iter(found.values()))[1].count, JUDGED)
     answers = _answers(model, tasks, samples)
     exact = _scores(tasks, answers, answers)
 
-    def change(ranges: Mapping[str, Range]) -> float:
+    def change(graph: ModelProto, ranges: Mapping[str, Range]) -> float:
         changes = []
         for write in writes:
-            given = _scores(tasks, _answers(write(model, ranges, frozenset()), tasks, samples), answers)
+            given = _scores(tasks, _answers(write(graph, ranges, frozenset()), tasks, samples), answers)
             changes += [abs(given[name] - exact[name]) for name in exact]
         return float(np.exp(np.mean(np.log(np.maximum(changes, _LEAST)))))
 
-    compared = {name: change(calibration.ranges) for name, calibration in found.items()}
+    compared = {way: change(graph, calibration.ranges) for way, (graph, calibration) in found.items()}
     best = min(compared, key=compared.__getitem__)
-    return dataclasses.replace(found[best], compared=compared)
+    graph, calibration = found[best]
+    return graph, dataclasses.replace(calibration, compared=compared, equalised=graph is not model)
 
 
 def _answers(model: ModelProto, tasks: Sequence[Task], samples: Sequence[np.ndarray]) -> list[Answers]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onnx import ModelProto
@@ -80,7 +80,8 @@ class Recovery:
         return {
             "holds": self.holds,
             "observer": self.calibration.observer,
-            "observers_compared": self.calibration.compared,
+            "equalised": self.calibration.equalised,
+            "ways_compared": self.calibration.compared,
             "calibration_frames": self.calibration.count,
             "float_layers": list(self.keep_float),
             "steps": [
@@ -155,8 +156,10 @@ class _Search:
                 fix=f"use names of {', '.join(self.layers)}",
             )
         self.steps: list[Attempt] = []
-        self.calibration = calibration or self._calibrate(self.model)
         self.reference = reference if reference is not None else self.evaluate(self.model)
+        if calibration is None:
+            self.model, calibration = self._calibrate(self.model)
+        self.calibration = calibration
         self.uncorrected, self.corrects = self.model, False
         verdicts = self._verdicts(self.model, self.calibration, self.keep)
         self.best = self._record("calibrated", verdicts, kept=True)
@@ -167,8 +170,10 @@ class _Search:
         return Recovery(self.model, self.calibration, kept, tuple(self.steps))
 
     def _equalise(self) -> None:
-        equal = equalise(self.model)
-        calibration = self._calibrate(equal)
+        if self.calibration.equalised:
+            return
+        equal, calibration = self._calibrate(equalise(self.model))
+        calibration = replace(calibration, equalised=True)
         if self._is_better("equalised", equal, calibration):
             self.model = self.uncorrected = equal
             self.calibration = calibration
@@ -255,7 +260,7 @@ class _Search:
                 break
         return model, verdicts
 
-    def _calibrate(self, model: ModelProto) -> Calibration:
+    def _calibrate(self, model: ModelProto) -> tuple[ModelProto, Calibration]:
         return calibrate_best(
             model,
             self.frames,

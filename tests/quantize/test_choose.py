@@ -1,4 +1,4 @@
-"""Which observer is chosen, beside the same comparison written out."""
+"""Which observer and weights are chosen, beside the same comparison written out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edgekit.graphs.execute import Runner
 from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
+from edgekit.quantize.equalise import equalise
 from edgekit.quantize.qdq import write_qdq
 from edgekit.tasks import Task
 
@@ -47,9 +48,9 @@ def noise(outliers: float):
     return frames
 
 
-def written_out(network, frames, observer: str) -> float:
-    """The geometric mean of 1 - mIoU and of the relative error of depth, INT8 against float."""
-    exact, integers = Runner(network), Runner(write(network, calibrate(network, frames, observer=observer).ranges))
+def written_out(network, graph, frames, observer: str) -> float:
+    """The geometric mean of 1 - mIoU and of the relative error of depth, INT8 of ``graph`` against float."""
+    exact, integers = Runner(network), Runner(write(graph, calibrate(graph, frames, observer=observer).ranges))
     classes, depths = [], []
     for frame in frames():
         pair = exact(frame), integers(frame)
@@ -64,18 +65,38 @@ def written_out(network, frames, observer: str) -> float:
     return float(np.sqrt(np.prod(np.maximum(changes, 1e-4))))
 
 
-@pytest.mark.parametrize("outliers", [1.0, 40.0])
-def test_the_one_that_changes_least(network, frames, outliers):
-    frames = noise(outliers)
-    found = calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC, DEPTH], [write])
-    expected = {observer: written_out(network, frames, observer) for observer in OBSERVERS}
+@pytest.mark.parametrize(("outliers", "uneven"), [(1.0, 1.0), (40.0, 1.0), (1.0, 60.0)])
+def test_the_one_that_changes_least(network, frames, outliers, uneven):
+    frames, network = noise(outliers), with_uneven_channels(network, uneven)
+    graph, found = calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC, DEPTH], [write])
+    graphs = {"": network, ", equalised": equalise(network)}
+    expected = {f"{o}{how}": written_out(network, g, frames, o) for how, g in graphs.items() for o in OBSERVERS}
     assert found.compared == pytest.approx(expected, rel=1e-4)
-    assert found.observer == min(expected, key=expected.get)
-    assert found.ranges == calibrate(network, frames, observer=found.observer).ranges
-    assert len(set(found.compared.values())) > 2  # the case tells observers apart
+    best = min(expected, key=expected.get)
+    assert (found.observer, found.equalised) == (best.partition(",")[0], best.endswith("equalised"))
+    assert found.ranges == calibrate(graph, frames, observer=found.observer).ranges
+    assert len(set(found.compared.values())) > 4  # the case tells them apart
+    assert found.equalised or uneven == 1.0
+    sample = next(frames())
+    for name, answer in Runner(graph)(sample).items():  # the same function
+        np.testing.assert_allclose(answer, Runner(network)(sample)[name], atol=1e-3 * np.abs(answer).max())
 
 
-def test_frames_are_read_once_for_all_and_once_to_compare(network):
+def with_uneven_channels(network, factor: float) -> onnx.ModelProto:
+    """The same function, every other channel between two layers ``factor`` times as large."""
+    out = onnx.ModelProto.FromString(network.SerializeToString())
+    scale = np.where(np.arange(32) % 2, factor, 1.0).astype(np.float32)
+    tensors = {tensor.name: tensor for tensor in out.graph.initializer}
+    values = {name: onnx.numpy_helper.to_array(tensors[name]) for name in ("w1", "b1", "w2")}
+    values["w1"] = values["w1"] * scale[:, None, None, None]
+    values["b1"] = values["b1"] * scale
+    values["w2"] = values["w2"] / scale[None, :, None, None]
+    for name, value in values.items():
+        tensors[name].CopyFrom(onnx.numpy_helper.from_array(value, name))
+    return out
+
+
+def test_frames_are_read_once_for_all_observers_and_once_to_compare(network):
     reads = []
 
     def frames():
@@ -83,17 +104,18 @@ def test_frames_are_read_once_for_all_and_once_to_compare(network):
         return noise(1.0)()
 
     calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC], [write, write])
-    assert len(reads) == 2
+    assert len(reads) == 3  # the weights equalised too
 
 
 def test_a_named_one_is_not_compared(network):
-    found = calibrate_best(network, noise(1.0), QuantizeConfig(observer="mse"), [SEMANTIC], [write])
-    assert (found.observer, found.compared) == ("mse", {})
+    graph, found = calibrate_best(network, noise(1.0), QuantizeConfig(observer="mse"), [SEMANTIC], [write])
+    assert graph is network and (found.observer, found.compared, found.equalised) == ("mse", {}, False)
 
 
 def test_the_worst_style_counts_as_much_as_the_best(network):
     """With a style that leaves all in float, whose change is zero, the order is that of the other."""
     styles = [write, lambda model, ranges, keep: model]
-    both = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles).compared
-    one = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles[:1]).compared
+    _, both = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles)
+    _, one = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles[:1])
+    both, one = both.compared, one.compared
     assert sorted(both, key=both.get) == sorted(one, key=one.get)
