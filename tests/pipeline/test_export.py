@@ -29,6 +29,7 @@ from edgekit.pipeline.int8 import CalibrationFeed
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
 from edgekit.pipeline.training import new_student
+from edgekit.quantize.observers import OBSERVERS
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.runtime.load import load
@@ -362,6 +363,7 @@ def test_the_student_is_perfect_on_what_it_said(made):
 
 
 GATE = ["export.quantize.gate.semantic=5"]
+NAMED = "export.quantize.observer=entropy"
 
 
 def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
@@ -370,7 +372,7 @@ def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
         even, uneven = (load_student(f / "student.pt")(frame)["semantic"] for f in (run, lopsided))
     assert torch.allclose(even, uneven, atol=1e-3 * float(even.abs().max()))
 
-    subject = subject_of(lopsided, [*GATE, "export.quantize.recover=false"])
+    subject = subject_of(lopsided, [*GATE, NAMED, "export.quantize.recover=false"])
     result = export(subject, Request("cpu", tmp_path / "bundle"))
     assert not result["holds"] and not (tmp_path / "bundle").exists()
     (failed,) = [row for row in result["parity"] if not row["holds"]]
@@ -391,7 +393,7 @@ def test_a_file_that_scores_less_than_the_module_is_not_written(run, tmp_path):
 
 
 def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
-    result = export(subject_of(lopsided, GATE), Request("jetson", tmp_path / "bundle"))
+    result = export(subject_of(lopsided, [*GATE, NAMED]), Request("jetson", tmp_path / "bundle"))
     assert result["holds"], result["failed"]
     bundle = open_bundle(tmp_path / "bundle")
     for style in ("onnxruntime", "tensorrt"):
@@ -405,6 +407,17 @@ def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
     fp32, int8 = (bundle.manifest.metrics[s]["semantic"]["miou"] for s in ("fp32", "int8"))
     assert fp32 - int8 <= 0.05 + 1e-9
     assert all(said.startswith(("taken, ", NOT_COMPILED)) for said in result["nvidia_compiler"].values())
+
+
+def test_where_no_observer_is_named_it_is_equalised_from_the_beginning(lopsided, tmp_path):
+    subject = subject_of(lopsided, [*GATE, "export.quantize.recover=false"])
+    result = export(subject, Request("cpu", tmp_path / "bundle"))
+    assert result["holds"], result["failed"]
+    facts = result["quantization"]["onnxruntime"]
+    compared = facts["ways_compared"]
+    assert facts["equalised"] and compared.keys() == {f"{o}{how}" for o in OBSERVERS for how in ("", ", equalised")}
+    assert compared[f"{facts['observer']}, equalised"] == min(compared.values())
+    assert min(compared[o] for o in OBSERVERS) > 2 * min(compared.values())
 
 
 def test_a_network_larger_than_the_frames_is_not_calibrated_on_padding(run):
