@@ -13,6 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from edgekit.pipeline.run import Run
+from edgekit.recipe.load import load_recipe
+from edgekit.recipe.schema import Recipe
 from edgekit.report.breakdown import read_breakdown
 from edgekit.students.student import load_student
 from edgekit.training import loop
@@ -327,3 +330,11 @@ def test_three_tasks_on_the_embedded_world(tell, tmp_path):
     told = " ".join(next(t for t in terms if t["stage"] == "distilled student"))
     for term in ("semantic.soft", "depth.regression", "normals.normals", "waiting"):
         assert term in told
+
+
+def test_the_export_section_is_no_part_of_a_runs_name(photographs, tmp_path):
+    plain = load_recipe(Recipe, photographs / "tiny.yaml")
+    other = load_recipe(Recipe, photographs / "tiny.yaml", ["export.upsampling=bilinear"])
+    assert Run.of(plain, photographs, tmp_path).folder == Run.of(other, photographs, tmp_path).folder
+    wider = load_recipe(Recipe, photographs / "tiny.yaml", ["student.width=32"])
+    assert Run.of(wider, photographs, tmp_path).folder != Run.of(plain, photographs, tmp_path).folder
