@@ -24,13 +24,14 @@ from edgekit.export.lanes import ArtifactRow
 from edgekit.graphs.read import consumers
 from edgekit.pipeline.scorer import Scorer
 from edgekit.pipeline.subject import LazyFrame, prepared
+from edgekit.quantize.bias import correct_bias
 from edgekit.quantize.calibration import Calibration
 from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
-from edgekit.quantize.frames import spread
+from edgekit.quantize.frames import some, spread
 from edgekit.quantize.gate import TaskVerdict
 from edgekit.quantize.qdq import write_qdq
-from edgekit.quantize.recover import Recovery, recover
+from edgekit.quantize.recover import MEASURED, Recovery, recover
 from edgekit.tasks import Task
 from edgekit.training.progress import Progress
 
@@ -112,7 +113,8 @@ class Quantizer:
         free, calibration = calibrated(free, feed, self.config, self.plan.tasks, styles, self.log, self.threads)
         if self.scorer is None:
             kept = sorted(self.config.keep_float)
-            found = dict.fromkeys(styles, Recovery(closed(free, body), calibration, tuple(kept), ()))
+            models = {style: closed(self._corrected(free, style, feed, calibration), body) for style in styles}
+            found = {style: Recovery(model, calibration, tuple(kept), ()) for style, model in models.items()}
             facts = {"gate": None, "why": "there are no labelled frames to judge with", "float_layers": kept}
             parity = {}
         else:
@@ -132,6 +134,15 @@ class Quantizer:
             rows = [row.of_other_weights() if row.key == "cache/int8" else row for row in rows]
             bodies |= {row.file: plain for row in rows if row.key == "cache/int8"}
         return Quantized(tuple(rows), bodies, plain, recovery.calibration, facts, parity)
+
+    def _corrected(self, free, style: str, feed: CalibrationFeed, calibration: Calibration) -> onnx.ModelProto:
+        """What to write integers into where nothing is gated."""
+        if not calibration.biases_corrected:
+            return free
+        write = partial(write_style, style=style, reduce_range=self.config.reduce_range)
+        keep = frozenset(self.config.keep_float)
+        few = some(feed, calibration.count, MEASURED)
+        return correct_bias(free, lambda model: write(model, calibration.ranges, keep), few)
 
     def _recover(self, style: str, free, body, feed: CalibrationFeed, calibration: Calibration, reference) -> Recovery:
         """``free`` is ``body`` for any size, as calibration frames have; what is scored has the size shipped."""

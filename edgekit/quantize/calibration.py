@@ -37,6 +37,7 @@ class Calibration:
     frames     SHA-256 over their values, in order
     compared   where ways were compared, see ``calibrate_best``: way → what its integers change
     equalised  whether they are those of the graph with equalised weights
+    biases_corrected  whether integers are better with corrected biases, which the graph does not have
     """
 
     observer: str
@@ -46,6 +47,7 @@ class Calibration:
     frames: str
     compared: dict[str, float] = field(default_factory=dict)
     equalised: bool = False
+    biases_corrected: bool = False
 
     def manifest(self, *, model: str, preprocessing: str) -> Ranges:
         """The manifest's section; ``model`` and ``preprocessing`` are the SHA-256 of what the ranges go with."""

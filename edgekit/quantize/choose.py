@@ -9,6 +9,7 @@ import numpy as np
 from onnx import ModelProto
 
 from edgekit.graphs.execute import Runner
+from edgekit.quantize.bias import correct_bias
 from edgekit.quantize.calibration import Calibration, calibrations
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.equalise import equalise
@@ -19,6 +20,9 @@ from edgekit.tasks import Task, kind_of
 
 JUDGED = 32
 """Frames, spread over those of the calibration, on which answers are compared."""
+
+EQUALISED, CORRECTED = ", equalised", ", biases corrected"
+"""What a way is called behind its observer's name."""
 
 _LEAST = 1e-4  # of a change: smaller ones are alike, a hundredth of a point or a ten-thousandth of the distance
 
@@ -38,7 +42,10 @@ def calibrate_best(
 ) -> tuple[ModelProto, Calibration]:
     """``calibrate`` by the recipe's observer; where it names none, in the best way. Returns the graph too.
 
-    Ways are those of ``config.observers()``, each with weights as they are and equalised, which is the same function.
+    Ways are those of ``config.observers()``, each with weights as they are and equalised, which is the same function;
+    and the best of these once more with corrected biases. Those are for integers alone: what is returned has its own,
+    and whoever writes integers corrects them.
+
     What integers change is a task's primary metric with the answers of ``model`` itself in place of labels. That needs
     no labels, and it can be asked of frames that the network was trained on, on which scores against labels are too
     good. The geometric mean over tasks and ``writes`` decides, since their units differ. ``model`` names its outputs
@@ -47,7 +54,7 @@ def calibrate_best(
     if config.observer:
         (calibration,) = calibrations(model, frames, config.observers(), progress=progress, threads=threads).values()
         return model, calibration
-    graphs = {"": model, ", equalised": equalise(model)}
+    graphs = {"": model, EQUALISED: equalise(model)}
     found = {
         f"{name}{how}": (graph, calibration)
         for how, graph in graphs.items()
@@ -69,7 +76,14 @@ def calibrate_best(
     compared = {way: change(graph, calibration.ranges) for way, (graph, calibration) in found.items()}
     best = min(compared, key=compared.__getitem__)
     graph, calibration = found[best]
-    return graph, dataclasses.replace(calibration, compared=compared, equalised=graph is not model)
+    corrected = correct_bias(graph, lambda g: writes[-1](g, calibration.ranges, frozenset()), samples[::2])
+    compared[f"{best}{CORRECTED}"] = change(corrected, calibration.ranges)
+    return graph, dataclasses.replace(
+        calibration,
+        compared=compared,
+        equalised=graph is not model,
+        biases_corrected=compared[f"{best}{CORRECTED}"] < compared[best],
+    )
 
 
 def _answers(model: ModelProto, tasks: Sequence[Task], samples: Sequence[np.ndarray]) -> list[Answers]:

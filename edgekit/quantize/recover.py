@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from onnx import ModelProto
@@ -81,6 +81,7 @@ class Recovery:
             "holds": self.holds,
             "observer": self.calibration.observer,
             "equalised": self.calibration.equalised,
+            "biases_corrected": self.calibration.biases_corrected,
             "ways_compared": self.calibration.compared,
             "calibration_frames": self.calibration.count,
             "float_layers": list(self.keep_float),
@@ -160,7 +161,10 @@ class _Search:
         if calibration is None:
             self.model, calibration = self._calibrate(self.model)
         self.calibration = calibration
-        self.uncorrected, self.corrects = self.model, False
+        self.uncorrected, self.corrects = self.model, self.calibration.biases_corrected
+        self.few = some(self.frames, self.calibration.count, MEASURED) if self.corrects else []
+        if self.corrects:
+            self.model = self._corrected(self.keep)
         verdicts = self._verdicts(self.model, self.calibration, self.keep)
         self.best = self._record("calibrated", verdicts, kept=True)
         for improve in (self._equalise, self._correct, self._train, self._keep_layers) if self.config.recover else ():
@@ -170,16 +174,17 @@ class _Search:
         return Recovery(self.model, self.calibration, kept, tuple(self.steps))
 
     def _equalise(self) -> None:
-        if self.calibration.equalised:
+        if self.calibration.compared:  # it was one of the ways
             return
         equal, calibration = self._calibrate(equalise(self.model))
-        calibration = replace(calibration, equalised=True)
         if self._is_better("equalised", equal, calibration):
             self.model = self.uncorrected = equal
             self.calibration = calibration
 
     def _correct(self) -> None:
         self.few = some(self.frames, self.calibration.count, MEASURED)
+        if self.corrects:
+            return
         corrected = self._corrected(self.always)
         if self._is_better("biases corrected", corrected, self.calibration):
             self.model, self.corrects = corrected, True

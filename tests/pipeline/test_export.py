@@ -383,8 +383,8 @@ def test_int8_that_fails_the_gate_is_not_written(lopsided, run, tmp_path):
     chosen = export(subject_of(lopsided, [*GATE, "export.quantize.recover=false"]), Request("cpu", tmp_path / "bundle"))
     facts = chosen["quantization"]["onnxruntime"]
     ways = facts["ways_compared"]
-    assert chosen["holds"] and facts["equalised"] and len(ways) == 2 * len(OBSERVERS)
-    assert f"{facts['observer']}, equalised" == min(ways, key=ways.get)
+    assert chosen["holds"] and facts["equalised"] and len(ways) == 2 * len(OBSERVERS) + 1
+    assert min(ways, key=ways.get).startswith(f"{facts['observer']}, equalised")
 
 
 def test_a_file_that_scores_less_than_the_module_is_not_written(run, tmp_path):

@@ -7,11 +7,13 @@ import onnx
 import pytest
 
 from edgekit.graphs.execute import Runner
+from edgekit.quantize.bias import correct_bias
 from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.equalise import equalise
 from edgekit.quantize.qdq import write_qdq
+from edgekit.quantize.recover import recover
 from edgekit.tasks import Task
 
 SEMANTIC = Task("ground", "semantic", classes=tuple("abcdefgh"))
@@ -48,9 +50,10 @@ def noise(outliers: float):
     return frames
 
 
-def written_out(network, graph, frames, observer: str) -> float:
+def written_out(network, graph, frames, observer: str, ranges=None) -> float:
     """The geometric mean of 1 - mIoU and of the relative error of depth, INT8 of ``graph`` against float."""
-    exact, integers = Runner(network), Runner(write(graph, calibrate(graph, frames, observer=observer).ranges))
+    ranges = ranges or calibrate(graph, frames, observer=observer).ranges
+    exact, integers = Runner(network), Runner(write(graph, ranges))
     classes, depths = [], []
     for frame in frames():
         pair = exact(frame), integers(frame)
@@ -71,10 +74,14 @@ def test_the_one_that_changes_least(network, frames, outliers, uneven):
     graph, found = calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC, DEPTH], [write])
     graphs = {"": network, ", equalised": equalise(network)}
     expected = {f"{o}{how}": written_out(network, g, frames, o) for how, g in graphs.items() for o in OBSERVERS}
-    assert found.compared == pytest.approx(expected, rel=1e-4)
     best = min(expected, key=expected.get)
+    ranges = calibrate(graph, frames, observer=found.observer).ranges
+    corrected = correct_bias(graph, lambda g: write(g, ranges), list(frames())[::2])
+    with_biases = written_out(network, corrected, frames, found.observer, ranges)
+    assert found.compared == pytest.approx(expected | {f"{best}, biases corrected": with_biases}, rel=1e-4)
+    assert found.biases_corrected == (with_biases < expected[best])
     assert (found.observer, found.equalised) == (best.partition(",")[0], best.endswith("equalised"))
-    assert found.ranges == calibrate(graph, frames, observer=found.observer).ranges
+    assert found.ranges == ranges
     assert len(set(found.compared.values())) > 4  # the case tells them apart
     assert found.equalised or uneven == 1.0
     sample = next(frames())
@@ -117,5 +124,27 @@ def test_the_worst_style_counts_as_much_as_the_best(network):
     styles = [write, lambda model, ranges, keep: model]
     _, both = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles)
     _, one = calibrate_best(network, noise(40.0), QuantizeConfig(), [SEMANTIC], styles[:1])
-    both, one = both.compared, one.compared
+    both, one = ({way: c for way, c in f.compared.items() if "biases" not in way} for f in (both, one))
     assert sorted(both, key=both.get) == sorted(one, key=one.get)
+
+
+def test_recovery_begins_with_what_was_chosen(network):
+    def coarse(model, ranges, keep_float=frozenset()):  # weights of 7 bits
+        return write_qdq(model, ranges, keep_float=keep_float, style="onnxruntime", reduce_range=True)
+
+    network, frames, tasks = with_uneven_channels(network, 60.0), noise(1.0), [SEMANTIC, DEPTH]
+    graph, chosen = calibrate_best(network, frames, QuantizeConfig(), tasks, [coarse])
+    assert chosen.equalised and chosen.biases_corrected
+    scores = lambda miou: {"ground": {"miou": miou}, "depth": {"absrel": 0.1}}  # noqa: E731
+    found = recover(network, frames, lambda m: scores(0.9), coarse, tasks)
+    expected = correct_bias(graph, lambda g: coarse(g, chosen.ranges), list(frames()))
+    assert found.calibration == chosen and [step.name for step in found.steps] == ["calibrated"]
+    assert weights(found.model) == weights(expected) != weights(graph)
+    bad = iter([0.9])  # of the float graph; of all that follow 0.5
+    found = recover(network, frames, lambda m: scores(next(bad, 0.5)), coarse, tasks)
+    names = [step.name for step in found.steps]
+    assert names[:2] == ["calibrated", "weights trained"]  # neither equalised nor corrected once more
+
+
+def weights(model: onnx.ModelProto) -> dict[str, bytes]:
+    return {tensor.name: tensor.SerializeToString() for tensor in model.graph.initializer}
