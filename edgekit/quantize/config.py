@@ -18,7 +18,7 @@ class QuantizeConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     observer: Annotated[str, Name(OBSERVERS)] | None = Field(
         None,
-        description="how a range is chosen; null: the way, of weights as they are or equalised, that changes the float "
+        description="how a range is chosen; null: the way, also of weights and biases, that changes the float "
         "network's answers least",
     )
     percentile: float = Field(99.99, ge=99, le=100, description="share of values kept by the percentile observer, %")
