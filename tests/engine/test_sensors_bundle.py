@@ -88,9 +88,10 @@ def test_photographs_alone_do_not_calibrate_it(exported, tensorrt, capsys):
 
 
 def test_lint_and_estimate_take_every_file(exported, capsys):
+    files = {a.file for a in open_bundle(exported).manifest.artifacts if a.tensorrt}
     for command, key in (("lint", "reports"), ("estimate", "graphs")):
         assert main([command, str(exported), "--board", "orin-nano-8gb", "--jetpack", "6.2", "--json"]) == 0
-        assert len(json.loads(capsys.readouterr().out)[key]) == 5
+        assert len(json.loads(capsys.readouterr().out)[key]) == len(files) >= 5
 
 
 def test_bench_times_it_on_all_sensors(exported, capsys):
