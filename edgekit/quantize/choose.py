@@ -64,14 +64,15 @@ def calibrate_best(
     }
     samples = some(frames, next(iter(found.values()))[1].count, JUDGED)
     answers = _answers(model, tasks, samples)
-    exact = _scores(tasks, answers, answers)
+    # A score is undefined where nothing is to be found, as with a mask that is nowhere: it tells no way from another.
+    exact = {name: score for name, score in _scores(tasks, answers, answers).items() if score is not None}
 
     def change(graph: ModelProto, ranges: Mapping[str, Range]) -> float:
         changes = []
         for write in writes:
             given = _scores(tasks, _answers(write(graph, ranges, frozenset()), tasks, samples), answers)
-            changes += [abs(given[name] - exact[name]) for name in exact]
-        return float(np.exp(np.mean(np.log(np.maximum(changes, _LEAST)))))
+            changes += [1.0 if given[name] is None else abs(given[name] - score) for name, score in exact.items()]
+        return float(np.exp(np.mean(np.log(np.maximum(changes or [_LEAST], _LEAST)))))
 
     compared = {way: change(graph, calibration.ranges) for way, (graph, calibration) in found.items()}
     best = min(compared, key=compared.__getitem__)
@@ -98,8 +99,8 @@ def _answers(model: ModelProto, tasks: Sequence[Task], samples: Sequence[np.ndar
     return answers
 
 
-def _scores(tasks: Sequence[Task], given: Sequence[Answers], truth: Sequence[Answers]) -> dict[str, float]:
-    """Task → its primary metric."""
+def _scores(tasks: Sequence[Task], given: Sequence[Answers], truth: Sequence[Answers]) -> dict[str, float | None]:
+    """Task → its primary metric, None where it is undefined."""
     scores = {}
     for task in tasks:
         meter, primary = kind_of(task).meter(task), kind_of(task).primary

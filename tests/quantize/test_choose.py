@@ -114,6 +114,23 @@ def test_frames_are_read_once_for_all_observers_and_once_to_compare(network):
     assert len(reads) == 3  # the weights equalised too
 
 
+@pytest.mark.parametrize("tasks", [[], [SEMANTIC, DEPTH]])
+def test_a_mask_that_is_nowhere_tells_nothing(network, tasks):
+    """Its score is undefined: the others decide, or the first way where there are none."""
+    masked = onnx.ModelProto.FromString(network.SerializeToString())
+    weights = {"wm": np.full((1, 16, 1, 1), 0.02, np.float32), "bm": np.full(1, -50.0, np.float32)}
+    masked.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in weights.items())
+    masked.graph.node.append(onnx.helper.make_node("Conv", ["r3", "wm", "bm"], ["roof_logits"], name="roof_node"))
+    masked.graph.output.append(onnx.helper.make_tensor_value_info("roof_logits", onnx.TensorProto.FLOAT, [None] * 4))
+    onnx.checker.check_model(masked, full_check=True)
+    _, found = calibrate_best(masked, noise(1.0), QuantizeConfig(), [Task("roof", "binary"), *tasks], [write])
+    if tasks:
+        _, expected = calibrate_best(masked, noise(1.0), QuantizeConfig(), tasks, [write])
+        assert found.compared == expected.compared
+    else:
+        assert found.observer == OBSERVERS[0] and len(set(found.compared.values())) == 1
+
+
 def test_a_named_one_is_not_compared(network):
     graph, found = calibrate_best(network, noise(1.0), QuantizeConfig(observer="mse"), [SEMANTIC], [write])
     assert graph is network and (found.observer, found.compared, found.equalised) == ("mse", {}, False)
