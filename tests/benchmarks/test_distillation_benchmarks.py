@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from edgekit.frames.images import write_png
 
@@ -30,21 +28,9 @@ distill: {train: *train}
 
 
 @pytest.fixture
-def module(monkeypatch):
-    """A function that imports a benchmark."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield importlib.import_module
-    torch.set_num_threads(threads)
-    for name in ("results", "variants", "real_images", "ablation", "distill_throughput"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def comparison(module, tmp_path, monkeypatch):
+def comparison(benchmark_module, tmp_path, monkeypatch):
     """Of a tiny recipe on a few pictures."""
-    variants = module("variants")
+    variants = benchmark_module("variants")
     rng = np.random.default_rng(0)
     for number, split in enumerate(["train"] * 8 + ["val"] * 2):
         folder = tmp_path / "photographs" / split
@@ -88,13 +74,13 @@ def test_scores_that_a_kill_left_out_are_made_up_for(comparison):
     assert [n.rpartition("-")[0] for n, at in done(comparison).items() if at != before[n]] == ["scores"]
 
 
-def test_spread(module):
-    variants = module("variants")
+def test_spread(benchmark_module):
+    variants = benchmark_module("variants")
     assert variants.spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00" and variants.spread([4.5]) == "4.50"
 
 
-def test_the_goals_are_held_against_paired_differences(module):
-    real_images = module("real_images")
+def test_the_goals_are_held_against_paired_differences(benchmark_module):
+    real_images = benchmark_module("real_images")
     seeds = {
         0: {"single_all": 50.0, "ensemble": 60.0, "baseline": 50.0, "longer": 49.0, "student": 57.0},
         1: {"single_all": 52.0, "ensemble": 62.0, "baseline": 54.0, "longer": 51.0, "student": 59.0},
@@ -117,11 +103,11 @@ def test_the_goals_are_held_against_paired_differences(module):
     assert "labels only, paired by seed: 7.00 points" in text and "goal +5" not in text and "ensemble |" not in text
 
 
-def test_figures_of_other_seeds_stay_until_the_recipe_changes(module, comparison, tmp_path):
+def test_figures_of_other_seeds_stay_until_the_recipe_changes(benchmark_module, comparison, tmp_path):
     from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
 
-    real_images, file = module("real_images"), tmp_path / "measured.json"
+    real_images, file = benchmark_module("real_images"), tmp_path / "measured.json"
     recipe = lambda *changes: load_recipe(Recipe, tmp_path / "tiny.yaml", changes)  # noqa: E731
     facts, name = {"longer": 4, "members": 2}, "camvid"
     real_images.keep(name, recipe(), {1: {"student": 50.0}}, facts, file)
@@ -134,8 +120,8 @@ def test_figures_of_other_seeds_stay_until_the_recipe_changes(module, comparison
     assert real_images.earlier(name, recipe("distill.train.steps=3"), file)["seeds"] == {}
 
 
-def test_labels_alone_get_the_time_of_all_the_others(module, comparison, monkeypatch):
-    real_images = module("real_images")
+def test_labels_alone_get_the_time_of_all_the_others(benchmark_module, comparison, monkeypatch):
+    real_images = benchmark_module("real_images")
     took = {"teachers": 5.0, "targets": 1.0, "baseline": 2.0, "student": 2.0}
     assert real_images.times_as_long(took) == 5 and real_images.times_as_long({**took, "teachers": 0.9}) == 3
     assert real_images.times_as_long({"teachers": 0.0, "baseline": 2.0}) == 1
@@ -152,8 +138,8 @@ def test_labels_alone_get_the_time_of_all_the_others(module, comparison, monkeyp
     assert set(some[0]) == {"ensemble"} and facts["longer"] == 5 and facts["members"] == 4
 
 
-def test_the_ablation_covers_what_it_is_for(module):
-    ablation = module("ablation")
+def test_the_ablation_covers_what_it_is_for(benchmark_module):
+    ablation = benchmark_module("ablation")
     sections = ablation.sections(ablation.MASKINGS)
     assert list(sections["Maskings of one network"]) == [f"N = {n}" for n in (1, 4, 8, 16, 30)]
     assert len(sections["Masked ensemble × networks × flips"]) == 8
@@ -174,12 +160,12 @@ def test_the_ablation_covers_what_it_is_for(module):
             assert len(found) == asked and recipe.data.fold.of == 4
 
 
-def test_the_recipes_of_the_real_images_say_data_and_task_alone(module):
+def test_the_recipes_of_the_real_images_say_data_and_task_alone(benchmark_module):
     """Quick or not: what a recipe refuses would be told hours after the start."""
     from edgekit.recipe.load import load_recipe
     from edgekit.recipe.schema import Recipe
 
-    real_images, variants = module("real_images"), module("variants")
+    real_images, variants = benchmark_module("real_images"), benchmark_module("variants")
     for name in real_images.RECIPES:
         file = BENCHMARKS.parent / f"recipes/{name}.yaml"
         assert load_recipe(Recipe, file, list(variants.QUICK)).student.name == "lite"
@@ -188,8 +174,8 @@ def test_the_recipes_of_the_real_images_say_data_and_task_alone(module):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchdistill") is not None, reason="torchdistill is installed here")
-def test_without_torchdistill_the_throughput_says_so(module):
-    throughput = module("distill_throughput")
+def test_without_torchdistill_the_throughput_says_so(benchmark_module):
+    throughput = benchmark_module("distill_throughput")
     get_box, note = throughput.import_torchdistill()
     assert get_box is None and "torchdistill cannot be imported" in note
     rates = {"teacher": "t", "images_per_second": {"edgekit": 3.0}, "target_seconds_per_frame": 0.1}

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import sys
-from pathlib import Path
 
 import pytest
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.errors import EdgekitError
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def accuracy(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("int8_accuracy")
-    for name in ("int8_accuracy", "results"):
-        sys.modules.pop(name, None)
+def accuracy(benchmark_module):
+    return benchmark_module("int8_accuracy")
 
 
 def test_a_row_per_task_in_the_metrics_own_unit(accuracy, tiny_bundle):

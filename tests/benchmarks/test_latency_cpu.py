@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgekit
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def latency(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("latency_cpu")
-    for name in ("latency_cpu", "latency_models", "results"):
-        sys.modules.pop(name, None)
+def latency(benchmark_module):
+    return benchmark_module("latency_cpu")
 
 
 @pytest.fixture

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from edgekit.frames.images import write_png
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RECIPE = """\
 name: tiny
 data: {source: image_folder, root: tiny, class_names: [sky, grass, red], labelled: 0.5}
@@ -30,14 +26,8 @@ evaluate: {split: val}
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield importlib.import_module("select_frames")
-    torch.set_num_threads(threads)
-    for name in ("results", "variants", "select_frames"):
-        sys.modules.pop(name, None)
+def benchmark(benchmark_module):
+    return benchmark_module("select_frames")
 
 
 @pytest.fixture
