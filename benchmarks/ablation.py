@@ -28,7 +28,7 @@ COMMON = (
     *("teacher.train.steps=6500", "teacher.train.labelled_share=0.875", "teacher.train.ema=0.998"),
     *(
         "ensemble.maskings=3",
-        "ensemble.scales=[0.5]",
+        "ensemble.scales=[1.0]",
         f"data.fold.of={FOLDS}",
         "evaluate.split=val",
         "student.name=repseg",

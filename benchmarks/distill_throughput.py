@@ -26,7 +26,7 @@ from edgekit.data.batches import Batches, BatchPlan
 from edgekit.distill.objective import StudentObjective
 from edgekit.distill.targets import TargetStore
 from edgekit.pipeline.targets import build_ensemble, predict_targets
-from edgekit.pipeline.training import new_student
+from edgekit.pipeline.training import untrained_student
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -45,6 +45,7 @@ teacher:
   masking: {keep: [rgb]}
   train: {precision: fp32}
 ensemble: {maskings: 3}
+student: {name: repseg}
 distill:
   losses: {soft: {}}
   supervised: 0
@@ -102,7 +103,7 @@ def batches_of(bench: Workbench, inputs: list[str], size: int, targets=None) -> 
 
 def edgekit_step(bench: Workbench, store: TargetStore) -> Callable[[], None]:
     """A function that does one step, everything included."""
-    student = new_student(bench).to(memory_format=torch.channels_last).train()
+    student = untrained_student(bench).to(memory_format=torch.channels_last).train()
     objective = StudentObjective(student, bench.recipe.distill, bench.recipe.weights())
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-4)
     batches = batches_of(bench, ["rgb"], bench.recipe.distill.train.batch_size, store.read)
@@ -178,7 +179,7 @@ def torchdistill_step(get_box: Callable, bench: Workbench, ensemble: Ensemble) -
         "optimizer": {"key": "AdamW", "kwargs": {"lr": 1e-4}},
         "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"kd": {"criterion": kd, "weight": 1.0}}}},
     }
-    student = FromRgb(new_student(bench)).to(memory_format=torch.channels_last)
+    student = FromRgb(untrained_student(bench)).to(memory_format=torch.channels_last)
     teacher = Stacked(ensemble, sizes, bench.recipe.targets.stride)
     box = get_box(teacher, student, {"frames": frames}, config, torch.device("cpu"), None, False, 1)
     box.student_model.train()

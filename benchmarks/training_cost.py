@@ -30,7 +30,7 @@ from edgekit.distill.objective import StudentObjective
 from edgekit.distill.targets import TargetStore
 from edgekit.networks import FAMILIES, parameter_count
 from edgekit.pipeline.targets import build_ensemble, predict_targets
-from edgekit.pipeline.training import new_student
+from edgekit.pipeline.training import untrained_student
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -53,6 +53,7 @@ teacher:
   members: [{{family: timm, encoder: tf_efficientnet_lite0, weights: none}}]
   train: &train {{batch_size: {BATCH}, crop: {list(CROP)}, precision: fp32, label_stride: 2, augment: {{colour: 0.3}}}}
 ensemble: {{maskings: 1, vertical_flips: true, scales: {list(SCALES)}}}
+student: {{name: repseg}}
 distill: {{train: *train}}
 evaluate: {{split: train}}
 """
@@ -178,7 +179,7 @@ def measure(folder: Path, steps: int, rounds: int) -> tuple[list[Row], dict[str,
     bare = bare_passes(teacher().to(memory_format=torch.channels_last).eval(), ensemble.members)
     rows.append(compare(f"targets of {ensemble.count} members", targets, bare, max(2, steps // 5), 1, rounds))
     targets(len(frames))
-    student, other = new_student(bench), new_student(bench)
+    student, other = untrained_student(bench), untrained_student(bench)
     objective = StudentObjective(student, recipe.distill, recipe.weights())
     config = recipe.distill.train.resolved(FAMILIES["repseg"])
     rows.append(

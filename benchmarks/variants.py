@@ -7,11 +7,14 @@ one again only reads.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from scipy.special import stdtrit
 
 from edgekit.errors import EdgekitError
 from edgekit.evaluate.score import Predict, TaskScores
@@ -62,15 +65,18 @@ class Comparison:
     common: Sequence[str] = ()
     recipe: Path = field(default_factory=lambda: RECIPE)
 
-    def run(self, rows: Iterable[str], *changes: str) -> Found:
-        """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
-        rows = list(rows)
+    def open(self, *changes: str) -> Workbench:
+        """The data and stages of a variant; its ``recipe`` has numbers for what the file leaves open."""
         recipe = load_recipe(
             Recipe, self.recipe, [f"data.root={self.data}", "evaluate.pictures=0", *self.common, *changes]
         )
-        bench = Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
-        recipe = bench.recipe  # with numbers for what it leaves open
-        split, found = recipe.evaluate.split, Found()
+        return Workbench.open(recipe, self.recipe.parent, self.root, self.root / "log.jsonl")
+
+    def run(self, rows: Iterable[str], *changes: str) -> Found:
+        """Train and score the rows that are asked for: ``single_all``, ``ensemble``, ``baseline``, ``student``."""
+        rows, bench = list(rows), self.open(*changes)
+        recipe, found = bench.recipe, Found()
+        split = recipe.evaluate.split
         networks = train_teachers(bench)
         ensemble = build_ensemble(bench, networks)
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
@@ -115,6 +121,16 @@ def spread(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.2f}"
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def paired(differences: Sequence[float]) -> str:
+    """Mean of points between rows of the same seed and fold, and its 95 % interval by Student's t."""
+    differences = list(differences)
+    centre, count = statistics.mean(differences), len(differences)
+    if count == 1:
+        return f"{centre:+.2f} points, of one pair"
+    reach = stdtrit(count - 1, 0.975) * statistics.stdev(differences) / math.sqrt(count)
+    return f"{centre:+.2f} points ({centre - reach:+.2f} to {centre + reach:+.2f} in 95 %, of {count} pairs)"
 
 
 def photographs(folder: Path) -> Path:

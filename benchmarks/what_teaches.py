@@ -14,21 +14,23 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 
 from results import provenance, table, write_section
-from variants import QUICK, REPOSITORY, Comparison, finished, photographs, spread
+from variants import QUICK, REPOSITORY, Comparison, finished, paired, photographs, spread
 
 FOLDS = 4
 RECIPES = ("semantic_drone", "camvid")
 FIRST = "teacher.members=[{family: lite, seed: 0}]"
-ONE_PASS = ("ensemble.flips=false", "ensemble.vertical_flips=false", "ensemble.scales=[0.5]")
-TEACHERS: dict[str, tuple[str, ...]] = {
-    "one pass of the first teacher": (FIRST, *ONE_PASS),
-    "its mirrorings and scales": (FIRST,),
-    "one pass of each teacher": ONE_PASS,
-    "all of the recipe": (),
+PLAIN = ("ensemble.flips=false", "ensemble.vertical_flips=false")
+ALL = "all of the recipe"
+TEACHERS: dict[str, tuple[bool, tuple[str, ...]]] = {
+    "one pass of the first teacher": (True, (FIRST, *PLAIN)),
+    "its mirrorings": (True, (FIRST,)),
+    "its mirrorings and scales": (False, (FIRST,)),
+    "one pass of each teacher": (True, PLAIN),
+    ALL: (False, ()),
 }
+"""Whether frames are shown at the recipe's first scale alone, and what else differs from the recipe."""
 
 Scores = dict[str, dict[str, list[float]]]
 """Teachers → ensemble or student → mIoU in percent, one per fold and seed."""
@@ -39,7 +41,9 @@ def measure(comparison: Comparison, folds: Sequence[int], seeds: Sequence[int]) 
     for fold in folds:
         for seed in seeds:
             place = (f"data.fold={{index: {fold}, of: {FOLDS}}}", "evaluate.split=val", f"seed={seed}")
-            for name, changes in TEACHERS.items():
+            scale = comparison.open(*place).recipe.ensemble.scales[0]
+            for name, (one_scale, changes) in TEACHERS.items():
+                changes = (f"ensemble.scales=[{scale}]", *changes) if one_scale else changes
                 run = comparison.run(["ensemble", "student"], *place, *changes)
                 for row, values in found[name].items():
                     values.append(run.miou(row))
@@ -53,11 +57,11 @@ def markdown(measured: Mapping[str, Scores], steps: int, folds: Sequence[int], s
         rows = []
         for name, values in found.items():
             gains = [own - one for own, one in zip(values["student"], first, strict=True)]
-            rows.append([name, spread(values["ensemble"]), spread(values["student"]), spread(gains)])
+            rows.append([name, spread(values["ensemble"]), spread(values["student"]), paired(gains)])
         header = ["targets of", "their own mIoU %", "student, mIoU %", "over one pass, paired"]
         parts += [f"**{recipe}**", table(header, rows)]
-        gain = mean(found["all of the recipe"]["student"]) - mean(first)
-        parts.append(f"Members beyond one pass bring the student {gain:+.2f} points.")
+        gains = [own - one for own, one in zip(found[ALL]["student"], first, strict=True)]
+        parts.append(f"Members beyond one pass bring the student {paired(gains)}.")
     where = f"folds {', '.join(map(str, folds))} of {FOLDS} inside `train`, seeds {', '.join(map(str, seeds))}"
     parts.append(f"Mean ± standard deviation over {where}; students make {steps:,} steps.")
     return "\n\n".join(parts)

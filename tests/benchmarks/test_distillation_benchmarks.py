@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_spread(benchmark_module):
     assert variants.spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00" and variants.spread([4.5]) == "4.50"
 
 
+def test_paired_differences_have_an_interval_of_students_t(benchmark_module):
+    """t of two degrees of freedom at 97.5 % is 4.303 in every table; 4.303 · 1 / √3 = 2.48."""
+    variants = benchmark_module("variants")
+    assert variants.paired([1.0, 2.0, 3.0]) == "+2.00 points (-0.48 to +4.48 in 95 %, of 3 pairs)"
+    assert variants.paired([-1.5]) == "-1.50 points, of one pair"
+
+
 def test_the_goals_are_held_against_paired_differences(benchmark_module):
     real_images = benchmark_module("real_images")
     seeds = {
@@ -88,9 +96,11 @@ def test_the_goals_are_held_against_paired_differences(benchmark_module):
     facts = {"parameters": 425_130, "teacher_parameters": 3_100_000, "members": 8, "longer": 3}
     text = real_images.markdown({"semantic_drone": (seeds, facts), "camvid": ({0: seeds[0]}, facts | {"members": 9})})
     assert "| ensemble | 61.00 ± 1.41 | 2 |" in text and "| student, distilled | 57.00 | 1 |" in text
-    assert "- distilled over labels only, paired by seed: 6.00 ± 1.41 points" in text
-    assert "- distilled over labels only, in the time of all the others, paired by seed: 8.00 points" in text
+    assert "- distilled over labels only, paired by seed: +6.00 points (-6.71 to +18.71 in 95 %, of 2 pairs)" in text
+    assert "in the time of all the others, paired by seed: +8.00 points (+8.00 to +8.00 in 95 %, of 2 pairs)" in text
     assert "- holds: over the better of the two +6.00 points" in text and "3 times the steps" in text
+    assert "- holds: ensemble 61.00 (goal 61)" in text and "- holds: student, distilled 58.00 (goal 57)" in text
+    assert text.count("at least as good with 2 of 2 seeds") == 2
     assert "8 members" in text and "9 members" in text
     assert "- holds: distilled keeps 95.1% of the ensemble" in text
     worse = {0: {**seeds[0], "student": 54.9}}  # 5.9 over the longer training, and the goal is over the better one
@@ -100,7 +110,14 @@ def test_the_goals_are_held_against_paired_differences(benchmark_module):
     assert "- **does not hold**: over the better of the two +4.00 points" in text
     some = {0: {"baseline": 50.0, "student": 57.0}, 1: {"student": 59.0}}  # rows and seeds that were not measured
     text = real_images.markdown({"camvid": (some, facts)})
-    assert "labels only, paired by seed: 7.00 points" in text and "goal +5" not in text and "ensemble |" not in text
+    assert (
+        "labels only, paired by seed: +7.00 points, of one pair" in text
+        and "goal +5" not in text
+        and "ensemble |" not in text
+    )
+    text = real_images.markdown({"semantic_drone": ({0: {"baseline": 57.0, "student": 56.0}}, facts)})
+    assert "at least as good with 0 of 1 seeds" in text and "does not hold**: student, distilled 56.00" in text
+    assert "**does not hold**: over that one, the other was not run: -1.00 points (goal +5 over both)" in text
 
 
 def test_figures_of_other_seeds_stay_until_the_recipe_changes(benchmark_module, comparison, tmp_path):
@@ -181,3 +198,31 @@ def test_without_torchdistill_the_throughput_says_so(benchmark_module):
     rates = {"teacher": "t", "images_per_second": {"edgekit": 3.0}, "target_seconds_per_frame": 0.1}
     text = throughput.markdown([rates], note, 1, 3)
     assert "| not run | - |" in text and note in text and "Goal" not in text
+
+
+@pytest.mark.parametrize("name", [pytest.param("training_cost", marks=pytest.mark.slow), "distill_throughput"])
+def test_what_steps_cost_is_measured(benchmark_module, monkeypatch, capsys, name):
+    if name == "training_cost" and importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    module = benchmark_module(name)
+    monkeypatch.setattr(module, "write_section", lambda *told: pytest.fail("a quick run writes nothing"))
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--json"])
+    module.main()
+    told = json.loads(capsys.readouterr().out)
+    if name == "training_cost":
+        assert [row["what"].split()[0] for row in told] == ["teacher", "targets", "student"]
+        assert all(row[side] > 0 for row in told for side in ("edgekit", "plain", "share"))
+    else:
+        rates = [entry["images_per_second"]["edgekit"] for entry in told["teachers"]]
+        assert len(rates) == 2 and min(rates) > 0
+
+
+def test_teachers_that_are_compared_see_frames_as_the_recipe_shows_them(benchmark_module, comparison):
+    """One pass is one at the recipe's own first scale, which the teacher was trained with."""
+    module = benchmark_module("what_teaches")
+    comparison.common = ("ensemble.scales=[0.75, 1.0]", "ensemble.maskings=1", "data.labelled=all")
+    found = module.measure(comparison, [0], [0])
+    assert list(found) == list(module.TEACHERS) and all(len(v["student"]) == 1 for v in found.values())
+    kept = [json.loads(p.read_text()) for p in comparison.root.glob("stages/targets-*/done.json")]
+    assert len(kept) == 5
+    assert "over one pass" in module.markdown({"semantic_drone": found}, 2, [0], [0])
