@@ -16,10 +16,9 @@ from edgekit.export.config import OpenDimensions
 from edgekit.export.contract import contract, forms_of
 from edgekit.export.files import ExportPlan, artifacts_of, deployed
 from edgekit.export.lanes import ARTIFACT_ROWS
-from edgekit.export.outputs import Style
 from edgekit.graphs.halve import halved
 from edgekit.graphs.read import spatial_places, tensor_shape
-from edgekit.pipeline.preflight import USUAL_SIZE, Size, is_bundle, student_or_file
+from edgekit.pipeline.preflight import USUAL_SIZE, USUAL_STYLE, Size, is_bundle, student_or_file
 from edgekit.preflight.network import read_onnx
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.topology import Topology
@@ -100,13 +99,16 @@ def student_files(
     open_dimensions: frozenset[str] = frozenset(),
     outputs: Mapping[str, Sequence[str]] | None = None,
 ) -> list[File]:
-    """The TensorRT files that an export would make of a student, with made-up ranges: kernels do not depend on them."""
+    """The TensorRT files that an export would make of a student unless its recipe says otherwise.
+
+    Ranges are made up: kernels do not depend on them.
+    """
     plan = ExportPlan(
         tasks=student.tasks,
         forms=forms_of(student.tasks, {task: list(forms) for task, forms in (outputs or {}).items()}),
         preprocessing=contract(student, size, "stretch", size),
         stride=student.network.stride,
-        style=Style(),
+        style=USUAL_STYLE,
         open_dimensions=open_dimensions,
         bounds=OpenDimensions(),
         provenance={},

@@ -15,11 +15,13 @@ from edgekit.errors import EdgekitError
 from edgekit.export.body import body
 from edgekit.export.contract import contract
 from edgekit.export.deploy import deploy, deploy_body
+from edgekit.export.outputs import Style
 from edgekit.frames.files import expand_home
 from edgekit.networks import FAMILIES
 from edgekit.preflight.lint import LintReport, Target, lint, target_of
 from edgekit.preflight.network import Network, network_of, read_onnx
 from edgekit.preflight.roofline import Estimate, assumptions, default_precision, estimate
+from edgekit.recipe.schema import ExportSection
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, example_student, load_student
 from edgekit.tasks import kind_of
@@ -27,6 +29,7 @@ from edgekit.tasks import kind_of
 Size = tuple[int, int]
 USUAL_SIZE: Size = (544, 960)
 USUAL_CLASSES = 8
+USUAL_STYLE = Style(ExportSection().upsampling, ExportSection().floats)  # of an export that no recipe tells otherwise
 
 
 def lint_reports(
@@ -118,7 +121,7 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
     if dla:
         return deploy_body(graph, student.tasks, stride).model
     forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
-    return deploy(graph, student.tasks, forms, contract(student, size, "letterbox", size), stride).model
+    return deploy(graph, student.tasks, forms, contract(student, size, "letterbox", size), stride, style=USUAL_STYLE).model
 
 
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:

@@ -42,14 +42,14 @@ def compiled(student: Student, size=(112, 192), only=None, **more):
     return found
 
 
-def test_repseg_is_all_int8_in_30_kernels():
-    """A change that costs a kernel is seen here: two per convolution, one for the frame, one for the answer. And the
-    estimate counts as the compiler does, but for one kernel at most."""
+def test_repseg_is_all_int8_in_31_kernels():
+    """A change in kernels is seen here: two per convolution, one for the frame, two for the answer. And the estimate
+    counts as the compiler does, but for one kernel at most."""
     student = Student("repseg", [SEMANTIC])
     found = compiled(student, only=STRONG)
     int8, fp16 = (count(found[name].engine.kernels) for name in ("int8-strong.onnx", "fp16-strong.onnx"))
     assert int8["convolutions_reading"] == {"INT8": 14} and fp16["convolutions_reading"] == {"FP16": 14}
-    assert int8["kernels"] <= 30 and fp16["kernels"] <= 19
+    assert int8["kernels"] == 31 and fp16["kernels"] == 20
     assert verdict(found["int8-strong.onnx"]).startswith("taken, 14 of 14 convolutions in INT8, ")
     graphs = {f.name: network_of(onnx.load_from_string(f.model), f.name) for f in student_files(student, (112, 192))}
     board = find_board("orin-nano-8gb")
