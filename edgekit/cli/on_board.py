@@ -95,6 +95,9 @@ def _there(ctx: click.Context, option: str, value: Any, copies: list[Any]) -> st
     from edgekit.remote.agent import FOLDER
     from edgekit.remote.job import OUTPUT
 
+    if option == "timing_cache":
+        what = "a timing cache is of the GPU that runs the command"
+        raise EdgekitError(what, where="--timing-cache", fix="leave it out: the board keeps one of its own")
     if option == "engine":
         return f"{FOLDER}/{copies[0].folder}/engines/{Path(value).name}"
     if option == "output":

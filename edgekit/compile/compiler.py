@@ -30,11 +30,15 @@ Profiles = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Input → least, usual and most shape, or values where the input is itself a shape."""
 _is_capability = re.compile(r"\d{1,2}\.\d").fullmatch
 _TAIL = 2000
+_SECONDS = 1800  # a file takes about a second; the builder has been seen to wait for ever
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file was not taken, in NVIDIA's words. ``by``: parser, builder, or crash; node and operator where known."""
+    """Why a file was not taken, in NVIDIA's words; node and operator where known.
+
+    ``by``: parser, builder, crash or time.
+    """
 
     what: str
     node: str
@@ -140,9 +144,14 @@ def compile_model(
         job = {"compute_capabilities": list(capabilities), "profiles": dict(profiles or {})}
         (folder / "job.json").write_text(json.dumps(job), "utf-8")
         command = [sys.executable, "-m", "edgekit.compile.worker", name]
-        child = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-        )
+        nothing = subprocess.DEVNULL
+        try:
+            child = subprocess.run(
+                command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, check=False, timeout=_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            what = f"it did not end within {_SECONDS // 60} minutes"
+            return Compiled(subject, "unknown", None, (Refusal(what, "", "", "time"),), ())
         if child.returncode < 0:
             what = f"it crashed ({signal.Signals(-child.returncode).name})"
             return Compiled(subject, "unknown", None, (Refusal(what, "", "", "crash"),), ())

@@ -177,7 +177,7 @@ def _check_frame(
         maps = source.read(info, names)
         if "rgb" not in maps:
             raise EdgekitError(
-                "the frame has no rgb, which is what the student sees", where=where, fix="add its photograph"
+                "the frame has no rgb, which every frame has to have", where=where, fix="add its photograph"
             )
         for name, array in maps.items():
             kind_of(source.tasks[name]).validate(source.tasks[name], array, where)

@@ -58,8 +58,8 @@ class DistillConfig(BaseModel):
     start: Literal["teacher", "labels", "nothing"] | None = Field(
         None,
         description="what the student's weights begin as. teacher: the first one, with rgb alone visible; labels: the "
-        "labels-only student; none: teacher where it has the student's family and width, else labels. The labels-only "
-        "student itself begins from nothing",
+        "labels-only student; none: teacher where it has the student's family and shape, else labels. The labels-only "
+        "student itself begins as for nothing: with an encoder's weights (student.weights) or drawn ones",
     )
     unless_better: Literal["stop", "warn"] = Field(
         "stop",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from edgekit.data.check import DataReport
 from edgekit.data.frameset import FrameSet
@@ -15,10 +14,10 @@ from edgekit.distill.config import teaches
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError, first_line
 from edgekit.heads import HEADS
-from edgekit.networks.pretrained import Weights, load_encoder
+from edgekit.networks.pretrained import IMAGENET, Weights, load_encoder
 from edgekit.pipeline.keys import student_start, student_weights, weights_of
 from edgekit.recipe.schema import Recipe
-from edgekit.students.student import new_student
+from edgekit.students.student import Student, new_student
 from edgekit.tasks import Task, kind_of
 from edgekit.teachers.config import MemberConfig
 from edgekit.teachers.external.teacher import ExternalTeacher
@@ -141,7 +140,7 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
     for index, member in shapes.values():
         network = _untrained(recipe, member, tasks)
         where = f"teacher.members.{index}"
-        _check_weights(network.network, weights_of(member, base), network.channels()["rgb"], where)
+        _check_weights(network, member.family, weights_of(member, base), member.weights, where)
         if member.family != "timm":
             continue  # all other families take any size
         crop = (member.train or recipe.teacher.train).crop
@@ -157,11 +156,29 @@ def _check_members(recipe: Recipe, base: Path, tasks: Mapping[str, Task]) -> Non
             ) from error
 
 
-def _check_weights(network: nn.Module, weights: Weights | None, rgb: Tensor, where: str) -> None:
-    if weights and weights.fetched:
+def _check_weights(
+    network: MultiModal | Student, name: str, weights: Weights | None, said: str | None, where: str
+) -> None:
+    """Put the weights into the network, or say that they will be fetched; ``said``: the recipe's word for them.
+
+    EdgekitError where they are of another network, or the network does not see what they are for.
+    """
+    if not weights:
+        return
+    rgb = network.channels().get("rgb")
+    if rgb is None:
+        raise EdgekitError(
+            f"'{name}' begins with weights that are for rgb, which it does not see",
+            where=f"{where}.weights",
+            fix="write weights: none, or let it see rgb too",
+        )
+    if weights.fetched:
         note(where, f"the weights will be downloaded before training: {weights.key}")
-    elif weights:
-        load_encoder(network, weights, rgb)
+        return
+    left = load_encoder(network.network, weights, rgb)
+    if left and said not in (None, IMAGENET):
+        some = ", ".join(left[:5]) + ", …" * (len(left) > 5)
+        note(where, f"{len(left)} tensors of {weights.file} are not used: {some}")
 
 
 def _untrained(recipe: Recipe, member: MemberConfig, tasks: Mapping[str, Task]) -> MultiModal:
@@ -192,14 +209,6 @@ def _check_student(recipe: Recipe, base: Path, frames: FrameSet) -> None:
     seen = [tasks[name] for name in recipe.student.modalities]
     config = recipe.student.model_copy(update={"input_scale": 1.0})  # frames of any size
     student = new_student(config, [tasks[name] for name in recipe.tasks], seen, _plain(seen))
-    if weights := student_weights(recipe, base):
-        rgb = student.channels().get("rgb")
-        if rgb is None:
-            raise EdgekitError(
-                f"the student '{recipe.student.name}' begins with weights that are for rgb, which it does not see",
-                where="student.weights",
-                fix="write weights: none, or let it see rgb too",
-            )
-        _check_weights(student.network, weights, rgb, "student")
+    _check_weights(student, recipe.student.name, student_weights(recipe, base), recipe.student.weights, "student")
     if student_start(recipe) == "teacher":
         warm_start(student, _untrained(recipe, recipe.teacher.members[0], tasks))

@@ -121,7 +121,9 @@ def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> o
     if dla:
         return deploy_body(graph, student.tasks, stride).model
     forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
-    return deploy(graph, student.tasks, forms, contract(student, size, "letterbox", size), stride, style=USUAL_STYLE).model
+    return deploy(
+        graph, student.tasks, forms, contract(student, size, "letterbox", size), stride, style=USUAL_STYLE
+    ).model
 
 
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:

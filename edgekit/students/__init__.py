@@ -1,1 +1,1 @@
-"""Networks for the device: under one million parameters, rgb in, one map per task out."""
+"""Networks for the device: under one million parameters, sensors in, one map per task out."""

@@ -116,7 +116,10 @@ class EnsembleConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     maskings: int = Field(
-        8, ge=1, le=1000, description="per network; the first hides nothing. More than 8 gained nothing (benchmarks)"
+        8,
+        ge=1,
+        le=1000,
+        description="per network; the first hides nothing. More than 8 gained nothing, and of rgb alone there is one",
     )
     flips: bool = Field(True, description="each masking also mirrored left-right")
     vertical_flips: bool = Field(False, description="… and top-bottom, for cameras that look down")

@@ -45,6 +45,13 @@ def test_without_a_profile_the_builder_refuses():
 
 
 @needs_rtx
+def test_a_builder_that_never_ends_is_left(monkeypatch):
+    monkeypatch.setattr(compiler, "_SECONDS", 0.05)
+    found = compile_model(model(NETWORK, w=WEIGHT), "slow", profiles={"x": ((1, 16, 8, 8),) * 3})
+    assert not found.taken and found.refusals[0].by == "time" and "did not end" in found.refusals[0].what
+
+
+@needs_rtx
 def test_the_parser_names_the_node():
     text = "(float[1,4,8,8] x) => (float[A] y) { y = Unique(x) }"
     found = compile_model(model(text), "unknown operator")

@@ -173,6 +173,10 @@ def test_the_layout_of_vre_is_read_continued_and_looked_at(work):
     source = Dronescapes(DronescapesConfig(root=work.out, splits=splits), Path())
     assert [f.index for f in source.frames("train")] == [0, 1, 2, 3, 4, 0, 1, 2]
     assert len({f.scene for f in source.frames("train")}) == 2
+    alone = Dronescapes(DronescapesConfig(root=work.out, splits={"val": ["train_set/b"]}), Path()).frames("val")
+    assert [(f.name, f.scene, f.index) for f in alone] == [(str(i), "train_set/b", i) for i in range(3)]
+    told = DronescapesConfig(root=work.out, splits={"val": ["train_set/b"]}, scene_regex=".")
+    assert [f.scene for f in Dronescapes(told, Path()).frames("val")] == ["0", "1", "2"]
     assert source.tasks["seg_a"].classes == ("road", "house", "tree", "sky")
     assert status(work.out).complete and verify(work.out).files == sum(whole.written.values())
     tree = work.tree()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.pipeline.workbench import Workbench
@@ -43,11 +44,23 @@ def refused(tell, base: Path, *changes: str) -> dict:
         (["distill.train.batch_size=3", "distill.train.micro_batches=2"], "distill.train.micro_batches"),
         (["teacher.train.batch_size=3", "teacher.train.micro_batches=2"], "teacher.train.micro_batches"),
         (["student.input_scale=0.5"], "resized by 0.8 to 1.2"),
+        (["teacher={modalities: [edges], members: [{family: lite}]}"], "'lite' begins with weights that are for rgb"),
     ],
 )
 def test_what_does_not_fit(tell, base, changes, told):
     error = refused(tell, base, *changes)
     assert told in f"{error['what']} {error['where']}"
+
+
+def test_tensors_of_a_file_that_no_layer_takes_are_named(tell, base, caplog):
+    """A whole classifier as the weights of an encoder: its last layers are left over."""
+    from edgekit.networks.lite import Lite
+    from edgekit.networks.tensor_file import read_tensors  # noqa: F401  what the file is read by
+
+    state = Lite(3, 3).encoder_state() | {"classifier.weight": torch.zeros(4, 1280), "classifier.bias": torch.zeros(4)}
+    torch.save(state, base / "whole.pth")
+    told = tell("recipe", "check", base / "tiny.yaml", "--set", "teacher.members=[{family: lite, weights: whole.pth}]")
+    assert told.code == 0 and "2 tensors of" in told.err and "classifier.weight, classifier.bias" in told.err
 
 
 def test_a_split_to_score_needs_a_label(tell, base):

@@ -123,8 +123,8 @@ def test_without_is_what_it_says_where_no_frame_has_the_modality(done, sensors):
     assert done.found["scores"]["student without thermal"]["semantic"]["miou"] == pytest.approx(miou, abs=1e-6)
 
 
-def test_a_run_goes_on_as_if_it_had_not_been_stopped(done, sensors, tell, tmp_path):
-    """The same recipe in another folder gives the same student: what is hidden depends on seed and step alone."""
+def test_what_is_hidden_depends_on_seed_and_step_alone(done, sensors, tell, tmp_path):
+    """The same recipe in another folder gives the same student."""
     again = tell("distill", sensors / "sensors.yaml", "--out", tmp_path)
     one, other = (load_student(Path(found["student"])).state_dict() for found in (done.found, again.found))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -118,12 +118,13 @@ CASES = {
 }  # fmt: skip
 
 _PARSE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from edgekit.compile.worker import build
 for path in map(Path, sys.argv[1:]):
     job = {"compute_capabilities": ["8.6"], "profiles": {}, "parse_only": True}
     print(json.dumps([path.stem, not build(job, path.read_bytes())[0]["refusals"]]), flush=True)
+os._exit(0)  # not through the library's destructors, which can wait for ever
 """
 
 

@@ -67,6 +67,9 @@ def test_a_bundle_is_built_verified_measured_and_run_on_a_board(installed, jetso
     assert sidecar.read_bytes() == plan.with_name(plan.name + ".json").read_bytes()
     assert not list(jetson_bundle.rglob("*.plan"))  # plans do not move
 
+    assert main(["build", bundle, "--precision", "fp16", "--timing-cache", str(tmp_path / "c"), "--on", "orin"]) == 2
+    assert "the board keeps one of its own" in capsys.readouterr().err
+
     assert main(["verify", bundle, "--backend", "tensorrt", "--json", "--on", "orin"]) == 0
     assert said(capsys)["ran"][0]["engine"] == str(plan)
 

@@ -194,7 +194,7 @@ def graph() -> onnx.ModelProto:
 
 
 def by_hand(given: dict[str, np.ndarray]) -> np.ndarray:
-    whole = np.zeros((*SIZE, 6))
+    whole = np.zeros((*next((a.shape[:2] for a in given.values()), SIZE), 6))
     for name, part in (("heat", slice(0, 1)), ("rgb", slice(1, 4)), ("near", slice(4, 6))):
         values = given.get(name, np.array(PRE.pad[part]))
         values = values[..., None] if name == "heat" and name in given else values
@@ -242,7 +242,8 @@ def test_a_bundle_of_sensors_answers_with_and_without_them(bundle, lacking):
         assert predictor.infer(batch)["depth"].shape == (2, *SIZE)
         (many,) = predictor.infer_many([given])
         np.testing.assert_allclose(many["depth"], by_hand(given), atol=1e-5)
-        np.testing.assert_allclose(predictor.infer(given, tile=16)["depth"], by_hand(given), atol=1e-5)
+        large = {name: np.concatenate([array, array[::-1]], 1) for name, array in given.items()}  # several tiles
+        np.testing.assert_allclose(predictor.infer(large, tile=16)["depth"], by_hand(large), atol=1e-5)
 
 
 def test_it_is_verified_on_its_golden_frames_and_described(bundle, capsys):

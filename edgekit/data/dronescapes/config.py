@@ -20,7 +20,8 @@ class DronescapesConfig(BaseModel):
     labels       folders that hold labels: a frame with none of them is unlabelled (default: the published ones, or
                  what ``edgekit.json`` says)
     tasks        what folders hold that are not known by their published names
-    scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene
+    scene_regex  found in a frame's name, its first group (or all of it) is the frame's scene (default: what stands
+                 before the first ``_``; of names that are mere numbers the scene is the set)
     size         (height, width) to resize every frame to (default: as it is)
     film         frames of a scene with consecutive numbers are consecutive moments (default: true, or what
                  ``edgekit.json`` says)

@@ -134,7 +134,7 @@ class Dronescapes:
                 tasks[name] = task
         if "rgb" not in tasks:
             raise EdgekitError(
-                "there are no rgb frames, which are what a student sees",
+                "there are no rgb frames, and every frame has to have rgb",
                 where=", ".join(str(self._root / name) for name in self._sets),
                 fix="put them in the folder rgb of each set",
             )
@@ -168,12 +168,17 @@ class Dronescapes:
                     )
                 seen[own] = folder
                 name = f"{split}-{own}" if repeated else own
-                scene = scenes.get(stem) or (folder if own != stem else required_scene(self._config.scene_regex, stem))
+                scene = scenes.get(stem) or self._scene(stem, folder, told_apart=own != stem)
                 infos[split].append(
                     FrameInfo(name, scene, numbers.next(scene, stem, folder), split, self._is_labelled(folder, stem))
                 )
                 self._where[name] = (folder, stem)
         return infos
+
+    def _scene(self, stem: str, folder: str, *, told_apart: bool) -> str:
+        """Of mere numbers, which say nothing of a film, the set; unless the recipe has an expression for them."""
+        numbered = stem.isdecimal() and "scene_regex" not in self._config.model_fields_set
+        return folder if told_apart or numbered else required_scene(self._config.scene_regex, stem)
 
     def _is_labelled(self, folder: str, stem: str) -> bool:
         tasks = self._sets[folder]

@@ -6,13 +6,25 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekit.data.class_names import ClassNames, FewClasses
 from edgekit.data.folders import FileName, Pattern, Side
 from edgekit.data.map_config import ColourLevel
+from edgekit.tasks import KINDS, Task
+from edgekit.tasks.modality import MOST_CHANNELS
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _below_the_root(pattern: str) -> str:
+    if pattern.startswith(("/", "~")) or ".." in Path(pattern).parts:
+        raise ValueError(f"'{pattern}' must be a path below root")
+    return Path(pattern).as_posix()
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(_below_the_root)]
+"""A folder below ``root``, or a pattern of files."""
 
 
 class SplitFiles(BaseModel):
@@ -25,16 +37,33 @@ class SplitFiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: str = Field(min_length=1)
-    labels: str | None = Field(None, min_length=1)
+    images: Place
+    labels: Place | None = None
     list: Path | None = None
 
-    @field_validator("images", "labels")
-    @classmethod
-    def _lies_below_the_root(cls, pattern: str | None) -> str | None:
-        if pattern and (pattern.startswith(("/", "~")) or ".." in Path(pattern).parts):
-            raise ValueError(f"'{pattern}' must be a path below root")
-        return pattern and Path(pattern).as_posix()
+
+class SensorConfig(BaseModel):
+    """Another sensor that shows the view of the photographs, such as a thermal camera; of any resolution.
+
+    channels, range  0 to 255: 8-bit pictures, of one channel or three; else pictures of whole numbers up to 16 bits, of
+                     one channel, or ``.npz`` files of one array (H, W, channels), NaN where there is no value
+    files            where they lie, as ``images`` of a split, by the photographs' names; ``{split}`` stands for the
+                     split's name (default: ``{split}/`` and the name of the modality)
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: int = Field(1, ge=1, le=MOST_CHANNELS)
+    range: tuple[float, float]
+    files: Place | None = None
+
+    @model_validator(mode="after")
+    def _is_a_modality(self) -> SensorConfig:
+        KINDS["modality"].check(self.task(""))
+        return self
+
+    def task(self, name: str) -> Task:
+        return Task(name, "modality", channels=self.channels, range=self.range)
 
 
 class ImageFolderConfig(BaseModel):
@@ -63,6 +92,7 @@ class ImageFolderConfig(BaseModel):
     size         (height, width) to resize every frame to (default: as it is, and a frame of more than 307,200 pixels,
                  480x640, to so many: crops of large photographs show too little of them to learn from)
     film         the sorted frames of a scene are consecutive moments, so that temporal consistency can be measured
+    modalities   name -> another sensor that shows the same view, see `SensorConfig`
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -79,6 +109,7 @@ class ImageFolderConfig(BaseModel):
     labels_upright: bool | None = None
     size: tuple[Side, Side] | None = None
     film: bool = False
+    modalities: dict[FileName, SensorConfig] = {}
 
     @field_validator("labelled", mode="before")
     @classmethod

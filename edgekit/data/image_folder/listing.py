@@ -96,16 +96,22 @@ def list_splits(
 
 
 def find_files(
-    root: Path, pattern: str, notes: list[str], endings: tuple[str, ...] = PHOTO_SUFFIXES, beside: tuple[str, ...] = ()
+    root: Path,
+    pattern: str,
+    notes: list[str],
+    endings: tuple[str, ...] = PHOTO_SUFFIXES,
+    beside: tuple[str, ...] = (),
+    *,
+    key: str = "data.splits",
 ) -> dict[str, Path]:
     """Name -> file, for the files below a folder, or those that a pattern fits; see `SplitFiles`.
 
     ``endings`` are taken, those in ``beside`` passed over, and others noted. EdgekitError where no file fits, or two
-    have one name.
+    have one name. ``key``: the section of the recipe that names the pattern, for messages.
     """
     if "*" not in pattern:
         if not (root / pattern).is_dir():
-            raise EdgekitError(f"there is no folder {pattern}", where=str(root), fix="correct data.splits")
+            raise EdgekitError(f"there is no folder {pattern}", where=str(root), fix=f"correct {key}")
         return _by_name(root / pattern, notes, endings, beside)
     expression = "".join(
         "(?:.*/)?" if part == "**" else re.escape(part).replace(r"\*", "([^/]*?)") + "/" for part in pattern.split("/")
@@ -117,13 +123,17 @@ def find_files(
         if match and path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file():
             _add(files, nfc("/".join(match.groups())), path, root)
     if not files:
-        fix = f"correct data.splits; files end in {', '.join(endings)}"
+        fix = f"correct {key}; files end in {', '.join(endings)}"
         raise EdgekitError(f"no file fits '{pattern}'", where=str(root), fix=fix)
     return files
 
 
-def pair_files(images: Mapping[str, Path], labels: Mapping[str, Path], where: str, notes: list[str]) -> FilesByName:
+def pair_files(
+    images: Mapping[str, Path], labels: Mapping[str, Path], where: str, notes: list[str], what: str = "label"
+) -> FilesByName:
     """The frames of these images, with the labels of the same names; ``where`` is named in notes.
+
+    ``what`` the labels are, for messages.
 
     A suffix or prefix that all labels have beyond the image's name (x.jpg, x_mask.png) is ignored.
     EdgekitError where no label belongs to an image.
@@ -133,15 +143,15 @@ def pair_files(images: Mapping[str, Path], labels: Mapping[str, Path], where: st
         labels = _renamed(labels, images)
         if labels is None:
             raise EdgekitError(
-                "no label has the name of an image",
+                f"no {what} has the name of an image",
                 where=str(first),
-                fix=f"name each label like its image, e.g. {min(images, key=natural)}{first.suffix}",
+                fix=f"name each {what} like its image, e.g. {min(images, key=natural)}{first.suffix}",
             )
         name = next(name for name, path in labels.items() if path == first)
-        notes.append(f"{where}: labels pair by a part of their names, {first.name} with {images[name].name}")
+        notes.append(f"{where}: {what}s pair by a part of their names, {first.name} with {images[name].name}")
     alone = [path.name for name, path in labels.items() if name not in images]
     if alone:
-        notes.append(f"{where}: {len(alone)} of {len(labels)} labels belong to no image, the first is {alone[0]}")
+        notes.append(f"{where}: {len(alone)} of {len(labels)} {what}s belong to no image, the first is {alone[0]}")
     return {name: Files(images[name], labels.get(name)) for name in sorted(images, key=natural)}
 
 

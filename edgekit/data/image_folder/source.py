@@ -22,6 +22,7 @@ from edgekit.data.image_folder.listing import (
     pair_files,
     read_names,
 )
+from edgekit.data.image_folder.sensors import find_sensors, read_sensor
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
@@ -34,7 +35,8 @@ LABELLED_SPLIT = "train"  # the split whose labels a recipe may hold back; the o
 
 
 class ImageFolder:
-    """Frames of an `ImageFolderConfig`: ``rgb`` (H, W, 3) uint8 and ``semantic`` (H, W) uint8, 255 = ignore.
+    """Frames of an `ImageFolderConfig`: ``rgb`` (H, W, 3) uint8, ``semantic`` (H, W) uint8, 255 = ignore, and
+    what other sensors show.
 
     ``base`` is the folder the recipe lies in; ``cache`` is unused, since reading the files is fast enough. Sources of
     labels in other formats (`edgekit.data.formats`) are this one with `_describe`, `_pair` or `_label` of their own.
@@ -58,9 +60,16 @@ class ImageFolder:
             "rgb": RGB,
             self.label: self._describe(config),
         }
+        for name, sensor in config.modalities.items():
+            if name in self.tasks:
+                fix = "give the sensor another name"
+                raise EdgekitError(f"'{name}' is there already", where=f"data.modalities.{name}", fix=fix)
+            self.tasks[name] = sensor.task(name)
         self._files: dict[str, Files] = {}
         self._orientations: dict[str, int] = {}  # by EXIF, of the frames that were read
-        self._frames = self._infos(config, self._list(config))
+        listed = self._list(config)
+        self._sensors = find_sensors(self._root, config.modalities, listed, self.notes)
+        self._frames = self._infos(config, listed)
         self._note_size()
 
     def splits(self) -> tuple[str, ...]:
@@ -71,7 +80,7 @@ class ImageFolder:
         return list(self._frames[split])
 
     def read(self, frame: FrameInfo, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The native maps ``rgb`` and ``label``, whichever is asked for; no label of an unlabelled frame.
+        """The native maps that are asked for; no label of an unlabelled frame, no modality that has no file for it.
 
         Raises EdgekitError naming the file: missing, damaged, a label outside the classes, a label that may or may not
         be turned as its photograph is, or (when both are asked for) image and label of different size.
@@ -101,16 +110,26 @@ class ImageFolder:
         size = self._size
         if size is None and maps:
             size = bounded_size(*next(iter(maps.values())).shape[:2])
-        return {name: resized_map(self.tasks[name], array, size) for name, array in maps.items()}
+        read = {name: resized_map(self.tasks[name], array, size) for name, array in maps.items()}
+        for name in names & self._sensors.keys():
+            if files.image in self._sensors[name]:
+                if size is None:  # that of the photograph
+                    own = next((array.shape[:2] for array in read.values()), None) or stored_size(files.image)[0]
+                    size = bounded_size(*own) or own
+                read[name] = read_sensor(self.tasks[name], self._sensors[name][files.image], files.image, size)
+        return read
 
     def fingerprint(self) -> str:
         """SHA-256 over every file's name, size and time of change, the class table and which frames are labelled."""
         paths = ((name, path) for name, files in sorted(self._files.items()) for path in (files.image, files.label))
+        facts = _READING, self._meaning, self._frames, self._labels_upright
+        tasks = tuple(self.tasks[name] for name in self._sensors)
         return hash_files(
-            (_READING, self._meaning, self._frames, self._labels_upright),
+            (*facts, tasks) if tasks else facts,
             [
                 *((path.name, path) for path in self._described_by),
                 *((f"{name}\0{path.name}", path) for name, path in paths if path is not None),
+                *((f"{name}\0{file.name}", file) for name, of in self._sensors.items() for file in of.values()),
             ],
         )
 

@@ -90,7 +90,7 @@ def test_a_scene_has_the_right_warmth_in_the_right_places(scene):
             levels[label].append(maps["thermal"][maps["semantic"] == label])
     found = {label: np.concatenate(parts).mean() for label, parts in levels.items() if sum(map(len, parts)) > 50}
     ground = [level for label, level in found.items() if label not in (SKY, WATER)]
-    assert found.get(SKY, 0) < min(ground) and found.get(WATER, 0) < min(ground)
+    assert len(ground) > 2 and max(found[SKY], found[WATER]) < min(ground)
 
 
 def test_the_other_maps_are_what_they_were_before_there_was_such_a_camera(scene, pair, monkeypatch):
