@@ -123,4 +123,3 @@ def test_the_agent_needs_only_what_the_oldest_board_has():
     tree = ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 8))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not [name for name in imported if name.startswith("edgekit")]
-    assert not [node for node in ast.walk(tree) if type(node).__name__ == "Match"]
