@@ -72,6 +72,9 @@ Said = tuple[str, str] | None
 def _before_broadcasting(network: Network, node: NodeProto) -> Said:
     if network.opset >= BROADCAST_OPSET or node.op_type not in _BROADCASTS:
         return None
+    shapes = [network.shapes.get(name) for name in node.input]
+    if node.op_type == "PRelu" and None not in shapes and shapes[0] == shapes[1]:
+        return None  # of all of them the parser takes this one where nothing is broadcast
     why = f"{node.op_type} of opset {network.opset} broadcasts as ONNX did before opset {BROADCAST_OPSET}"
     return why, "export the graph at opset 17"
 

@@ -16,6 +16,8 @@ X = "(float[2,3,4] x) => (float[A,B,C] y)"
 FOUR = "(float[1,2,4,4] x) => (float[A,B,C,D] y)"
 ATTENTION = "(float[1,2,4,8] q, float[1,2,6,8] k, float[1,2,6,{v}] v, float[1,2,4,{m}] m) => (float[A,B,C,D] y)"
 ALIKE = ATTENTION.format(v=8, m=6)
+NORM = "(float[1,2,4,4] x, float[2] s, float[2] b, float[2] m, float[2] v) => (float[A,B,C,D] y)"
+HOT = "(int64[2] i, float[2] o) => (float[A,B] y)"
 AXES = "c = Constant<value_ints = [1]>() "
 
 # name: (graph, opset, whether TensorRT takes it)
@@ -115,7 +117,63 @@ CASES = {
         24,
         False,
     ),
+    "a normalised map": (f"{FOUR} {{ y = LpNormalization<p = 2>(x) }}", 17, True),
+    "batch norm": (f"{NORM} {{ y = BatchNormalization(x, s, b, m, v) }}", 17, True),
+    "batch norm in training": (
+        f"{NORM} {{ y, n, w = BatchNormalization<training_mode = 1>(x, s, b, m, v) }}",
+        17,
+        False,
+    ),
+    "attention with a past": (
+        f"{ALIKE.replace(') =>', ', float[1,2,3,8] pk, float[1,2,3,8] pv) =>').replace('4,6] m', '4,9] m')}"
+        " { y, nk, nv = Attention(q, k, v, m, pk, pv) }",
+        23,
+        False,
+    ),
+    "random normals": ("(float[2] x) => (float[2] y) { r = RandomNormalLike(x) y = Add(r, x) }", 17, True),
+    "normals of a shape": ("(float[2] x) => (float[2] y) { r = RandomNormal<shape = [2]>() y = Add(r, x) }", 17, True),
+    "uniform of a shape": ("(float[2] x) => (float[2] y) { r = RandomUniform<shape = [2]>() y = Add(r, x) }", 17, True),
+    "double normals": (
+        "(float[2] x) => (float[2] y) { r = RandomNormalLike<dtype = 11>(x) f = Cast<to = 1>(r) y = Add(f, x) }",
+        17,
+        False,
+    ),
+    "double normals of a shape": (
+        "(float[2] x) => (float[2] y) "
+        "{ r = RandomNormal<shape = [2], dtype = 11>() f = Cast<to = 1>(r) y = Add(f, x) }",
+        17,
+        False,
+    ),
+    "double uniform of a shape": (
+        "(float[2] x) => (float[2] y) "
+        "{ r = RandomUniform<shape = [2], dtype = 11>() f = Cast<to = 1>(r) y = Add(f, x) }",
+        17,
+        False,
+    ),
+    "a sum along an axis": (f"{X} {{ a = Constant<value_int = 1>() y = CumSum(x, a) }}", 17, True),
+    "one of three": (f"{HOT} {{ d = Constant<value_int = 3>() y = OneHot(i, d, o) }}", 17, True),
+    "an axis less": (
+        "(float[2,1,4] x) => (float[A,B] y) { a = Constant<value_ints = [1]>() y = Squeeze(x, a) }",
+        17,
+        True,
+    ),
+    "some axis less": ("(float[2,1,4] x, int64[1] a) => (float[A,B] y) { y = Squeeze(x, a) }", 17, False),
+    **{
+        f"{op} before opset 7": (f"(float[2,3] x, float[2,3] z) => ({kind}[2,3] y) {{ y = {op}(x, z) }}", 6, False)
+        for op, kind in (("Mul", "float"), ("Pow", "float"), ("Greater", "bool"))
+    },
+    "PRelu before opset 7": ("(float[2,3] x, float[2,3] z) => (float[2,3] y) { y = PRelu(x, z) }", 6, True),
+    "PRelu of channels before opset 7": (
+        "(float[2,3,4] x, float[3] z) => (float[2,3,4] y) { y = PRelu(x, z) }",
+        6,
+        False,
+    ),
 }  # fmt: skip
+BUILDER = {
+    "a sum along some axis": (f"{X.replace('x)', 'x, int32 a)')} {{ y = CumSum(x, a) }}", 17, False),
+    "one of some": (f"{HOT.replace('o)', 'o, int64 d)')} {{ y = OneHot(i, d, o) }}", 17, False),
+}
+"""What NVIDIA's parser takes and its builder wants to know: see tests/benchmarks/test_lint_truth.py."""
 
 _PARSE = """
 import json, os, sys
@@ -128,9 +186,9 @@ os._exit(0)  # not through the library's destructors, which can wait for ever
 """
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *BUILDER])
 def test_lint_knows_the_form(name, network, target):
-    text, opset, fine = CASES[name]
+    text, opset, fine = (CASES | BUILDER)[name]
     report = lint(network(text, opset), target("7.2"), name)
     assert report.builds == fine, report.findings
 
