@@ -2,8 +2,8 @@
 
     python benchmarks/kernel_counts.py [--size 272x480]
 
-Per student and precision: kernels of TensorRT for RTX (extra `edgekit[rtx]`, no GPU needed), of the estimate, and
-at the upper end of its band. Prints the table of docs/compiler.md.
+Per student and precision: convolutions that read that type, and kernels, of TensorRT for RTX (extra `edgekit[rtx]`, no
+GPU needed); kernels of the estimate, and at the upper end of its band. Prints the table of docs/compiler.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TASK = Task("semantic", "semantic", classes=tuple("abcdefgh"))
 
 
 def rows(size: tuple[int, int]) -> Iterator[tuple[str, ...]]:
-    """(student, precision, NVIDIA's kernels, the estimate's, at the upper end of its band, version)."""
+    """(student, precision, convolutions of that type, NVIDIA's kernels, the estimate's, at its upper end, version)."""
     for name in STUDENTS:
         for file in student_files(Student(name, [TASK]).eval(), size):
             precision = FILES.get(file.name)
@@ -41,9 +41,13 @@ def rows(size: tuple[int, int]) -> Iterator[tuple[str, ...]]:
             compiled = compile_model(file.model, file.name, profiles=file.profiles)
             network = network_of(onnx.load_from_string(file.model), file.name)
             ours = estimate(network, find_board(BOARD), precision, name)
-            theirs = count(compiled.engine.kernels)["kernels"] if compiled.engine else "refused"
+            reading, theirs = "-", "refused"
+            if compiled.engine:
+                found = count(compiled.engine.kernels)
+                reads = found["convolutions_reading"].get(precision.upper(), 0)
+                reading, theirs = f"{reads} of {found['convolutions']}", str(found["kernels"])
             most = ours.estimate_most_kernels
-            yield name, precision, str(theirs), str(len(ours.layers)), str(most), compiled.version
+            yield name, precision, reading, theirs, str(len(ours.layers)), str(most), compiled.version
 
 
 def main() -> None:
@@ -53,7 +57,7 @@ def main() -> None:
     check_installed()
     found = list(rows(size))
     print(f"TensorRT for RTX {found[0][-1]}, 8.6, {size[0]}x{size[1]}, {Path(__file__).name}\n")
-    print("| student | precision | NVIDIA | estimate | at worst |\n|---|---|--:|--:|--:|")
+    print("| student | precision | convolutions | NVIDIA | estimate | at worst |\n|---|---|--:|--:|--:|--:|")
     for row in found:
         print("| " + " | ".join(row[:-1]) + " |")
 
