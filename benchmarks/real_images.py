@@ -79,7 +79,8 @@ def _verdicts(name: str, seeds: Seeds) -> str:
             gains[row] = mean(pairs)
             lines.append(f"- distilled over {ROWS[row].partition(', ')[2]}, paired by seed: {paired(pairs)}")
             worse = sum(gain < 0 for gain in pairs)
-            lines.append(f"  - at least as good with {len(pairs) - worse} of {len(pairs)} seeds")
+            each = ", ".join(f"{gain:+.2f}" for gain in pairs)
+            lines.append(f"  - at least as good with {len(pairs) - worse} of {len(pairs)} seeds: {each}")
     worst = min(gains.values(), default=None)
     if worst is not None and (worst < GAIN or len(gains) == 2):
         over = "the better of the two" if len(gains) == 2 else "that one, the other was not run:"
