@@ -19,8 +19,8 @@ from edgekit.frames.files import atomic_write
 RESULTS = Path(__file__).parent / "RESULTS.md"
 INTRODUCTION = """# Results
 
-edgekit beside what one would otherwise use. A section that names a command was written by it, in one run; the others say
-how their figures came about.
+edgekit beside what one would otherwise use. A section that names a command was written by it, in one run; the others
+say how their figures came about.
 """
 
 
