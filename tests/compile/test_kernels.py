@@ -77,7 +77,7 @@ def test_a_line_of_another_form_is_handed_back_and_not_guessed_at(line):
 @given(st.text())
 def test_no_text_is_lost_or_breaks_it(text):
     kernels, strange = kernels_of(f"Layers:\n{text}")
-    lines = [line for line in text.partition("\n\n")[0].split("\n") if line.strip()]
+    lines = [line for line in f"\n{text}".partition("\n\n")[0].split("\n") if line.strip()]
     assert kernels == () and strange == tuple(lines)
 
 

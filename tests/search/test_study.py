@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from edgekit.errors import EdgekitError
 
 pytest.importorskip("optuna")
+import optuna
+
 from edgekit.search.study import IDLE, rungs_of, trained
 
 FAKE = Path(__file__).with_name("fake_study.py")
@@ -23,7 +26,9 @@ sys.modules["fake_study"] = fake
 spec.loader.exec_module(fake)
 
 
-def test_what_is_over_the_budget_or_no_network_is_never_trained(tmp_path):
+def test_what_is_over_the_budget_or_no_network_is_never_trained(tmp_path, monkeypatch):
+    # What is drawn is another thing each time; with a seed both kinds are among it.
+    monkeypatch.setattr(optuna.samplers, "TPESampler", partial(optuna.samplers.TPESampler, seed=0))
     study, calls, bar = fake.open_fake(tmp_path), [], fake.Bar()
     fake.search(study, calls=calls).run(12, bar)
     assert len(trained(study)) == 12 and bar.shown[-1] == 12
