@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.networks.lite import Lite
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -52,11 +53,8 @@ def test_what_does_not_fit(tell, base, changes, told):
     assert told in f"{error['what']} {error['where']}"
 
 
-def test_tensors_of_a_file_that_no_layer_takes_are_named(tell, base, caplog):
+def test_tensors_of_a_file_that_no_layer_takes_are_named(tell, base):
     """A whole classifier as the weights of an encoder: its last layers are left over."""
-    from edgekit.networks.lite import Lite
-    from edgekit.networks.tensor_file import read_tensors  # noqa: F401  what the file is read by
-
     state = Lite(3, 3).encoder_state() | {"classifier.weight": torch.zeros(4, 1280), "classifier.bias": torch.zeros(4)}
     torch.save(state, base / "whole.pth")
     told = tell("recipe", "check", base / "tiny.yaml", "--set", "teacher.members=[{family: lite, weights: whole.pth}]")
