@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 FOUND = {
@@ -34,5 +36,7 @@ def test_verdicts(benchmark_module, change, failing):
 def test_a_small_film(benchmark_module):
     module = benchmark_module("extract_speed")
     found = module.bookkeeping(16) | module.sharing(4)
-    assert found.keys() == FOUND.keys() and min(found.values()) > 0
+    assert found.keys() == FOUND.keys()
+    slope = found.pop("again_ms_per_frame")  # of times that differ by less than chance: of either sign
+    assert math.isfinite(slope) and min(found.values()) > 0
     assert found["ratio"] == pytest.approx(found["one_seconds"] / found["two_seconds"])
