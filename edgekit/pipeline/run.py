@@ -158,6 +158,7 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         stages["labels-only student"] = baseline_stage(bench)
     stages["distilled student"] = student_stage(bench, targets_stage(bench).key)
     timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
+    timing = {"trial": _trial_seconds(bench)} | timing if trial["held_back"] else timing
 
     split = run.recipe.evaluate.split
     result = _scored(run, bench, networks, students, split) | {
@@ -207,6 +208,13 @@ def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
         baseline = (baseline_stage(trial.bench), (TRIAL, *BASELINE))
         _at_once(run, [*_teachers(trial.bench, TRIAL), baseline], jobs)
     return run_trial(trial)
+
+
+def _trial_seconds(bench: Workbench) -> float:
+    """What training for the trial took, all networks one after the other."""
+    tried = trial_of(bench).bench
+    stages = [*(stage for stage, _ in _teachers(tried)), baseline_stage(tried)]
+    return round(sum(stage.result()["seconds"] for stage in stages), 1)
 
 
 def _stopped(run: Run, bench: Workbench, trial: dict[str, Any]) -> dict[str, Any]:

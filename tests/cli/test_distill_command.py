@@ -29,6 +29,7 @@ def result_of(holds: bool = True) -> dict:
         "target_bytes_per_frame": 4321,
         "members": 16,
         "passes": 12,
+        "seconds": {"trial": 90.0, "teacher 1": 120.0, "this command": 3600.0},
     }
 
 
@@ -73,6 +74,7 @@ def test_the_text_tells_where_everything_is(recipe, asked, capsys):
         "holds: at most 9 parameters (7)",
         "123,456 parameters",
         "3.png: truncated",
+        "trial 1.5, teacher 1 2.0, this command 60.0",
     ):
         assert part in out
     for path in ("runs/short-1/student.pt", "runs/short-1/table.md", "depth-val.png", "4,321 bytes per frame"):

@@ -71,6 +71,11 @@ def test_a_good_ensemble_goes_on_and_the_table_tells_of_the_trial(many, tmp_path
     assert trial["verdict"] == "better" and trial["held_back"] == LEAST_HELD_BACK and trial["labelled"] == 32
     assert trial["difference"] == pytest.approx(trial["scores"]["ensemble"] - trial["scores"]["baseline"])
     assert set(trial["scores"]) == {"single_all", "ensemble", "baseline"} and trial["error"] > 0
+    markers = [f for name in ("teacher", "baseline") for f in (tmp_path / "stages").glob(f"{name}-*/done.json")]
+    taken = [json.loads(f.read_text())["result"]["seconds"] for f in markers]  # of the trial and of the run itself
+    own = [seconds for name, seconds in done.found["seconds"].items() if name[:7] in ("teacher", "labels-")]
+    assert (len(taken), len(own)) == (6, 3)
+    assert done.found["seconds"]["trial"] + sum(own) == pytest.approx(sum(taken), abs=0.1)
     assert "trial, teacher 1/2: 40/40" in done.err and "trial, labels-only student: 1/1" in done.err
     assert "the ensemble is better by" in (run / "table.md").read_text() and (run / "student.pt").exists()
 
