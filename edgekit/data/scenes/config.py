@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 # Raised whenever the same config would give other pixels, so that no cache holds frames of two generators.
 GENERATOR = 8
@@ -34,6 +34,26 @@ class FrameCounts(BaseModel):
     test: int = Field(40, ge=1, le=100_000)
 
 
+class CameraConfig(BaseModel):
+    """What a flight's camera does, each flight with values of its own; every flight also sways, climbs and pans."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    altitude: tuple[float, float] = Field((42.0, 66.0), description="metres above ground, drawn between these")
+    pitch: tuple[float, float] = Field(
+        (-34.0, -19.0), description="mean degrees above the horizon, drawn between these; it nods by up to 15 about it"
+    )
+    roll: float = Field(2.5, ge=0, le=40, description="degrees, how far it rolls to both sides")
+
+    @field_validator("altitude", "pitch")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        least, most = {"altitude": (20, 200), "pitch": (-60, 0)}[info.field_name]
+        if not least <= value[0] <= value[1] <= most:
+            raise ValueError(f"the lower first, both from {least} to {most}, got {list(value)}")
+        return value
+
+
 class ScenesConfig(BaseModel):
     """The procedural UAV world: its seed, its size and how much of it is labelled.
 
@@ -41,6 +61,7 @@ class ScenesConfig(BaseModel):
     frames_per_scene  one number for all splits, or one for each
     spacing   steps of the flight (2.6 m) from one train frame to the next: neighbours show almost the same, and what
               is learned from are views. ``val`` and ``test`` are films, whose frames follow each other
+    camera    heights and attitudes of the flights
     labelled  share of the train frames that count as labelled, spread evenly over the split
     """
 
@@ -51,6 +72,7 @@ class ScenesConfig(BaseModel):
     scenes: SceneCounts = SceneCounts()
     frames_per_scene: Annotated[int, Field(ge=1, le=100_000)] | FrameCounts = 40
     spacing: int = Field(1, ge=1, le=1000)
+    camera: CameraConfig = CameraConfig()
     labelled: float = Field(1.0, ge=0.0, le=1.0)
 
     def indices(self, split: str) -> range:
@@ -65,5 +87,6 @@ class ScenesConfig(BaseModel):
         Number of scenes, frames per scene, their spacing and the labelled share are left out: a frame does not depend
         on them, so that asking for more scenes keeps the frames already rendered.
         """
-        decisive = json.dumps({"seed": self.seed, "size": self.size, "generator": GENERATOR}, sort_keys=True)
-        return hashlib.sha256(decisive.encode()).hexdigest()[:12]
+        decisive = {"seed": self.seed, "size": self.size, "generator": GENERATOR}
+        decisive |= self.model_dump(include={"camera"}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]

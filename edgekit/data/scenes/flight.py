@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.data.scenes.config import CameraConfig
 from edgekit.data.scenes.curves import arc_length, tangents
 from edgekit.data.scenes.grid import WORLD, nearest, wrapped
 from edgekit.data.scenes.noise import enlarge
@@ -44,7 +45,7 @@ class Flight:
 
     speed = 2.6  # metres from frame to frame
 
-    def __init__(self, world: Landscape, rng: np.random.Generator):
+    def __init__(self, world: Landscape, rng: np.random.Generator, camera: CameraConfig):
         road = world.terrain.main
         lap = road[-1] - road[0]
         laps = np.concatenate([road[:-1] + lap * k for k in range(3)])
@@ -67,8 +68,9 @@ class Flight:
         self._start = arc[nearest_point] - rng.uniform(40, 160)
         self._waves = rng.uniform(0, 2 * np.pi, 8)
         self._lengths = rng.uniform(0.75, 1.3, 8)
-        self._altitude = rng.uniform(42, 66)
-        self._pitch = np.radians(rng.uniform(-34, -19))
+        self._altitude = rng.uniform(*camera.altitude)
+        self._pitch = np.radians(rng.uniform(*camera.pitch))
+        self._roll = np.radians(camera.roll)
         self._side = rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.35)
         self._focal = 0.5 / np.tan(np.radians(rng.uniform(64, 76)) / 2)
         # The camera keeps clear of the ground some way around it, not only of the ground below.
@@ -103,5 +105,5 @@ class Flight:
             + np.radians(11) * self._wave(4, travelled, 120.0)
             + np.radians(4) * self._wave(5, travelled, 37.0)
         )
-        roll = np.radians(2.5) * self._wave(6, travelled, 50.0)
+        roll = self._roll * self._wave(6, travelled, 50.0)
         return Pose(np.array([x, y, z]), _look(yaw, pitch, roll), float(self._focal))

@@ -20,7 +20,7 @@ class Scene:
         self._key = [config.seed, SPLITS.index(split), number]
         self._size = config.size
         self.world = build_world(*self._key)
-        self.flight = Flight(self.world, np.random.default_rng([*self._key, _FLIGHT]))
+        self.flight = Flight(self.world, np.random.default_rng([*self._key, _FLIGHT]), config.camera)
 
     def frame(self, index: int) -> dict[str, np.ndarray]:
         """All maps of a frame (see ``render``), flow included: the flight goes on after the last frame."""

@@ -30,7 +30,23 @@ def source(tmp_path_factory) -> Scenes:
 
 
 def test_unknown_keys_and_bad_values_are_refused():
-    for bad in ({"sede": 1}, {"scenes": {"train": 0}}, {"labelled": 1.5}, {"size": (160, 8)}, {"scenes": {"dev": 1}}):
+    for bad in (
+        {"sede": 1},
+        {"scenes": {"train": 0}},
+        {"labelled": 1.5},
+        {"size": (160, 8)},
+        {"scenes": {"dev": 1}},
+        *(
+            {"camera": camera}
+            for camera in (
+                {"tilt": 3},
+                {"roll": 41},
+                {"pitch": (-19, -34)},
+                {"pitch": (-61, -20)},
+                {"altitude": (10, 50)},
+            )
+        ),
+    ):
         with pytest.raises(ValidationError):
             ScenesConfig(**bad)
 
@@ -39,6 +55,8 @@ def test_only_what_decides_a_pixel_names_the_cache():
     base = ScenesConfig()
     assert base.fingerprint() == ScenesConfig(labelled=0.1, frames_per_scene=7).fingerprint()
     assert base.fingerprint() != ScenesConfig(seed=1).fingerprint()
+    assert base.fingerprint() == ScenesConfig(camera={"roll": 2.5}).fingerprint()
+    assert base.fingerprint() != ScenesConfig(camera={"roll": 2.6}).fingerprint()
     assert base.fingerprint() != ScenesConfig(size=(80, 144)).fingerprint()
 
 
