@@ -79,7 +79,7 @@ class ExportResult:
     failed     the step that failed and the first tensor that diverges; None where all hold
     artifacts  ``lane/precision`` of each file
     files      name → bytes
-    parity     every comparison: step, task, metric, value, limit, holds
+    parity     every comparison: step, task, metric, value, limit, holds (None: NVIDIA's compiler was not asked)
     """
 
     holds: bool

@@ -74,8 +74,6 @@ def _print(result: dict[str, Any]) -> None:
     if not result["holds"]:
         click.echo(f"FAILS: {result['failed']}\nno bundle was written")
         return
-    for name, said in result["nvidia_compiler"].items():
-        click.echo(f"NVIDIA's compiler, {name}: {said}")
     for engine in result["engines"]:
         click.echo(f"engine    {engine}: built, not run")
     lines = [f"{name:<24} {size:>12,} bytes" for name, size in result["files"].items()]
@@ -84,4 +82,5 @@ def _print(result: dict[str, Any]) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     value, limit = ("–" if row[key] is None else f"{row[key]:.6g}" for key in ("value", "limit"))
-    return row["step"], row["task"], row["metric"], value, limit, "holds" if row["holds"] else "FAILS"
+    holds = {True: "holds", False: "FAILS", None: "–"}[row["holds"]]
+    return row["step"], row["task"], row["metric"], value, limit, holds

@@ -11,6 +11,7 @@ from edgekit.frames.markdown import code, escaped
 from edgekit.tasks import Task, kind_of
 
 CARD = "MODEL_CARD.md"
+_HOLDS = {True: "yes", False: "NO", None: "–"}
 
 
 def model_card(manifest: Manifest, *, pictures: Sequence[str] = ()) -> str:
@@ -122,7 +123,7 @@ def _quantization_text(manifest: Manifest) -> str:
 
 def _parity_text(manifest: Manifest) -> str:
     rows = [
-        (r["step"], r["task"], r["metric"], _number(r["value"]), _number(r["limit"]), "yes" if r["holds"] else "NO")
+        (r["step"], r["task"], r["metric"], _number(r["value"]), _number(r["limit"]), _HOLDS[r["holds"]])
         for r in manifest.parity
     ]
     text = _table(("step", "task", "metric", "value", "limit", "holds"), rows) if rows else "Not compared."
@@ -141,7 +142,8 @@ def _limits_text(manifest: Manifest) -> str:
     if any(a.tensorrt for a in manifest.artifacts):
         there = "an RTX GPU. There," if manifest.target == "rtx" else "a Jetson. Build there, then"
         lines.append(
-            f"- Files for TensorRT were checked through onnxruntime at export, not on {there} run `edgekit verify`."
+            "- Files for TensorRT were checked through onnxruntime at export, and by NVIDIA's compiler of TensorRT for RTX "
+            f"as the table above says; none was run on {there} run `edgekit verify`."
         )
     if any(task.unit for task in manifest.tasks):
         lines.append("- Metric depth holds for cameras with the field of view of the training frames.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import Artifact
@@ -75,6 +76,18 @@ def compile_export(
         found[file.name] = compile_model(file.model, file.name, profiles=file.profiles, capabilities=capabilities)
         progress.step(done)
     return found
+
+
+def compiler_rows(found: Mapping[str, Compiled | None]) -> list[dict[str, Any]]:
+    """Rows of an export's parity table, one per file; ``holds`` is None where the compiler was not asked."""
+    return [
+        {
+            "step": f"NVIDIA's compiler {compiled.version}" if compiled else "NVIDIA's compiler",
+            **{"task": name, "metric": verdict(compiled), "value": None, "limit": None},
+            "holds": compiled and compiled.taken,
+        }
+        for name, compiled in found.items()
+    ]
 
 
 def verdict(compiled: Compiled | None) -> str:

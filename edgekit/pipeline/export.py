@@ -36,7 +36,7 @@ from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.networks.receptive_field import receptive_field
-from edgekit.pipeline.compile import compile_export, verdict
+from edgekit.pipeline.compile import compile_export, compiler_rows
 from edgekit.pipeline.export_golden import golden_of
 from edgekit.pipeline.export_metrics import FRAME, card_pictures, metrics
 from edgekit.pipeline.int8 import Quantizer, gate_rows, manifest_ranges
@@ -154,9 +154,12 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
             checker.gate(gate_rows(step, verdicts), files_of[row.file] if row.style else None)
     if not checker.parity.holds:
         return _failed(subject, request, checker, began)
+    with Progress("asking NVIDIA's compiler", subject.log) as progress:
+        compiled = compile_export(artifacts, contents, progress, request.compiled_for)
+    parity = [*checker.parity.rows, *compiler_rows(compiled)]
     manifest = replace(
         manifest,
-        parity=tuple(checker.parity.rows),
+        parity=tuple(parity),
         metrics=scores,
         provenance={**manifest.provenance, "metric_frames": count},
     )
@@ -169,10 +172,6 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
             contents[TABLE] = scale_table(manifest.ranges.tensors).encode()
     contents |= deepstream_files(for_deepstream, plan.tasks, plan.preprocessing)
     contents[CARD] = model_card(manifest, pictures=[name for name in pictures if name != FRAME]).encode()
-    with Progress("asking NVIDIA's compiler", subject.log) as progress:
-        compiled = compile_export(artifacts, contents, progress, request.compiled_for)
-    said = {name: verdict(found) for name, found in compiled.items()}
-    manifest = replace(manifest, provenance={**manifest.provenance, "nvidia_compiler": said})
     write_bundle(manifest, contents, request.out)
     engines = []
     if request.target == "rtx":
@@ -180,11 +179,11 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
     return {
         "bundle": str(request.out),
         **_facts(subject, request, checker),
+        "parity": parity,
         "size": list(size),
         "artifacts": [row.key for row in rows],
         "files": {name: len(content) for name, content in contents.items()},
         "quantization": manifest.quantization,
-        "nvidia_compiler": said,
         "engines": [str(engine) for engine in engines],
         "metrics": scores,
         "tolerance": golden.tolerance,

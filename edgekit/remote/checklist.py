@@ -20,6 +20,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
+_TRTEXEC = 'import json; print(json.load(open("report/bench.json"))["trtexec"])'
 _PACK = (
     "cp uav/manifest.json uav/engines/*.plan.json report/; cp err report/log.txt; "
     f"tar czf {OUTPUT}/report.tar.gz report"
@@ -33,6 +34,7 @@ def items(soak: str) -> Items:
     return [
         ("edgekit doctor --json > report/doctor.json", (0,)),
         ("nvpmodel -q", _ANY),
+        ("sudo -n jetson_clocks --store && sudo -n jetson_clocks", _ANY),  # where sudo asks for no password
         ("edgekit build uav --json > report/build-best.json", (0,)),
         ("edgekit build uav --precision fp32", (0,)),
         ("edgekit build uav --precision int8 --lane cache", (0, 2)),  # 2: a lane that this TensorRT has not
@@ -45,6 +47,7 @@ def items(soak: str) -> Items:
         (f"python3 -c '{_FORK}'", (0,)),
         ("edgekit verify uav --backend tensorrt --json > report/verify.json", (0,)),
         (f"{_BENCH} --layers --match-trtexec --output report/bench.json", (0,)),
+        (f'PATH=$PATH:/usr/src/tensorrt/bin sh -c "$(python3 -c \'{_TRTEXEC}\')"', _ANY),
         (f"{_BENCH} --cuda-graph --output report/bench-graph.json", (0,)),
         (f"{_BENCH} --soak {soak} --output report/soak.json", (0,)),
         ("sh uav/build.sh", (0,)),

@@ -17,7 +17,7 @@ from torch import nn
 
 from edgekit.bundle.bundle import Bundle, open_bundle
 from edgekit.bundle.manifest import Artifact
-from edgekit.compile.compiler import is_there
+from edgekit.compile.compiler import compile_model, is_there
 from edgekit.errors import EdgekitError
 from edgekit.export.contract import contract
 from edgekit.frames.images import read_label, read_rgb, write_png
@@ -125,25 +125,36 @@ def test_the_bundle_has_every_lane_and_opens(made):
     json.dumps(result, allow_nan=False)
 
 
+def said_by_nvidia(result: dict) -> dict[str, dict]:
+    """File → the row of NVIDIA's compiler."""
+    return {row["task"]: row for row in result["parity"] if row["step"].startswith("NVIDIA's compiler")}
+
+
 def test_files_for_deepstream(made, run, tmp_path):
     result, bundle = made
     stem = "deepstream/segmentation"
     assert {f"{stem}.onnx", f"{stem}.txt", f"{stem}.labels.txt"} <= set(bundle.manifest.files)
     assert [row["holds"] for row in result["parity"] if row["step"] == "deepstream"] == [True]
+    if is_there():
+        assert compile_model((bundle.folder / f"{stem}.onnx").read_bytes(), stem).taken
     with pytest.raises(EdgekitError, match="DeepStream needs TensorRT"):
         export(subject_of(run), Request("cpu", tmp_path / "bundle", deepstream=True))
 
 
 def test_nvidias_compiler_is_asked_for_every_tensorrt_file(made):
     result, bundle = made
-    said = result["nvidia_compiler"]
-    assert set(said) == {a.file for a in bundle.manifest.artifacts if a.tensorrt}
-    assert bundle.manifest.provenance["nvidia_compiler"] == said
+    rows = said_by_nvidia(result)
+    assert set(rows) == {a.file for a in bundle.manifest.artifacts if a.tensorrt}
+    assert list(bundle.manifest.parity) == result["parity"]
+    card = (bundle.folder / "MODEL_CARD.md").read_text()
     if is_there():
-        assert all(words.startswith("taken, ") for words in said.values())
-        assert "14 of 14 convolutions in INT8" in said["int8-strong.onnx"]
+        assert all(row["metric"].startswith("taken, ") and row["holds"] is True for row in rows.values())
+        assert "14 of 14 convolutions in INT8" in rows["int8-strong.onnx"]["metric"]
+        assert all(row["step"].split()[-1].count(".") >= 2 for row in rows.values())  # the compiler's version
+        assert "14 of 14 convolutions in INT8" in card
     else:
-        assert set(said.values()) == {NOT_COMPILED}
+        assert {(row["metric"], row["holds"]) for row in rows.values()} == {(NOT_COMPILED, None)}
+        assert NOT_COMPILED.partition(" (")[0] in card
 
 
 def test_every_file_is_what_the_manifest_says(made):
@@ -227,6 +238,7 @@ def test_ranges_belong_to_the_plain_graph(made):
 def test_parity_names_every_step(made):
     steps = {row["step"] for row in made[1].manifest.parity}
     exact = {"fused", "onnx fp32", "outputs fp32", "deepstream", "fp16"}
+    steps = {step for step in steps if not step.startswith("NVIDIA's compiler")}
     assert steps == exact | {f"int8 {name}" for name in ("onnxruntime", "tensorrt", "weak", "strong")} | {
         "val: fp32 onnxruntime",
         "val: int8 onnxruntime",
@@ -412,7 +424,7 @@ def test_int8_that_fails_the_gate_recovers_and_says_how(lopsided, tmp_path):
     assert bundle.manifest.ranges.model == bundle.manifest.files["logits-int8.onnx"]
     fp32, int8 = (bundle.manifest.metrics[s]["semantic"]["miou"] for s in ("fp32", "int8"))
     assert fp32 - int8 <= 0.05 + 1e-9
-    assert all(said.startswith(("taken, ", NOT_COMPILED)) for said in result["nvidia_compiler"].values())
+    assert all(row["metric"].startswith(("taken, ", NOT_COMPILED)) for row in said_by_nvidia(result).values())
 
 
 def test_a_network_larger_than_the_frames_is_not_calibrated_on_padding(run):
@@ -481,7 +493,7 @@ def test_the_target_rtx_has_engines_where_the_compiler_is_there(run, tmp_path):
     assert [a.lane for a in bundle.manifest.artifacts] == ["onnxruntime", "onnxruntime", "strong", "strong"]
     assert {"build.sh", "ranges.txt"}.isdisjoint(bundle.manifest.files)
     if not is_there():
-        assert result["engines"] == [] and set(result["nvidia_compiler"].values()) == {NOT_COMPILED}
+        assert result["engines"] == [] and {row["metric"] for row in said_by_nvidia(result).values()} == {NOT_COMPILED}
         return
     for engine, precision in zip(result["engines"], ("fp16", "int8"), strict=True):
         sidecar = read_sidecar(Path(engine))

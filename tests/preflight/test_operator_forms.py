@@ -21,6 +21,8 @@ HOT = "(int64[2] i, float[2] o) => (float[A,B] y)"
 AXES = "c = Constant<value_ints = [1]>() "
 
 # name: (graph, opset, whether TensorRT takes it)
+WAVE = "(float[1,16,1] x) => (float[A,B,C,D] y)"
+WINDOW = "w = Constant<value_floats = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]>()"
 CASES = {
     "broadcasting before opset 7": ("(float[2,3] x, float[2,3] z) => (float[2,3] y) { y = Add(x, z) }", 6, False),
     "no broadcasting": ("(float[2,3] x) => (float[2,3] y) { y = Relu(x) }", 6, True),
@@ -157,6 +159,19 @@ CASES = {
         17,
         True,
     ),
+    "a spectrogram": (f"{WAVE} {{ s = Constant<value_int = 4>() {WINDOW} y = STFT(x, s, w) }}", 17, True),
+    "a spectrogram of some step": (
+        f"{WAVE.replace('x)', 'x, int64 s)')} {{ {WINDOW} y = STFT(x, s, w) }}",
+        17,
+        False,
+    ),
+    "a spectrogram with a computed window": (
+        f"{WAVE} {{ s = Constant<value_int = 4>() {WINDOW} n = Neg(w) y = STFT(x, s, n) }}",
+        17,
+        False,
+    ),
+    "an axis more": ("(float[2,4] x) => (float[A,B,C] y) { a = Constant<value_ints = [1]>() y = Unsqueeze(x, a) }", 17, True),
+    "some axis more": ("(float[2,4] x, int64[1] a) => (float[A,B,C] y) { y = Unsqueeze(x, a) }", 17, False),
     "some axis less": ("(float[2,1,4] x, int64[1] a) => (float[A,B] y) { y = Squeeze(x, a) }", 17, False),
     **{
         f"{op} before opset 7": (f"(float[2,3] x, float[2,3] z) => ({kind}[2,3] y) {{ y = {op}(x, z) }}", 6, False)

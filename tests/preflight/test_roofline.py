@@ -292,6 +292,7 @@ def test_every_number_is_called_an_estimate(network, floats):
     assert all("estimate" in name for name in found - counted)
     assert any("Assumed, not measured" in line for line in assumptions(ORIN))
     assert "not verified" in assumptions(ORIN)[0]
+    assert any("upper end of the band" in line and "TensorRT for RTX" in line for line in assumptions(ORIN))
 
 
 def test_the_most_memory_at_once_by_hand(network, floats):

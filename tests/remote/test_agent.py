@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +109,26 @@ def test_only_one_has_the_board_and_a_stale_holder_is_no_holder(tmp_path):
     os.close(first.lock)  # as when its process dies
     assert second.take("b", "bob", "edgekit verify") == {"state": "free"}
     os.close(second.lock)
+
+
+def test_a_disk_that_fills_while_a_file_comes_leaves_nothing_of_it(tmp_path):
+    one, content = agent.Agent(str(tmp_path)), bytes(1000)
+    one.rest = content
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / ".part-film.mp4").symlink_to("/dev/full")  # where every write ends as on a full disk
+    with pytest.raises(OSError) as error:
+        one.put("inputs/film.mp4", hashlib.sha256(content).hexdigest(), len(content))
+    assert error.value.errno == errno.ENOSPC and list((tmp_path / "inputs").iterdir()) == []
+
+
+def test_a_job_is_not_started_on_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    one = agent.Agent(str(tmp_path))
+    one.take("a", "ada", "edgekit build")
+    monkeypatch.setattr(agent.shutil, "disk_usage", lambda folder: SimpleNamespace(free=agent.LEAST_FREE - 1))
+    with pytest.raises(OSError) as error:
+        one.start([], {"PATH": ""}, {"out": False, "err": False})
+    assert error.value.errno == errno.ENOSPC and not (tmp_path / "jobs" / "a").exists()
+    os.close(one.lock)
 
 
 def test_results_are_kept_for_an_hour_and_not_longer(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def test_the_list_is_that_of_the_page():
     asked = [words for words in asked if words.split()[1] not in BY_HAND and "FRAMES" not in words]
     assert len(asked) > 10
     assert [words for words in asked if words not in joined] == []
+    assert "sudo -n jetson_clocks" in joined and "sh uav/build.sh" in joined and "dmesg" in joined
+
+
+def test_the_trtexec_command_of_the_measurement_is_run_too(tmp_path):
+    (line,) = [line for line, _ in checklist.items("10m") if "trtexec" in line and "match" not in line]
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "bench.json").write_text(json.dumps({"trtexec": "echo trtexec --loadEngine='a b'; exit 3"}))
+    done = subprocess.run(["bash", "--norc", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "trtexec --loadEngine=a b\n")
 
 
 @pytest.mark.slow
@@ -77,7 +87,7 @@ def test_the_whole_list(installed, jetson_bundle, tmp_path, capsys):
     wrong = [step["line"] for step in json.loads(out)["steps"] if not step["holds"]]
     # The fake is no GPU for the doctor and has no CUDA graphs; the fixture's bundle has no build.sh.
     expected = [
-        item for item, _ in checklist.items("1s") if "doctor" in item or "--cuda-graph" in item or "sh " in item
+        item for item, _ in checklist.items("1s") if "doctor" in item or "--cuda-graph" in item or item.startswith("sh ")
     ]
     assert wrong == expected, err
     found = report(file)
