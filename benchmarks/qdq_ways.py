@@ -97,7 +97,7 @@ class Graph:
     def model(self, output: str) -> bytes:
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.way.floats))
         frame = helper.make_tensor_value_info("x", kind, [1, self.way.channels, *self.way.size])
-        answer = helper.make_tensor_value_info(output, kind, None)
+        answer = helper.make_tensor_value_info(output, kind, ["batch", "channels", "height", "width"])
         graph = helper.make_graph(self.nodes, "ways", [frame], [answer], self.constants)
         opset = [helper.make_opsetid("", OPSET)]
         made: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=9)
@@ -118,7 +118,7 @@ def residual(identity: str, *, both: bool = False, exchanged: bool = False) -> b
     graph = Graph(Way())
     first = graph.conv(graph.qdq("x"))
     shared = graph.qdq(first)
-    second = graph.conv(graph.conv(shared))
+    second = graph.conv(graph.qdq(graph.conv(shared)))
     branches = [graph.qdq(second) if both else second]
     branches.append({"shares": shared, "own": graph.qdq(first) if identity == "own" else first}.get(identity, first))
     summed = graph.node("Add", *(reversed(branches) if exchanged else branches))
@@ -171,7 +171,7 @@ CHAINS: dict[str, Sequence[Way]] = {
     "no Q/DQ behind the last convolution": [Way(last=False)],
 }
 AROUND: dict[str, Sequence[Callable[[], bytes]]] = {
-    "four convolutions, a residual sum: its identity shares the Q/DQ of the next convolution, has its own, or has none": [
+    "four convolutions, a residual sum: its identity shares the Q/DQ of the next one, has its own, or has none": [
         lambda: residual("shares"),
         lambda: residual("own"),
         lambda: residual("none"),

@@ -147,7 +147,8 @@ class Bundle:
 def open_bundle(path: str | os.PathLike) -> Bundle:
     """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file, its graphs.
 
-    ``path`` may be the name of a bundle that comes with edgekit, where no file has that name. EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
+    ``path`` may be the name of a bundle that comes with edgekit, where no file has that name.
+    EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
     where a graph is another than the manifest says, or one that must not be loaded.
     """
     source = Path(path)

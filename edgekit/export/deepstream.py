@@ -1,8 +1,8 @@
 """What DeepStream's ``nvinfer`` takes for a segmentation: a graph, a configuration and labels. Not run in DeepStream.
 
-The keys are those of Gst-nvinfer's documentation (DeepStream 5 to 8). Its decision over classes passes over values that
-are not above ``segmentation-threshold``, and takes no threshold below 0: of logits, pixels whose largest is negative
-would get no class. So the graph gives probabilities. It standardises by itself, for nvinfer has one
+The keys are those of Gst-nvinfer's documentation, read for DeepStream 5 to 8. Its decision over classes passes over
+values that are not above ``segmentation-threshold``, and takes no threshold below 0: of logits, pixels whose largest is
+negative would get no class. So the graph gives probabilities. It standardises by itself, for nvinfer has one
 ``net-scale-factor`` for all channels, and students have a deviation for each.
 """
 
@@ -100,5 +100,6 @@ _HEAD = """\
 # The graph takes rgb of 0 to 255 and standardises it; it gives a probability per class and pixel.
 """
 _LETTERBOX = """\
-# Frames of another shape than the network's are padded with black here, and by edgekit with the mean colour.
+# Frames of another shape than the network's are padded with black here, and by edgekit with the mean colour; smaller
+# ones are enlarged here, and by edgekit not.
 """

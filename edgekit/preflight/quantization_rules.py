@@ -72,7 +72,8 @@ def half(network: Network, node: NodeProto, target: Target) -> Finding | None:
 def mixed(network: Network, node: NodeProto, target: Target) -> Finding | None:
     """Integers scaled in float16 to become float32: Orin's TensorRT 10.16 does not build it, Thor's does.
 
-    NVIDIA/TensorRT issue 4832; that every 10 before it is alike is assumed. The types differ by the node's ``output_dtype`` (opset 23), or by a Cast behind it.
+    NVIDIA/TensorRT issue 4832; that every 10 before it is alike is assumed. The types differ by the node's
+    ``output_dtype`` (opset 23), or by a Cast behind it.
     """
     if node.op_type != "DequantizeLinear" or len(node.input) < 2 or network.types.get(node.input[1]) != "float16":
         return None

@@ -93,8 +93,8 @@ def assumptions(board: Board) -> list[str]:
         "Assumed, not measured",
         "highest clocks, locked; GPU only; one frame; copies to and from the GPU not counted",
         "activation, batch norm and residual sum are part of the kernel before them, as NVIDIA's compiler for RTX GPUs "
-        "groups students, within three (docs/compiler.md); channels are padded to 8 (FP16) or 16 (INT8); convolutions in groups run "
-        "on the CUDA cores",
+        "groups students, within three (docs/compiler.md); channels are padded to 8 (FP16) or 16 (INT8); convolutions "
+        "in groups run on the CUDA cores",
         "int8: Q/DQ is part of the kernels around it, as TensorRT documents; the upper end of the band has the kernels "
         "that TensorRT for RTX 1.7.1 makes of our students, within one: a convolution writes FP32, and one more kernel "
         "behind it quantizes",

@@ -47,7 +47,7 @@ def items(soak: str) -> Items:
         (f"python3 -c '{_FORK}'", (0,)),
         ("edgekit verify uav --backend tensorrt --json > report/verify.json", (0,)),
         (f"{_BENCH} --layers --match-trtexec --output report/bench.json", (0,)),
-        (f'PATH=$PATH:/usr/src/tensorrt/bin sh -c "$(python3 -c \'{_TRTEXEC}\')"', _ANY),
+        (f"PATH=$PATH:/usr/src/tensorrt/bin sh -c \"$(python3 -c '{_TRTEXEC}')\"", _ANY),
         (f"{_BENCH} --cuda-graph --output report/bench-graph.json", (0,)),
         (f"{_BENCH} --soak {soak} --output report/soak.json", (0,)),
         ("sh uav/build.sh", (0,)),

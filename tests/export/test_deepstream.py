@@ -63,14 +63,24 @@ def test_the_configuration_says_what_the_graph_is(fit):
     (given,), (output,) = model.graph.input, model.graph.output
     sides = [d.dim_value for d in given.type.tensor_type.shape.dim]
     assert sides == [1, 3, 8, 16] and given.type.tensor_type.elem_type == TensorProto.FLOAT
-    assert keys["infer-dims"] == "3;8;16" and keys["network-input-order"] == "0"  # planes
-    assert keys["net-scale-factor"] == "1.0" and "offsets" not in keys  # the graph standardises
-    assert keys["model-color-format"] == "0"  # rgb
-    assert keys["network-type"] == "2" and keys["network-mode"] == "2"  # segmentation, FP16
-    assert keys["output-blob-names"] == output.name
-    assert keys["num-detected-classes"] == "2"
-    assert keys["maintain-aspect-ratio"] == str(int(fit == "letterbox")) and keys["symmetric-padding"] == "0"
-    assert keys["onnx-file"] == "segmentation.onnx" and keys["labelfile-path"] == "segmentation.labels.txt"
+    # Every key, by Gst-nvinfer's documentation: a key too many or a misspelt one is refused or passed over there.
+    assert keys == {
+        **{
+            "gpu-id": "0",
+            "gie-unique-id": "1",
+            "process-mode": "1",
+            "interval": "0",
+            "batch-size": "1",
+        },  # 1: whole frames
+        **{"onnx-file": "segmentation.onnx", "labelfile-path": "segmentation.labels.txt"},
+        "model-engine-file": "segmentation.onnx_b1_gpu0_fp16.engine",  # the name that nvinfer gives what it builds
+        **{"network-type": "2", "network-mode": "2"},  # segmentation, FP16
+        **{"infer-dims": "3;8;16", "network-input-order": "0", "model-color-format": "0"},  # planes of rgb
+        "net-scale-factor": "1.0",  # and no offsets: the graph standardises
+        **{"maintain-aspect-ratio": str(int(fit == "letterbox")), "symmetric-padding": "0", "scaling-filter": "1"},
+        **{"output-blob-names": output.name, "num-detected-classes": "2"},
+        **{"segmentation-threshold": "0.0", "segmentation-output-order": "0"},  # above it, of probabilities; planes
+    }
     assert files["deepstream/segmentation.labels.txt"].decode().splitlines() == ["road", "two lines"]
 
 

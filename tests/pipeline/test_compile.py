@@ -48,8 +48,8 @@ def compiled(student: Student, size=(112, 192), only=None, **more):
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a student at 112×192: convolutions in INT8 and in all; kernels of the compiler in INT8 and FP16; kernels of the
-    estimate, and at the upper end of its band."""
+    """Of a student at 112×192: convolutions in INT8 and in all; kernels of the compiler in INT8 and FP16; kernels of
+    the estimate, and at the upper end of its band."""
 
     int8: int
     convolutions: int
@@ -71,7 +71,7 @@ def test_every_student_is_counted():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_convolutions_and_kernels_are_those_of_the_documentation(name):
-    """A change that costs kernels is seen here, and one of the compiler. So is the estimate, which counts for itself."""
+    """A change that costs kernels is seen here, and one of the compiler."""
     student, known = Student(name, [SEMANTIC]), COUNTS[name]
     found = compiled(student, only=STRONG)
     int8, fp16 = (count(found[file].engine.kernels) for file in ("int8-strong.onnx", "fp16-strong.onnx"))

@@ -170,7 +170,11 @@ CASES = {
         17,
         False,
     ),
-    "an axis more": ("(float[2,4] x) => (float[A,B,C] y) { a = Constant<value_ints = [1]>() y = Unsqueeze(x, a) }", 17, True),
+    "an axis more": (
+        "(float[2,4] x) => (float[A,B,C] y) { a = Constant<value_ints = [1]>() y = Unsqueeze(x, a) }",
+        17,
+        True,
+    ),
     "some axis more": ("(float[2,4] x, int64[1] a) => (float[A,B,C] y) { y = Unsqueeze(x, a) }", 17, False),
     "some axis less": ("(float[2,1,4] x, int64[1] a) => (float[A,B] y) { y = Squeeze(x, a) }", 17, False),
     **{

@@ -87,7 +87,9 @@ def test_the_whole_list(installed, jetson_bundle, tmp_path, capsys):
     wrong = [step["line"] for step in json.loads(out)["steps"] if not step["holds"]]
     # The fake is no GPU for the doctor and has no CUDA graphs; the fixture's bundle has no build.sh.
     expected = [
-        item for item, _ in checklist.items("1s") if "doctor" in item or "--cuda-graph" in item or item.startswith("sh ")
+        item
+        for item, _ in checklist.items("1s")
+        if "doctor" in item or "--cuda-graph" in item or item.startswith("sh ")
     ]
     assert wrong == expected, err
     found = report(file)

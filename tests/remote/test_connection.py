@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_a_key_that_the_board_does_not_know(board, capsys):
     (board.place / "user_key.pub").write_text("")  # which is what the server accepts
     error = error_of(capsys)
     assert "does not accept your key" in error["what"] and "ssh-copy-id board" in error["fix"]
+
+
+def test_no_passphrase_is_asked_for(board, capsys, tmp_path, monkeypatch):
+    """Not even where a program for it is at hand, which ssh starts where there is no terminal."""
+    key, asked = board.place / "user_key", tmp_path / "asked"
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(key)], check=True)
+    program = tmp_path / "askpass"
+    program.write_text(f"#!/bin/sh\ntouch {asked}\necho secret\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("SSH_ASKPASS", str(program))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    assert "does not accept your key" in error_of(capsys)["what"] and not asked.exists()
+    ssh = ["ssh", "board", "true"]  # so ssh itself would ask, and get in
+    assert subprocess.run(ssh, check=False, stdin=subprocess.DEVNULL).returncode == 0 and asked.exists()
 
 
 def test_a_board_that_does_not_answer(board, capsys):

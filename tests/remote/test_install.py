@@ -88,15 +88,16 @@ class Index:
 
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Index:
-    """What edgekit needs, for this Python and 3.10, on both architectures."""
+    """What edgekit needs, for this Python, 3.10 and 3.12, on both architectures."""
     made = Index(tmp_path / "index")
     for name, version in NEEDED.items():
-        for python in {HERE, "cp310"} if name in COMPILED else [None]:
+        for python in {HERE, "cp310", "cp312"} if name in COMPILED else [None]:
             for machine in ("x86_64", "aarch64"):
                 tag = f"{python}-{python}-manylinux_2_17_{machine}.manylinux2014_{machine}"
                 made.wheel(name, version, tag if python else "py3-none-any", ("pygments>=2",) if name == "rich" else ())
     made.wheel("pygments", "2.19.0")
-    made.wheel("numpy", "2.2.0", "cp310-cp310-manylinux_2_17_aarch64")
+    for python in ("cp310", "cp312"):
+        made.wheel("numpy", "2.2.0", f"{python}-{python}-manylinux_2_17_aarch64")
     made.wheel("pillow", "99.0", f"{HERE}-{HERE}-manylinux_2_99_x86_64")  # for a newer glibc than there is
     for name in FOR_PYCUDA:
         made.wheel(name, "80.0")
@@ -212,19 +213,22 @@ def test_boards_that_cannot_have_it(python, machine, said):
     install.check_board(hello("3.13.0", "x86_64"), "orin")
 
 
-def test_the_wheelhouse_is_for_the_boards_python_and_not_for_this_one(index):
-    found = install.wheelhouse(hello(), pycuda=True)
-    assert all("cp310" in name and "aarch64" in name for name in found.files if "manylinux" in name)
-    wanted = {f"{name}-{version}" for name, version in NEEDED.items()} | {f"{name}-80.0" for name in FOR_PYCUDA}
+@pytest.mark.parametrize(("python", "tag", "numpy"), [("3.10.12", "cp310", "1.26.4"), ("3.12.3", "cp312", "2.2.0")])
+def test_the_wheelhouse_is_for_the_boards_python_and_not_for_this_one(index, python, tag, numpy):
+    found = install.wheelhouse(hello(python), pycuda=True)
+    compiled = [name for name in found.files if "manylinux" in name]
+    assert len(compiled) == len(COMPILED) and all(tag in name and "aarch64" in name for name in compiled)
+    needed = NEEDED | {"numpy": numpy}  # below 2 on JetPack 6, as its OpenCV wants it
+    wanted = {f"{name}-{version}" for name, version in needed.items()} | {f"{name}-80.0" for name in FOR_PYCUDA}
     extra = {"pygments-2.19.0", "pycuda-2025.1.tar.gz", f"edgekit-{__version__}"}
-    assert names(found) == wanted | extra  # numpy below 2, as OpenCV of JetPack 6 wants it
-    assert names(install.wheelhouse(hello(), pycuda=False)) == names(found) - {"pycuda-2025.1.tar.gz"} - {
+    assert names(found) == wanted | extra
+    assert names(install.wheelhouse(hello(python), pycuda=False)) == names(found) - {"pycuda-2025.1.tar.gz"} - {
         f"{name}-80.0" for name in FOR_PYCUDA
     }
 
 
 def test_a_wheelhouse_that_cannot_be_had(index):
-    absent = "3.13.0" if HERE == "cp312" else "3.12.3"
+    absent = "3.11.0" if HERE == "cp313" else "3.13.0"
     with pytest.raises(EdgekitError, match="the wheels for the board cannot be had: No matching distribution found"):
         install.wheelhouse(hello(absent), pycuda=False)
 

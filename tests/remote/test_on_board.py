@@ -277,6 +277,29 @@ def test_a_connection_cut_while_copying(installed, jetson_bundle, tmp_path, caps
     assert files(bundle) == before and [p.name for p in inputs.iterdir()] == ["film.mp4"]
 
 
+def test_a_connection_cut_while_the_result_comes_back(installed, jetson_bundle, capsys, monkeypatch):
+    """The engine is built once, and its sidecar comes with the second call."""
+    built, cut = [], []
+    get = Connection.get
+
+    def breaks(self, *arguments, **more):
+        if not cut:
+            cut.append(installed.cut())
+        return get(self, *arguments, **more)
+
+    monkeypatch.setattr(Connection, "get", breaks)
+    words = ["build", str(jetson_bundle), "--precision", "fp16", "--on", "orin"]
+    engines = installed.folder / "bundles" / "tiny" / "engines"
+    for code in (2, 0):
+        capsys.readouterr()
+        assert main(words) == code
+        built.append({path.name: path.stat().st_mtime_ns for path in engines.glob("*.plan")})
+        err = capsys.readouterr().err
+        assert ("was lost" if code else "it is taken up") in err and "Traceback" not in err
+    assert cut and len(built[0]) == 1 and built[0] == built[1]
+    assert [path.suffix for path in (jetson_bundle / "engines" / "orin").iterdir()] == [".json"]
+
+
 def test_the_disk_there_is_full(installed, jetson_bundle, tmp_path, capsys):
     """No file there may be larger than 1 MiB, which the system reports as it does a full disk."""
     import resource
