@@ -2,11 +2,15 @@
 
 The bindings' packages are about a megabyte and install anywhere; the libraries they load are not there. Stub libraries,
 generated from the extension's own undefined symbols, let it be imported all the same. Nothing executes: what can be
-seen is what exists. `python tools/real_bindings.py` writes what the fake TensorRT of the tests is specified from.
+seen is what exists.
+
+    python tools/real_bindings.py             # write what the fake TensorRT of the tests is specified from
+    python tools/real_bindings.py --download  # only what tests/engine/test_conformance.py needs; tests use no network
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import importlib.util
 import json
@@ -121,14 +125,17 @@ class Unavailable(Exception):
     """A compiler, or the network, is missing."""
 
 
-def prepare(version: str, cache: Path = CACHE) -> dict[str, str]:
+def prepare(version: str, cache: Path = CACHE, *, download: bool = True) -> dict[str, str]:
     """Download and unpack the bindings of a version and compile their stubs; the environment of a process that can
-    ``import tensorrt_bindings``. Unavailable where that cannot be done here."""
+    ``import tensorrt_bindings``. Unavailable where that cannot be done here, or was not done before and ``download`` is
+    False."""
     folder = cache / f"{version}-py{sys.version_info.major}{sys.version_info.minor}"
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="utf-8") as lock:  # tests in several processes prepare it once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").is_file():
+            if not download:
+                raise Unavailable("run tools/real_bindings.py --download, which needs a network")
             _make(version, folder)
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     return dict(os.environ, PYTHONPATH=path, LD_LIBRARY_PATH=str(folder / "stubs"))
@@ -169,12 +176,12 @@ def _stubs(folder: Path) -> None:
         subprocess.run(command, input=code, text=True, check=True, capture_output=True)
 
 
-def dump(version: str, cache: Path = CACHE) -> dict:
-    """What the bindings of a version hold, see DUMP."""
+def dump(version: str, cache: Path = CACHE, *, download: bool = True) -> dict:
+    """What the bindings of a version hold, see DUMP; otherwise as ``prepare``."""
     module = "tensorrt_rtx_bindings" if version == RTX else "tensorrt_bindings"
     if version == RTX and not importlib.util.find_spec(module):
         raise Unavailable("edgekit[rtx] is not installed")
-    environment = dict(os.environ) if version == RTX else prepare(version, cache)
+    environment = dict(os.environ) if version == RTX else prepare(version, cache, download=download)
     done = subprocess.run(
         [sys.executable, "-c", DUMP, module], env=environment, capture_output=True, text=True, check=True
     )
@@ -191,6 +198,15 @@ def write(document: dict) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--download", action="store_true", help="download and unpack the bindings, and write nothing")
+    if parser.parse_args().download:
+        try:
+            for version in PACKAGES:
+                prepare(version)
+        except Unavailable as reason:
+            sys.exit(f"the real bindings of TensorRT cannot be had, and the tests that need them skip: {reason}")
+        return
     NAMES.mkdir(exist_ok=True)
     for version in (*PACKAGES, RTX):
         file = NAMES / f"{version}.json"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from edgekit.data.modalities import COMPUTED
 from edgekit.heads import HEADS
 from edgekit.networks import encoder_of, resolved_shape
 from edgekit.networks.pretrained import IMAGENET, Weights, find_weights
@@ -25,10 +27,9 @@ def student_key(bench: Workbench) -> dict[str, Any]:
     config = bench.recipe.student
     family, shape = student_shape(config.name, config.width, config.shape)
     weights = student_weights(bench.recipe, bench.base)
-    seen = config.model_dump(include={"modalities", "may_lack"}, exclude_defaults=True)
     return {
         "family": family,
-        **seen,
+        **config.model_dump(include={"modalities", "may_lack"}),
         **({"weights": weights.key} if weights else {}),
         "shape": resolved_shape(family, shape),
         "input_scale": config.input_scale,
@@ -74,8 +75,15 @@ def heads_key(bench: Workbench) -> list[Any]:
     key: list[Any] = [FORMATS[stage] for stage in ("check", "statistics", "class-weights")]
     for task in bench.tasks:
         head = HEADS[task.kind]
-        key.append([task.name, task.kind, kind_of(task).channels(task), type(head).__qualname__, vars(head)])
+        public = {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
+        values = {name: value for name, value in public.items() if not callable(value)}
+        key.append([task.name, task.kind, kind_of(task).channels(task), type(head).__qualname__, values])
     return key
+
+
+def computed_key(names: Iterable[str]) -> dict[str, int]:
+    """The versions of those modalities among ``names`` that are computed from rgb."""
+    return {name: COMPUTED[name].version for name in sorted(set(names)) if name in COMPUTED}
 
 
 def training_key(config: TrainConfig) -> dict[str, Any]:

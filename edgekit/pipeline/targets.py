@@ -14,6 +14,7 @@ from edgekit.data.batches import SoftMap
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.distill.targets import TargetStore
+from edgekit.pipeline.keys import computed_key, heads_key
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.training import teacher_stage
 from edgekit.pipeline.workbench import Workbench
@@ -65,7 +66,10 @@ def targets_stage(bench: Workbench) -> Stage:
     recipe = bench.recipe
     teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
     teachers += [external.key() for external in bench.external]
-    return bench.stage("targets", teachers, recipe.ensemble.key(), recipe.targets, recipe.teacher.train.precision)
+    needed = computed_key(name for external in bench.external for name in external.model.needs)
+    predicted = [heads_key(bench), list(recipe.tasks), needed]
+    settings = [recipe.ensemble.key(), recipe.targets, recipe.teacher.train.precision]
+    return bench.stage("targets", teachers, predicted, *settings)
 
 
 def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:

@@ -15,6 +15,7 @@ from edgekit.errors import EdgekitError
 from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import load_encoder
 from edgekit.pipeline.keys import (
+    computed_key,
     heads_key,
     network_key,
     student_key,
@@ -77,6 +78,7 @@ def teacher_stage(bench: Workbench, index: int) -> Stage:
         weights.key if weights else None,
         heads_key(bench),
         recipe.teacher.modalities,
+        computed_key(recipe.teacher.modalities),
         recipe.teacher.masking,
         recipe.teacher.reconstruct,
         settings,
@@ -138,7 +140,8 @@ def baseline_stage(bench: Workbench) -> Stage:
 def student_stage(bench: Workbench, targets_key: str) -> Stage:
     """The stage of the student that is distilled from the targets of ``targets_key``."""
     recipe = bench.recipe
-    settings = recipe.distill.model_dump(mode="json", exclude={"train", "unless_better"})
+    settings = recipe.distill.model_dump(mode="json", exclude={"train", "unless_better", "losses"})
+    settings["losses"] = recipe.distill.active({task.kind for task in bench.tasks})  # with the defaults of each
     start = student_start(recipe)  # the key of the targets covers the teachers
     settings |= {"train": training_key(_student_config(recipe)), "start": start}
     settings |= {"labels": baseline_stage(bench).key} if start == "labels" else {}

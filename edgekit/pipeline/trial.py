@@ -11,6 +11,7 @@ from edgekit.data.source import FrameInfo
 from edgekit.evaluate.paired import paired
 from edgekit.evaluate.score import decimals, main_task
 from edgekit.pipeline.evaluation import predictors
+from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.stage import Stage
 from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
@@ -38,7 +39,9 @@ class Trial:
         bench = self.bench
         teachers = [teacher_stage(bench, i).key for i in range(len(bench.recipe.teacher.members))]
         external = [e.key() for e in bench.external]
-        return bench.stage("trial", teachers, external, bench.recipe.ensemble.key(), baseline_stage(bench).key)
+        needed = computed_key(name for e in bench.external for name in e.model.needs)
+        ensemble = [*teachers, *external, needed, bench.recipe.ensemble.key()]
+        return bench.stage("trial", ensemble, baseline_stage(bench).key)
 
 
 def trial_of(bench: Workbench) -> Trial | None:

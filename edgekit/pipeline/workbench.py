@@ -18,6 +18,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import cache_folder
 from edgekit.pipeline.external import open_members, with_modalities
 from edgekit.pipeline.fit import check_answers, check_fit, check_seen, no_label
+from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.scales import frame_size, with_scales
 from edgekit.pipeline.stage import DELETE, FORMATS, Stage
 from edgekit.recipe.foreign import foreign_parts
@@ -155,20 +156,23 @@ class Workbench:
     def open(cls, recipe: Recipe, base: Path, root: Path, log: Path) -> Workbench:
         """Open the data; check it and compute its statistics, unless both are stored and the data is the same."""
         source = open_data(recipe, base, log=log)
-        external = open_members(recipe, base, FrameSet(source).tasks)
+        tasks = FrameSet(source).tasks
+        external, parts = open_members(recipe, base, tasks), foreign_parts(recipe, tasks)
         described = recipe.data.model_dump(mode="json", exclude={"memory_gb", "on_bad_file", *LEGAL})
         checked = Stage(
             root / "stages",
             "check",
             recipe_hash(
-                [FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file, _needed(recipe, external)]
+                [
+                    *(FORMATS["check"], described, source.fingerprint(), recipe.data.on_bad_file),
+                    *(_needed(recipe, external), parts),
+                ]
             ),
         )
         report = DataReport.from_json(checked.result_or(lambda: _read_and_tell(source, recipe, external, log)))
         check_seen(recipe, report)
         frames = _frames(source, recipe, report)
         check_answers(frames, ("train", recipe.evaluate.split), external)
-        parts = foreign_parts(recipe, frames.tasks)
         data_key = recipe_hash(described, source.fingerprint(), sorted(report.excluded()), *parts)
         world().agree("data", data_key)
         bench = cls(
@@ -190,7 +194,7 @@ class Workbench:
         frames, recipe = self.frames, self.recipe
         names = sorted({"rgb", *recipe.teacher.modalities, *recipe.student.modalities})
         measure = partial(compute_statistics, frames, frames.frames("train"), names)
-        stage = self.stage("statistics", names)
+        stage = self.stage("statistics", names, computed_key(names))
         self.statistics, self.class_weights = stage.result_or(measure), {}
         _check_lengths(stage, [(self.statistics.get(name), self.frames.tasks[name]) for name in names])
         labelled, _ = self.train_frames()

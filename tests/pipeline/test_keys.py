@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from edgekit.data.modalities import COMPUTED
+from edgekit.distill import config as distill_config
 from edgekit.frames.images import read_rgb
 from edgekit.heads import HEADS
+from edgekit.losses import LOSSES
 from edgekit.networks.repseg import RepSeg
-from edgekit.pipeline.keys import student_key
+from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.stage import FORMATS
 from edgekit.pipeline.targets import targets_stage
 from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage
+from edgekit.pipeline.trial import Trial
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.registry import STUDENTS
@@ -26,6 +30,7 @@ from edgekit.training.config import TrainConfig
 
 RECORDED = Path(__file__).with_name("tiny_results.json")
 TRAINED = ("teacher", "targets", "baseline", "student")
+ALL = {*TRAINED, "trial"}
 
 
 @pytest.fixture
@@ -36,8 +41,10 @@ def keys(photographs, tmp_path):
         recipe = load_recipe(Recipe, photographs / "tiny.yaml", list(changes))
         bench = Run.of(recipe, photographs, tmp_path).bench()
         targets = targets_stage(bench).key
+        names = sorted({"rgb", *recipe.teacher.modalities})
         return {
-            "statistics": bench.stage("statistics", sorted({"rgb", *recipe.teacher.modalities})).key,
+            "statistics": bench.stage("statistics", names, computed_key(names)).key,
+            "trial": Trial(bench, []).stage().key,
             "teacher": teacher_stage(bench, 0).key,
             "targets": targets,
             "baseline": baseline_stage(bench).key,
@@ -45,13 +52,6 @@ def keys(photographs, tmp_path):
         }
 
     return keys
-
-
-def test_a_student_of_rgb_alone_has_the_stages_it_always_had(photographs, tmp_path):
-    """What others may see or lack is no part of its key."""
-    recipe = load_recipe(Recipe, photographs / "tiny.yaml", ["student.modalities=[rgb]", "student.may_lack=[]"])
-    found = student_key(Run.of(recipe, photographs, tmp_path).bench())
-    assert set(found) == {"family", "shape", "input_scale", "seed", "heads"}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -63,43 +63,68 @@ def test_a_registered_students_shape(keys, monkeypatch):
     spec = STUDENTS["repseg"]
     for shape in ({**spec.shape, "blocks": (2, 2)}, {**spec.shape, "dilations": (1, 2, 4)}):
         monkeypatch.setitem(STUDENTS._loaded, "repseg", replace(spec, shape=shape))
-        assert changed(before, keys()) == {"baseline", "student"}
+        assert changed(before, keys()) == {"baseline", "student", "trial"}
     monkeypatch.setitem(STUDENTS._loaded, "repseg", spec)
     assert keys() == before
-    assert changed(before, keys("student.shape.blocks=[2,2]")) == {"baseline", "student"}
+    assert changed(before, keys("student.shape.blocks=[2,2]")) == {"baseline", "student", "trial"}
     assert keys("student.shape.blocks=[1,2]") == before  # its own
 
 
 def test_a_familys_default_shape_is_part_of_all_networks_of_it(keys, monkeypatch):
     before = keys()
     monkeypatch.setitem(RepSeg.__init__.__kwdefaults__, "dilations", (2, 8))
-    assert changed(before, keys()) == set(TRAINED)
+    assert changed(before, keys()) == ALL
 
 
-def test_what_a_head_holds(keys, monkeypatch):
-    before = keys()
-    monkeypatch.setattr(HEADS["semantic"], "temperature", 2.0, raising=False)
-    assert changed(before, keys()) == set(TRAINED)
+@pytest.mark.parametrize("of", ["the class", "the object"])
+def test_what_a_head_holds(keys, monkeypatch, of):
+    before, head = keys(), HEADS["semantic"]
+    monkeypatch.setattr(type(head) if of == "the class" else head, "losses", ("hard",))
+    assert changed(before, keys()) == ALL
 
 
 def test_a_default_is_part_of_a_key_by_its_value(keys):
     """So a default that changes changes the keys of those who left it open, as if they had written the new one."""
     decay = TrainConfig.model_fields["weight_decay"].default
     assert keys(f"distill.train.weight_decay={decay}") == keys()
-    assert changed(keys(), keys(f"distill.train.weight_decay={decay / 2}")) == {"baseline", "student"}
-    assert changed(keys(), keys("teacher.reconstruct.weight=0.2")) == {"teacher", "targets", "student"}
+    assert changed(keys(), keys(f"distill.train.weight_decay={decay / 2}")) == {"baseline", "student", "trial"}
+    assert changed(keys(), keys("teacher.reconstruct.weight=0.2")) == {"teacher", "targets", "student", "trial"}
+
+
+def test_a_default_that_changes(keys, monkeypatch):
+    """Of a loss, and of which losses are on, where the recipe leaves them open."""
+    open_losses = "distill.losses=null"
+    before, soft = keys(open_losses), LOSSES["soft"].Config
+    monkeypatch.setattr(soft.model_fields["temperature"], "default", 3.0)
+    soft.model_rebuild(force=True)
+    assert soft().temperature == 3.0 and changed(before, keys(open_losses)) == {"student"}
+    monkeypatch.undo()
+    soft.model_rebuild(force=True)
+    assert keys(open_losses) == before
+    monkeypatch.setattr(distill_config, "USUAL_LOSSES", ("soft", "hard"))
+    assert changed(before, keys(open_losses)) == {"student"}
+
+
+def test_the_version_of_a_computed_modality(keys, monkeypatch):
+    before = keys("teacher.modalities=[rgb,hsv]")
+    assert before["teacher"] != keys("teacher.modalities=[rgb]")["teacher"]
+    monkeypatch.setitem(COMPUTED._loaded, "hsv", replace(COMPUTED["hsv"], version=COMPUTED["hsv"].version + 1))
+    after = keys("teacher.modalities=[rgb,hsv]")
+    assert changed(before, after) == {"statistics", "teacher", "targets", "student", "trial"}
+    assert keys("teacher.modalities=[rgb,edges]")["teacher"] not in (before["teacher"], after["teacher"])
 
 
 @pytest.mark.parametrize(
     ("stage", "expected"),
     [
-        ("teacher", {"teacher", "targets", "student"}),
+        ("teacher", {"teacher", "targets", "student", "trial"}),
         ("targets", {"targets", "student"}),
-        ("baseline", {"baseline"}),
+        ("baseline", {"baseline", "trial"}),
+        ("trial", {"trial"}),
         ("student", {"student"}),
-        ("statistics", {"statistics", *TRAINED}),
-        ("check", set(TRAINED)),
-        ("class-weights", set(TRAINED)),
+        ("statistics", {"statistics", *ALL}),
+        ("check", ALL),
+        ("class-weights", ALL),
     ],
 )
 def test_a_format_number_makes_its_stage_and_those_behind_it_run_again(keys, monkeypatch, stage, expected):

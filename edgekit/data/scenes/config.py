@@ -87,6 +87,5 @@ class ScenesConfig(BaseModel):
         Number of scenes, frames per scene, their spacing and the labelled share are left out: a frame does not depend
         on them, so that asking for more scenes keeps the frames already rendered.
         """
-        decisive = {"seed": self.seed, "size": self.size, "generator": GENERATOR}
-        decisive |= self.model_dump(include={"camera"}, exclude_defaults=True)
+        decisive = self.model_dump(include={"seed", "size", "camera"}) | {"generator": GENERATOR}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]

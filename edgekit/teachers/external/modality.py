@@ -18,6 +18,8 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.files import make_cache
 from edgekit.teachers.external.teacher import ExternalTeacher
 
+_FORMAT = 1  # raised when what is stored of the same teacher's answers changes
+
 
 class WithModalities:
     """The frames of ``source`` with an external teacher's outputs, computed once per frame and stored under ``cache``.
@@ -39,7 +41,7 @@ class WithModalities:
 
     def fingerprint(self) -> str:
         if self._key is None:
-            parts = json.dumps([self._source.fingerprint(), self._external.key()], sort_keys=True)
+            parts = json.dumps([_FORMAT, self._source.fingerprint(), self._external.key()], sort_keys=True)
             self._key = hashlib.sha256(parts.encode()).hexdigest()
         return self._key
 
