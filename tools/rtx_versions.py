@@ -1,6 +1,6 @@
 """What releases of TensorRT for RTX make of a student's files: ``python tools/rtx_versions.py [VERSION …]``.
 
-Each release is installed into a folder of its own (about a gigabyte, from the package index) and `edgekit compile repseg`
+Each release is installed into a folder of its own (a gigabyte, from the package index) and `edgekit compile repseg`
 runs with it. Says per file whether it was taken, and how many lines of the compiler's table edgekit cannot read.
 """
 

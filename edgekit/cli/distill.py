@@ -58,8 +58,7 @@ def _print(name: str, result: dict) -> None:
         f"student   {result['student']}  ({result['parameters']:,} parameters)",
         f"table     {result['table']}",
         *(f"picture   {path}" for path in result["pictures"]),
-        f"targets   {result['target_bytes_per_frame']:,} bytes per frame, of {result['passes']} passes and "
-        f"{result['members'] - result['passes']} votes of external members",
+        f"targets   {result['target_bytes_per_frame']:,} bytes per frame, of {result['ensemble']}",
         "minutes   " + ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in result["seconds"].items()),
     ]
     click.echo("\n".join(lines))

@@ -62,6 +62,7 @@ def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check RECIPE and read the data behind it: counts, pixel share per class, missing tasks, bad files."""
+    from edgekit.pipeline.fit import fewer_maskings
     from edgekit.pipeline.scales import describe_scales
     from edgekit.pipeline.workbench import check_data
     from edgekit.recipe.find import find_recipe
@@ -74,7 +75,8 @@ def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
             "teachers": resolved.teacher.train.augment.scale,
             "ensemble": resolved.ensemble.scales,
         }
-        print_json({**report.to_json(), "scales": scales, "licence": data.licence, "attribution": data.attribution})
+        more = {"scales": scales, "maskings": fewer_maskings(resolved), "licence": data.licence}
+        print_json({**report.to_json(), **more, "attribution": data.attribution})
     else:
         print_rich(report.table())
         click.echo(describe_scales(resolved))

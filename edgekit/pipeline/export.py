@@ -156,7 +156,7 @@ def export(subject: Subject, request: Request) -> dict[str, Any]:
         return _failed(subject, request, checker, began)
     with Progress("asking NVIDIA's compiler", subject.log) as progress:
         compiled = compile_export(artifacts, contents, progress, request.compiled_for)
-    parity = [*checker.parity.rows, *compiler_rows(compiled)]
+    parity = [*checker.parity.rows, *compiler_rows(compiled), *([] if scores else [_not_scored(request)])]
     manifest = replace(
         manifest,
         parity=tuple(parity),
@@ -230,6 +230,12 @@ def _compare(
 def _facts(subject: Subject, request: Request, checker: Checker) -> dict[str, Any]:
     parity = checker.parity
     return {"name": subject.name, "target": request.target, "holds": parity.holds, "parity": parity.rows}
+
+
+def _not_scored(request: Request) -> dict[str, Any]:
+    """The parity table's row where the files' scores were not set beside the module's."""
+    why = "no metrics were asked for" if request.metric_frames == 0 else "no recipe names labelled frames"
+    return {"step": "scores", "task": "", "metric": f"not compared: {why}", "value": None, "limit": None, "holds": None}
 
 
 def _failed(subject: Subject, request: Request, checker: Checker, began: float) -> dict[str, Any]:

@@ -160,6 +160,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
     timing = {"trial": _trial_seconds(bench)} | timing if trial["held_back"] else timing
 
+    passes = len(build_ensemble(bench, networks).members)
+    votes = facts["members"] - passes
     split = run.recipe.evaluate.split
     result = _scored(run, bench, networks, students, split) | {
         "trial": trial,
@@ -167,7 +169,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "parameters": parameter_count(student),
         "teachers": [parameter_count(n) for n in networks],
         "members": facts["members"],
-        "passes": len(build_ensemble(bench, networks).members),
+        "passes": passes,
+        "ensemble": f"{passes} passes of networks" + (f" and {votes} votes of external members" if votes else ""),
         "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
         "bad_files": [asdict(bad) for bad in bench.report.bad],
         "target_bytes_per_frame": facts["bytes_per_frame"],
@@ -175,7 +178,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "seconds": {**timing, "this command": round(time.perf_counter() - began, 1)},
     }
     result["requirements"] = check_requirements(run.recipe.require, bench.tasks, result)
-    notes = [f"Trial: {describe_trial(trial)}", describe_scales(bench.recipe), fewer_maskings(run.recipe)]
+    notes = [f"Ensemble: {result['ensemble']}", f"Trial: {describe_trial(trial)}"]
+    notes += [describe_scales(bench.recipe), fewer_maskings(run.recipe)]
     run._write("table.md", "\n\n".join([markdown_tables(bench.tasks, result["scores"]), *filter(None, notes)]) + "\n")
     run._write("result.json", json.dumps(result, indent=2))
     return result

@@ -46,8 +46,7 @@ class _Result(TypedDict, total=False):
     breakdown: str
     parameters: int
     teachers: list[int]
-    passes: int
-    members: int
+    ensemble: str
     frames: dict[str, int]
     target_bytes_per_frame: float
     seconds: dict[str, float]
@@ -126,21 +125,20 @@ def _cards(result: _Result) -> Iterable[tuple[str, str, str]]:
             alone = figures.get("student, labels only")
             note = f"{header[1]}; on the labels alone {alone}" if alone else header[1]
             yield f"{task}, distilled student", figures["student, distilled"], note
+    ensemble = result.get("ensemble", "an ensemble")
     for task, kept in result.get("retention", {}).items():
         if kept is not None:
             yield (
                 f"{task}, kept of the ensemble",
                 f"{100 * kept:.1f} %",
-                f"ensemble of {result.get('passes', 0)} passes",
+                f"the ensemble: {ensemble}",
             )
     if "parameters" in result:
         teachers = ", ".join(f"{count:,}" for count in result.get("teachers", []))
         yield "student", f"{result['parameters']:,}", f"parameters; teachers: {teachers}"
     if "target_bytes_per_frame" in result:
         spent = result.get("seconds", {}).get("targets")
-        note = f"per frame, of {result.get('passes', 0)} passes" + (
-            "" if spent is None else f"; {spent / 60:.1f} minutes"
-        )
+        note = f"per frame, of {ensemble}" + ("" if spent is None else f"; {spent / 60:.1f} minutes")
         yield "targets", f"{result['target_bytes_per_frame'] / 1000:.1f} kB", note
     if "frames" in result:
         yield "frames", " + ".join(str(n) for n in result["frames"].values()), " + ".join(result["frames"])

@@ -29,6 +29,7 @@ def result_of(holds: bool = True) -> dict:
         "target_bytes_per_frame": 4321,
         "members": 16,
         "passes": 12,
+        "ensemble": "12 passes of networks and 4 votes of external members",
         "seconds": {"trial": 90.0, "teacher 1": 120.0, "this command": 3600.0},
     }
 
@@ -73,6 +74,7 @@ def test_the_text_tells_where_everything_is(recipe, asked, capsys):
         "semantic 98.7%, depth 120.0%",
         "holds: at most 9 parameters (7)",
         "123,456 parameters",
+        "12 passes of networks and 4 votes",
         "3.png: truncated",
         "trial 1.5, teacher 1 2.0, this command 60.0",
     ):

@@ -302,6 +302,8 @@ def test_a_students_file_needs_frames_and_takes_a_folder(run, base, tmp_path):
     subject = subject_of(run / "student.pt", frames=folder)
     result = export(subject, Request("cpu", tmp_path / "bundle", size=(32, 48), dynamic=frozenset({"batch"})))
     bundle = open_bundle(tmp_path / "bundle")
+    (row,) = [row for row in result["parity"] if row["step"] == "scores"]
+    assert (row["metric"], row["holds"]) == ("not compared: no recipe names labelled frames", None)
     assert result["metrics"] == {} and bundle.manifest.ranges.count == 8
     artifact = bundle.artifact("onnxruntime", "int8")
     assert artifact.input.shape == ("batch", 32, 48, 3)

@@ -54,6 +54,7 @@ def test_a_run_leaves_what_it_promises(first):
     with Image.open(picture) as image:
         assert image.width > 6 * 96
     table = (run / "table.md").read_text()
+    assert f"Ensemble: {2 * 2 * 2} passes of networks\n" in table  # networks, maskings, mirrorings
     assert "| student, distilled |" in table and "| model | sky | roof | grass |" in table
     stages = sorted(p.name.rpartition("-")[0] for p in (first.root / "stages").iterdir())
     assert stages == ["baseline", "check", "statistics", "student", "targets", "teacher", "teacher"]

@@ -36,8 +36,7 @@ RESULT = {
     "pictures": ["/elsewhere/pictures/semantic-val.png"],
     "parameters": 354122,
     "teachers": [4000000, 4000000],
-    "passes": 8,
-    "members": 8,
+    "ensemble": "8 passes of networks and 60 votes of external members",
     "frames": {"train": 280, "val": 70},
     "target_bytes_per_frame": 1000.0,
     "seconds": {"teacher 1": 120.0, "distilled student": 90.0},
@@ -185,7 +184,7 @@ def test_what_scores_are_made_of(write):
     error = 100 * sum(abs(sum(of_bin) - 0.8 * len(of_bin)) for of_bin in levels) / 56
     assert f"Expected calibration error: ensemble {error:.1f} %, labels only {error:.1f} %, distilled" in said
     assert "<b>" not in text.replace("<b>holds</b>", "").replace("<b>FAILS</b>", "") and "<i>" not in text
-    assert "1.0 kB" in said and "per frame, of 8 passes" in said
+    assert "1.0 kB" in said and "per frame, of 8 passes of networks and 60 votes" in said
 
 
 def test_runs_on_the_same_frames_differ_with_an_error(write):
