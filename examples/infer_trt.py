@@ -37,7 +37,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with open(os.path.join(options.bundle, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
-    if "modalities" in manifest["preprocessing"]:
+    if [seen["name"] for seen in manifest["preprocessing"]["modalities"]] != ["rgb"]:
         sys.exit("the network sees more than rgb, and this example gives it rgb alone")
     artifact = find_artifact(manifest, options)
     golden = dict(np.load(os.path.join(options.bundle, manifest["golden"]["file"]), allow_pickle=False))

@@ -15,7 +15,6 @@ from edgekit.bundle.manifest import (
     OutputTensor,
     Preprocessing,
     Tensor,
-    schema_number,
 )
 from edgekit.errors import EdgekitError
 from edgekit.frames.names import component
@@ -93,7 +92,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield f"the student is impossible: {student}"
     if student.receptive_field is not None and not student.stride <= student.receptive_field <= limits.SIDE:
         yield f"the student is impossible: {student}"
-    yield from _of_preprocessing(manifest.preprocessing, manifest.schema)
+    yield from _of_preprocessing(manifest.preprocessing)
     tasks = {task.name: (task, kinds[task.name]) for task in manifest.tasks}
     for artifact in manifest.artifacts:
         yield from _of_input(artifact, manifest.preprocessing)
@@ -103,7 +102,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
             yield from _of_output(artifact, output, tasks, student.stride)
 
 
-def _of_preprocessing(pre: Preprocessing, schema: int) -> Iterator[str]:
+def _of_preprocessing(pre: Preprocessing) -> Iterator[str]:
     seen = [component(task.name, what="the modality", where=MANIFEST) for task in pre.modalities]
     if not seen or len(set(seen)) < len(seen) or not set(pre.may_lack) <= set(seen) or seen == list(pre.may_lack[:1]):
         yield f"the network sees {', '.join(seen) or 'nothing'} and may lack {', '.join(pre.may_lack) or 'nothing'}"
@@ -115,8 +114,6 @@ def _of_preprocessing(pre: Preprocessing, schema: int) -> Iterator[str]:
     channels = sum(task.channels for task in pre.modalities)
     if channels > limits.MODALITY_CHANNELS or {len(pre.mean), len(pre.std), len(pre.pad)} != {channels}:
         yield f"the pre-processing is not of {channels} channels: {pre}"
-    if schema != schema_number(pre):
-        yield f"a network that sees {', '.join(seen)} is not of the schema {schema}"
     levels = [v for s in pre.sensors() if s.dtype == "uint8" for v in s.pad]
     scales = all(_LEAST <= value <= _MOST for value in (*pre.std, pre.depth_scale))
     if not all(1 <= side <= limits.SIDE for side in pre.size) or not all(0 <= v <= 255 for v in levels) or not scales:

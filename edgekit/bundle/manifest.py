@@ -19,8 +19,7 @@ from edgekit.frames.typed import Misfit, as_typed
 from edgekit.tasks.modality import RGB, native_type
 from edgekit.tasks.task import Task
 
-SCHEMA, OF_SENSORS = 3, 4
-"""Of bundles of networks that see rgb alone, and of those that see something else, whose manifests say what."""
+SCHEMA = 5
 SIZE_MULTIPLE = 16
 """Of the sides of a network's input: so that every resolution inside is a whole one."""
 MANIFEST = "manifest.json"  # its name in a bundle
@@ -146,11 +145,6 @@ class Sensor:
         return np.dtype(native_type(self.task)).name
 
 
-def schema_number(preprocessing: Preprocessing) -> int:
-    """Of the manifest of a network that sees what the pre-processing says."""
-    return SCHEMA if preprocessing.modalities == (RGB,) else OF_SENSORS
-
-
 def input_name(modality: str) -> str:
     """The name of a modality's input."""
     return FRAMES if modality == RGB.name else f"{FRAMES}_{modality}"
@@ -165,8 +159,8 @@ class Preprocessing:
             the top left, the rest filled with ``pad``; ``stretch``: resized to ``size`` by two factors
     pad     the rgb value, 0-255, that standardises to about zero
     mean, std  of rgb, 0-255: standardised = (rgb − mean) / std. Inside the graph, but for the cache lane's
-    modalities  what the network sees, rgb alone where the manifest does not say it; pad, mean and std have one value
-             per channel of all of them, in this order and in their native units
+    modalities  what the network sees; pad, mean and std have one value per channel of all of them, in this order and in
+             their native units
     may_lack names of modalities that frames may come without: ``pad`` stands for them
     depth_scale  metric depth from the network × this = metres (a student may see frames at a reduced scale)
     content  letterbox: (H, W) of ``size`` that frames fill at most, None for all of it. A student that is trained at
@@ -191,29 +185,6 @@ class Preprocessing:
             start = part.stop
             found.append(Sensor(task, input_name(task.name), self.mean[part], self.std[part], self.pad[part]))
         return tuple(found)
-
-    def document(self) -> dict[str, Any]:
-        """As the manifest has it: without what is usual."""
-        return _unusual(dataclasses.asdict(self), _SEEN)
-
-
-_SEEN: dict[str, Any] = {"modalities": (dataclasses.asdict(RGB),), "may_lack": ()}
-_OTHERS: dict[str, Any] = {"others": ()}
-"""What is not written where it is this."""
-
-
-def _unusual(document: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in usual or value != usual[key]}
-
-
-def _with_usual(document: dict[str, Any]) -> dict[str, Any]:
-    """A manifest as it was read, with what was not written; of other types where it is no manifest."""
-    document = dict(document)
-    if isinstance(document.get("preprocessing"), dict):
-        document["preprocessing"] = {**_SEEN, **document["preprocessing"]}
-    if isinstance(document.get("artifacts"), (list, tuple)):
-        document["artifacts"] = [{**_OTHERS, **a} if isinstance(a, dict) else a for a in document["artifacts"]]
-    return document
 
 
 @dataclass(frozen=True)
@@ -305,9 +276,7 @@ class Manifest:
     upsampling: Literal["nearest", "bilinear"] = "nearest"
 
     def to_json(self) -> str:
-        document = dataclasses.asdict(self) | {"preprocessing": self.preprocessing.document()}
-        document["artifacts"] = [_unusual(dataclasses.asdict(a), _OTHERS) for a in self.artifacts]
-        return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "manifest.json") -> Manifest:
@@ -316,14 +285,14 @@ class Manifest:
         document = parse_json(text, where=where, what="the manifest", fix=fix)
         if not isinstance(document, dict) or not isinstance(document.get("schema"), int):
             raise EdgekitError("this is not a bundle's manifest: it states no schema", where=where, fix=fix)
-        if document["schema"] not in (SCHEMA, OF_SENSORS):
+        if document["schema"] != SCHEMA:
             maker = document.get("edgekit", "another one")
             raise EdgekitError(
-                f"the bundle has schema {document['schema']}, this edgekit reads {SCHEMA} and {OF_SENSORS}",
+                f"the bundle has schema {document['schema']}, this edgekit reads {SCHEMA}",
                 where=where,
                 fix=f"use the edgekit that made the bundle ({maker}), or export it again with this one",
             )
         try:
-            return as_typed(cls, _with_usual(document), "manifest")
+            return as_typed(cls, document, "manifest")
         except Misfit as error:
             raise EdgekitError(str(error), where=where, fix=fix) from None

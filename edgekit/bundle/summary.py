@@ -25,7 +25,7 @@ def bundle_document(bundle: Bundle) -> dict[str, Any]:
         "not_part_of_it": bundle.strays(),
         "student": vars(m.student),
         "tasks": [{"name": t.name, "kind": t.kind, "classes": list(t.classes)} for t in m.tasks],
-        "preprocessing": m.preprocessing.document(),
+        "preprocessing": asdict(m.preprocessing),
         "artifacts": [{**asdict(a), "bytes": (bundle.folder / a.file).stat().st_size} for a in m.artifacts],
         "golden": {"frames": m.golden.count, "source": m.golden.source, "tolerance": m.golden.tolerance},
         "ranges": _ranges(m),

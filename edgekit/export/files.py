@@ -61,7 +61,7 @@ def metadata(
     return {
         "edgekit": __version__,
         "tasks": json.dumps(described, ensure_ascii=False),
-        "preprocessing": json.dumps(preprocessing.document()),
+        "preprocessing": json.dumps(dataclasses.asdict(preprocessing)),
         **provenance,
     }
 

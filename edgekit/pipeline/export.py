@@ -14,7 +14,7 @@ import onnx
 
 from edgekit import __version__
 from edgekit.bundle.bundle import open_bundle
-from edgekit.bundle.manifest import Golden, Manifest, Precision, Preprocessing, Tensor, schema_number
+from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Precision, Preprocessing, Tensor
 from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.compile.compiler import PORTABLE_CAPABILITIES, USUAL_CAPABILITIES, check_capabilities, is_there
@@ -298,7 +298,7 @@ def _draft(subject: Subject, request: Request, plan: ExportPlan) -> Manifest:
     asked = {**asdict(request), "out": request.out.name, "dynamic": sorted(request.dynamic)}
     packages = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxslim", "onnxruntime")}
     return Manifest(
-        schema=schema_number(plan.preprocessing),
+        schema=SCHEMA,
         name=subject.name,
         edgekit=__version__,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -181,7 +181,7 @@ def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: 
     A tensor that only a ReLU reads gets the range of the ReLU's output: without a range TensorRT may leave its layers
     out of INT8, and values outside that range are lost behind the ReLU anyway.
     """
-    contract = json.dumps(preprocessing.document(), sort_keys=True)
+    contract = json.dumps(dataclasses.asdict(preprocessing), sort_keys=True)
     found = calibration.manifest(
         model=hashlib.sha256(plain_file).hexdigest(),
         preprocessing=hashlib.sha256(contract.encode()).hexdigest(),

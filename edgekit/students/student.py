@@ -124,11 +124,11 @@ class Student(nn.Module):
             "width": self.width,
             "input_scale": self.input_scale,
             "tasks": [asdict(t) for t in self.tasks],
+            "shape": self.changes,
+            "modalities": [asdict(t) for t in self.modalities],
+            "may_lack": list(self.may_lack),
         }
-        seen = {"modalities": [asdict(t) for t in self.modalities], "may_lack": list(self.may_lack)}
-        more = {"shape": self.changes, **seen}
-        spec |= {key: value for key, value in more.items() if value != _USUAL[key]}
-        save_checkpoint(path, {"format": 1, "spec": spec, "state": self.state_dict()})
+        save_checkpoint(path, {"format": 2, "spec": spec, "state": self.state_dict()})
 
 
 def new_student(
@@ -160,13 +160,13 @@ def load_student(path: Path) -> Student:
     file = load_checkpoint(path)
     spec = file.get("spec") if isinstance(file, dict) else None
     name = spec.get("student") if isinstance(spec, dict) else None
-    if not isinstance(name, str) or file.get("format") != 1:
+    if not isinstance(name, str) or file.get("format") != 2:
         raise EdgekitError("the file is not a student of this version", where=str(path), fix="give a run's student.pt")
     if name not in STUDENTS:
         fix = "install the package that it comes from"
         raise EdgekitError(f"the file is not a student that is installed: '{name[:60]}'", where=str(path), fix=fix)
     try:
-        spec = as_typed(_Spec, {**_USUAL, **spec}, "spec")
+        spec = as_typed(_Spec, spec, "spec")
         _check_spec(spec, str(path))
         more = {"shape": spec.shape, "modalities": spec.modalities, "may_lack": spec.may_lack}
         build = partial(Student, name, spec.tasks, width=spec.width, input_scale=spec.input_scale, **more)
@@ -199,10 +199,6 @@ class _Spec:
     shape: dict[str, int | tuple[int, ...]]
     modalities: tuple[Task, ...]
     may_lack: tuple[str, ...]
-
-
-_USUAL = {"shape": {}, "modalities": [asdict(RGB)], "may_lack": []}
-"""What a file does not say: of a student of its family's own shape, that sees rgb alone."""
 
 
 def _check_spec(spec: _Spec, where: str) -> None:

@@ -91,7 +91,7 @@ STUDENTS = {
     "state that is sparse": state(torch.zeros(2, 2).to_sparse()),
     "state not finite": without_numbers,
     "deviation": state(torch.zeros(3, 1, 1), "std"),
-    "format": lambda file: file.update(format="1"),
+    "format": lambda file: file.update(format="2"),
 }
 
 

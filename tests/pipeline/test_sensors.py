@@ -12,7 +12,7 @@ import yaml
 
 import edgekit
 from edgekit.bundle.bundle import open_bundle
-from edgekit.bundle.manifest import OF_SENSORS
+from edgekit.bundle.manifest import SCHEMA
 from edgekit.frames.images import write_png
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.targets import encode_inputs
@@ -207,7 +207,7 @@ def by_hand(student, frame: dict[str, np.ndarray]) -> np.ndarray:
 
 def test_every_file_has_an_input_for_each_modality_of_its_own_type(bundle):
     manifest = open_bundle(bundle).manifest
-    assert manifest.schema == OF_SENSORS and manifest.preprocessing.may_lack == ("thermal", "near")
+    assert manifest.schema == SCHEMA and manifest.preprocessing.may_lack == ("thermal", "near")
     for artifact in manifest.artifacts:
         assert {t.name: (t.dtype, t.shape) for t in artifact.inputs} == {
             "frames": ("uint8", (1, *SIZE, 3)),

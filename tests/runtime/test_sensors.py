@@ -15,7 +15,6 @@ from PIL import Image
 import edgekit
 from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import (
-    OF_SENSORS,
     SCHEMA,
     Artifact,
     Golden,
@@ -216,7 +215,7 @@ def bundle(tmp_path_factory) -> Path:
     output = OutputTensor("depth_depth", "float32", (1, *SIZE), "depth", "depth", 1)
     first, *others = INPUTS
     manifest = Manifest(
-        schema=OF_SENSORS,
+        schema=SCHEMA,
         name="sensors",
         edgekit="0",
         created="2026-01-01T00:00:00Z",
@@ -250,7 +249,7 @@ def test_it_is_verified_on_its_golden_frames_and_described(bundle, capsys):
     assert main(["verify", str(bundle)]) == 0
     capsys.readouterr()
     manifest = json.loads((bundle / "manifest.json").read_text())
-    assert manifest["schema"] == OF_SENSORS and [t["name"] for t in manifest["preprocessing"]["modalities"]] == [
+    assert manifest["schema"] == SCHEMA and [t["name"] for t in manifest["preprocessing"]["modalities"]] == [
         "heat",
         "rgb",
         "near",

@@ -263,7 +263,7 @@ class Trap:
 @pytest.mark.parametrize("form", ["torch", "pickle"])
 def test_a_malicious_checkpoint_is_refused_and_not_executed(form, tmp_path):
     path, sprung = tmp_path / "student.pt", tmp_path / "sprung"
-    content = {"format": 1, "spec": {"student": "repseg"}, "state": Trap(sprung)}
+    content = {"format": 2, "spec": {"student": "repseg"}, "state": Trap(sprung)}
     if form == "torch":
         torch.save(content, path)
     else:
@@ -281,11 +281,11 @@ def test_a_malicious_checkpoint_is_refused_and_not_executed(form, tmp_path):
     [
         {},
         {"format": 2, "spec": {"student": "repseg"}},
-        {"format": 1, "spec": {"student": "unheard-of"}},
-        {"format": 1, "spec": {"student": "repseg"}},
-        {"format": 1, "spec": {"student": "repseg", "tasks": [{"nonsense": 1}], "width": 4, "input_scale": 1.0}},
-        {"format": 1, "spec": {"student": "repseg", "tasks": [DEPTH], "width": 4, "input_scale": 1.0}, "state": {}},
-        {"format": 1, "spec": {"student": "repseg", "tasks": 3, "width": 4, "input_scale": 1.0}, "state": {}},
+        {"format": 2, "spec": {"student": "unheard-of"}},
+        {"format": 2, "spec": {"student": "repseg"}},
+        {"format": 2, "spec": {"student": "repseg", "tasks": [{"nonsense": 1}], "width": 4, "input_scale": 1.0}},
+        {"format": 2, "spec": {"student": "repseg", "tasks": [DEPTH], "width": 4, "input_scale": 1.0}, "state": {}},
+        {"format": 2, "spec": {"student": "repseg", "tasks": 3, "width": 4, "input_scale": 1.0}, "state": {}},
     ],
     ids=range(7),
 )
