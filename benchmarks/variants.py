@@ -21,8 +21,9 @@ from edgekit.evaluate.score import Predict, TaskScores
 from edgekit.networks import parameter_count
 from edgekit.pipeline.evaluation import predictors, score_models
 from edgekit.pipeline.keys import student_start
+from edgekit.pipeline.stages import baseline_stage, before_last_generation, student_stage, teacher_stage, teacher_stages
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage, train_student, train_teachers
+from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
@@ -81,8 +82,8 @@ class Comparison:
         ensemble = build_ensemble(bench, networks)
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
         found.facts["members"] = ensemble.count
-        stages = {key: teacher_stage(bench, i) for i, key in enumerate(keys)}  # equal members share one
-        found.seconds["teachers"] = sum(stage.result()["seconds"] for stage in stages.values())
+        stages = [*(stage for _, stage in teacher_stages(bench)), *dict(before_last_generation(bench)).values()]
+        found.seconds["teachers"] = sum(stage.result()["seconds"] for stage in stages)
         found.facts["steps"] = recipe.distill.train.steps
         found.facts["teacher_parameters"] = parameter_count(networks[0])
         of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}

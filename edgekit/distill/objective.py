@@ -14,9 +14,36 @@ from edgekit.distill.config import DistillConfig, teaches
 from edgekit.heads import HEADS, Supervision
 from edgekit.losses import LOSSES
 from edgekit.students.student import Student
+from edgekit.tasks import Task
 from edgekit.teachers.config import MaskingConfig
 from edgekit.teachers.masking import draw_visible
 from edgekit.training.precision import autocast
+
+
+class Distillation:
+    """The distillation losses of a network with these tasks, each times its weight and the task's."""
+
+    def __init__(self, tasks: Sequence[Task], config: DistillConfig, supervision: Supervision):
+        self._config, self._supervision = config, supervision
+        self._losses = {
+            name: LOSSES[name](settings) for name, settings in config.active({t.kind for t in tasks}).items()
+        }
+
+    def __call__(self, task: Task, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The terms of one task by name, from its raw output (N, C, H, W); none where the batch has no targets."""
+        if task.name not in batch.soft:
+            return {}
+        head, weight = HEADS[task.kind], self._supervision.weights[task.name]
+        soft, agreement = batch.soft[task.name], batch.agreement[task.name]
+        if output.shape[-2:] != soft.shape[-2:]:
+            output = F.interpolate(output, size=soft.shape[-2:], mode="bilinear", align_corners=False)
+        pixel_weight = head.agreement_weight(agreement) if self._config.agreement else (agreement > 0).to(output.dtype)
+        pixel_weight = pixel_weight * self._supervision.class_weight(task, soft)
+        return {
+            f"{task.name}.{name}": weight * loss.config.weight * loss(output, soft, pixel_weight)
+            for name, loss in self._losses.items()
+            if teaches(name, task.kind)
+        }
 
 
 class StudentObjective:
@@ -38,9 +65,7 @@ class StudentObjective:
         self._student = self.forward = student
         self._config = config
         self._supervision = Supervision(weights, class_weights)
-        self._losses = {
-            name: LOSSES[name](settings) for name, settings in config.active({t.kind for t in student.tasks}).items()
-        }
+        self._distillation = Distillation(student.tasks, config, self._supervision)
         self._last: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
@@ -50,21 +75,9 @@ class StudentObjective:
         terms: dict[str, Tensor] = {}
         for task in self._student.tasks:
             output = raw[task.name].float()
-            head, weight = HEADS[task.kind], self._supervision.weights[task.name]
             if self._config.supervised:
                 terms[task.name] = self._config.supervised * self._supervision(task, output, batch.labels[task.name])
-            if task.name not in batch.soft:
-                continue
-            soft, agreement = batch.soft[task.name], batch.agreement[task.name]
-            if output.shape[-2:] != soft.shape[-2:]:
-                output = F.interpolate(output, size=soft.shape[-2:], mode="bilinear", align_corners=False)
-            pixel_weight = (
-                head.agreement_weight(agreement) if self._config.agreement else (agreement > 0).to(output.dtype)
-            )
-            pixel_weight = pixel_weight * self._supervision.class_weight(task, soft)
-            for name, loss in self._losses.items():
-                if teaches(name, task.kind):
-                    terms[f"{task.name}.{name}"] = weight * loss.config.weight * loss(output, soft, pixel_weight)
+            terms |= self._distillation(task, output, batch)
         self._last = terms
         return terms
 

@@ -21,7 +21,10 @@ from edgekit.training.interrupt import Interrupt
 from edgekit.training.views import FORWARD, ProgressView, forward, view_for
 
 Job = tuple[str, ...]
-"""A worker's arguments after the run: ``("teacher", "0")`` or one of the two below; of a trial with TRIAL first."""
+"""A worker's arguments after the run: ``("teacher", index, generation)`` or one of those below; of a trial with TRIAL
+first."""
+FIRST_TARGETS: Job = ("targets",)
+"""What the first generation of teachers says, for the second."""
 BASELINE: Job = ("baseline",)
 STUDENT: Job = ("student",)
 """The ensemble's targets and the student that learns from them."""

@@ -27,18 +27,21 @@ from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw_pictures, predictors, score_models
 from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.keys import student_start
-from edgekit.pipeline.parallel import BASELINE, STUDENT, TRIAL, Job, train_at_once
+from edgekit.pipeline.parallel import BASELINE, FIRST_TARGETS, STUDENT, TRIAL, Job, train_at_once
 from edgekit.pipeline.requirements import check_requirements
 from edgekit.pipeline.scales import describe_scales
 from edgekit.pipeline.stage import ELSEWHERE, Stage
-from edgekit.pipeline.targets import build_ensemble, targets_stage
-from edgekit.pipeline.training import (
+from edgekit.pipeline.stages import (
     baseline_stage,
+    before_last_generation,
+    generations,
     student_stage,
+    targets_stage,
     teacher_stage,
-    train_student,
-    train_teachers,
+    teacher_stages,
 )
+from edgekit.pipeline.targets import build_ensemble
+from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.trial import BETTER, WORSE, describe_trial, no_trial, run_trial, trial_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_recipe, recipe_hash
@@ -153,7 +156,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         return None
     for name, trained in students.items():
         trained.save(run.folder / f"{name}.pt")
-    stages = {f"teacher {i + 1}": teacher_stage(bench, i) for i in range(len(networks))}
+    stages = dict(before_last_generation(bench))
+    stages |= {f"teacher {i + 1}": stage for i, stage in teacher_stages(bench)}
     if baseline:
         stages["labels-only student"] = baseline_stage(bench)
     stages["distilled student"] = student_stage(bench, targets_stage(bench).key)
@@ -210,14 +214,14 @@ def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
         return no_trial(bench)
     if trial.stage().result() is None:
         baseline = (baseline_stage(trial.bench), (TRIAL, *BASELINE))
-        _at_once(run, [*_teachers(trial.bench, TRIAL), baseline], jobs)
+        _at_once(run, [*_teachers(trial.bench, 1, TRIAL), baseline], jobs)
     return run_trial(trial)
 
 
 def _trial_seconds(bench: Workbench) -> float:
     """What training for the trial took, all networks one after the other."""
     tried = trial_of(bench).bench
-    stages = [*(stage for stage, _ in _teachers(tried)), baseline_stage(tried)]
+    stages = [*(stage for _, stage in teacher_stages(tried)), baseline_stage(tried)]
     return round(sum(stage.result()["seconds"] for stage in stages), 1)
 
 
@@ -233,24 +237,27 @@ def _stopped(run: Run, bench: Workbench, trial: dict[str, Any]) -> dict[str, Any
     return result
 
 
-def _teachers(bench: Workbench, *prefix: str) -> list[tuple[Stage, Job]]:
-    """The stages of the ensemble's members and their jobs; members that share a stage are one job."""
-    members = range(len(bench.recipe.teacher.members))
-    stages = {
-        stage.folder: (stage, (*prefix, "teacher", str(i))) for i in members for stage in [teacher_stage(bench, i)]
-    }
-    return list(stages.values())
+def _teachers(bench: Workbench, generation: int, *prefix: str) -> list[tuple[Stage, Job]]:
+    """The stages of a generation of teachers and their jobs."""
+    return [(stage, (*prefix, "teacher", str(i), str(generation))) for i, stage in teacher_stages(bench, generation)]
 
 
 def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | None) -> None:
     """Train teachers and labels-only student, then the distilled one, several at once."""
-    teachers, student = _teachers(bench), (student_stage(bench, targets_stage(bench).key), STUDENT)
+    first, second, student = _teachers(bench, 1), [], (student_stage(bench, targets_stage(bench).key), STUDENT)
     starts = student_start(bench.recipe) == "labels"
     labels_only = [(baseline_stage(bench), BASELINE)] if baseline or starts else []
+    after = {}
+    if generations(bench) == 2:
+        targets = (targets_stage(bench, 1), FIRST_TARGETS)
+        after[FIRST_TARGETS] = [job for _, job in first]
+        after |= {job: [FIRST_TARGETS] for _, job in _teachers(bench, 2)}
+        second = [targets, *_teachers(bench, 2)]
     # The distilled student waits for what it starts from; otherwise the labels-only one is trained beside it.
-    before = [*labels_only, *teachers] if starts else teachers
+    before = [*first, *second, *labels_only] if starts else [*first, *second]
+    after[STUDENT] = [job for _, job in before]
     stages = [*before, student] if starts else [*before, student, *labels_only]
-    _at_once(run, stages, jobs, after={STUDENT: [job for _, job in before]})
+    _at_once(run, stages, jobs, after=after)
 
 
 def _at_once(

@@ -27,7 +27,7 @@ from edgekit.frames.images import PHOTO_SUFFIXES, read_rgb, write_png
 from edgekit.frames.names import components
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.selection_page import selection_page
-from edgekit.pipeline.targets import targets_stage
+from edgekit.pipeline.stages import targets_stage
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.find import find_recipe
 from edgekit.tasks.task import IGNORE

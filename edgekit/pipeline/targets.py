@@ -14,9 +14,8 @@ from edgekit.data.batches import SoftMap
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
 from edgekit.distill.targets import TargetStore
-from edgekit.pipeline.keys import computed_key, heads_key
 from edgekit.pipeline.stage import Stage
-from edgekit.pipeline.training import teacher_stage
+from edgekit.pipeline.stages import targets_stage
 from edgekit.pipeline.workbench import Workbench
 from edgekit.tasks import kind_of
 from edgekit.teachers.ensemble import Ensemble, ExternalMember, members_of
@@ -61,24 +60,14 @@ def encode_inputs(frames: FrameSet, frame: FrameInfo, names: Sequence[str]) -> d
     return out
 
 
-def targets_stage(bench: Workbench) -> Stage:
-    """The stage of the ensemble's predictions for the train frames."""
-    recipe = bench.recipe
-    teachers = [teacher_stage(bench, i).key for i in range(len(recipe.teacher.members))]
-    teachers += [external.key() for external in bench.external]
-    needed = computed_key(name for external in bench.external for name in external.model.needs)
-    predicted = [heads_key(bench), list(recipe.tasks), needed]
-    settings = [recipe.ensemble.key(), recipe.targets, recipe.teacher.train.precision]
-    return bench.stage("targets", teachers, predicted, *settings)
-
-
-def compute_targets(bench: Workbench, ensemble: Ensemble) -> tuple[TargetStore, dict, str]:
+def compute_targets(bench: Workbench, ensemble: Ensemble, stage: Stage | None = None) -> tuple[TargetStore, dict, str]:
     """The store of the ensemble's predictions for all train frames; undamaged ones that exist already are kept.
 
+    ``stage``: of the ensemble's generation, by default the last.
     Processes that run together share the frames: each predicts, and writes, every size-th one.
     Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
     """
-    stage = targets_stage(bench)
+    stage = stage or targets_stage(bench)
     store = TargetStore(stage.folder, bench.tasks, bench.recipe.targets)
     frames, together = bench.frames.frames("train"), world()
     own = frames[together.rank :: together.size]

@@ -10,24 +10,25 @@ from edgekit import limits
 from edgekit.data.batches import Batches, BatchPlan, SoftMap
 from edgekit.data.source import FrameInfo
 from edgekit.distill.objective import StudentObjective
+from edgekit.distill.self_training import SelfTrainingObjective
+from edgekit.distill.targets import TargetStore
 from edgekit.distill.warm_start import warm_start
 from edgekit.errors import EdgekitError
-from edgekit.networks import FAMILIES
 from edgekit.networks.pretrained import load_encoder
-from edgekit.pipeline.keys import (
-    computed_key,
-    heads_key,
-    network_key,
-    student_key,
-    student_start,
-    student_weights,
-    training_key,
-    weights_of,
+from edgekit.pipeline.keys import student_start, student_weights, weights_of
+from edgekit.pipeline.stage import DELETE
+from edgekit.pipeline.stages import (
+    baseline_config,
+    baseline_stage,
+    generations,
+    student_config,
+    student_stage,
+    targets_stage,
+    teacher_config,
+    teacher_stage,
 )
-from edgekit.pipeline.stage import DELETE, Stage
+from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.schema import Recipe
-from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, load_student, new_student
 from edgekit.teachers.multimodal import MultiModal
 from edgekit.teachers.objective import TeacherObjective
@@ -60,48 +61,33 @@ def _plan(bench: Workbench, config: TrainConfig, inputs: list[str], seed: int, t
     )
 
 
-def teacher_config(recipe: Recipe, index: int) -> TrainConfig:
-    """How ensemble member ``index`` is trained, with the defaults of its family."""
-    member = recipe.teacher.members[index]
-    return (member.train or recipe.teacher.train).resolved(FAMILIES[member.family])
+def train_teacher(bench: Workbench, index: int, generation: int | None = None) -> MultiModal:
+    """Ensemble member ``index``: read if it is done, else trained, from its last checkpoint if there is one.
 
-
-def teacher_stage(bench: Workbench, index: int) -> Stage:
-    """The stage of ensemble member ``index``; members that differ in nothing but their place share it."""
+    ``generation``: see ``edgekit.pipeline.stages``; the last by default. A second begins with the first, all of whose
+    networks, and their targets, are made where they are not there.
+    """
     recipe, member = bench.recipe, bench.recipe.teacher.members[index]
-    settings = training_key(teacher_config(recipe, index))
-    weights = weights_of(member, bench.base)
-    return bench.stage(
-        "teacher",
-        recipe.seed,
-        network_key(member),
-        weights.key if weights else None,
-        heads_key(bench),
-        recipe.teacher.modalities,
-        computed_key(recipe.teacher.modalities),
-        recipe.teacher.masking,
-        recipe.teacher.reconstruct,
-        settings,
-        recipe.tasks,
-    )
-
-
-def train_teacher(bench: Workbench, index: int) -> MultiModal:
-    """Ensemble member ``index``: read if it is done, else trained, from its last checkpoint if there is one."""
-    recipe, member = bench.recipe, bench.recipe.teacher.members[index]
-    stage, seed = teacher_stage(bench, index), _seed(bench, member.seed)
+    generation = generation or generations(bench)
+    stage, seed = teacher_stage(bench, index, generation), _seed(bench, member.seed)
     torch.manual_seed(seed)
     network = MultiModal(member, bench.modalities, bench.tasks, bench.statistics)
     with stage.unless_done() as todo:
         if todo:
-            config = teacher_config(recipe, index)
-            weights = weights_of(member, bench.base)
-            if weights:
-                load_encoder(network.network, weights, network.channels()["rgb"])
+            config = teacher_config(recipe, index, generation)
+            title, targets = f"teacher {index + 1}/{len(recipe.teacher.members)}", None
+            settings = (network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
+            if generation == 1:
+                weights = weights_of(member, bench.base)
+                if weights:
+                    load_encoder(network.network, weights, network.channels()["rgb"])
+                objective = TeacherObjective(*settings)
+            else:
+                targets, title = first_targets(bench)[0].read, f"{title}, second generation"
+                network.load_state_dict(train_teacher(bench, index, 1).state_dict())
+                objective = SelfTrainingObjective(*settings, distill=recipe.distill)
             names = list(recipe.teacher.modalities)
-            batches = Batches(bench.frames, _plan(bench, config, names, seed, None))
-            objective = TeacherObjective(network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
-            title = f"teacher {index + 1}/{len(recipe.teacher.members)}"
+            batches = Batches(bench.frames, _plan(bench, config, names, seed, targets))
             key = f"teacher.members.{index}.train" if member.train else "teacher.train"
             save = lambda trained, path: save_checkpoint(path, {"state": trained.state_dict()})  # noqa: E731
             _train(bench, stage, network, objective, batches, config, key, title, save)
@@ -115,37 +101,14 @@ def train_teacher(bench: Workbench, index: int) -> MultiModal:
     return network.to(device()).eval()
 
 
-def train_teachers(bench: Workbench) -> list[MultiModal]:
+def train_teachers(bench: Workbench, generation: int | None = None) -> list[MultiModal]:
     """All members of the ensemble that are trained here; those that are done are read."""
-    return [train_teacher(bench, index) for index in range(len(bench.recipe.teacher.members))]
+    return [train_teacher(bench, index, generation) for index in range(len(bench.recipe.teacher.members))]
 
 
-def _student_config(recipe: Recipe) -> TrainConfig:
-    return recipe.distill.train.resolved(FAMILIES[STUDENTS[recipe.student.name].family])
-
-
-def _baseline_config(recipe: Recipe) -> TrainConfig:
-    config = _student_config(recipe)
-    rate = recipe.baseline.learning_rate or config.learning_rate
-    return config.model_copy(update={"labelled_share": 1.0, "learning_rate": rate})
-
-
-def baseline_stage(bench: Workbench) -> Stage:
-    """The stage of the labels-only student."""
-    recipe = bench.recipe
-    settings = training_key(_baseline_config(recipe))
-    return bench.stage("baseline", recipe.seed, student_key(bench), settings, recipe.tasks)
-
-
-def student_stage(bench: Workbench, targets_key: str) -> Stage:
-    """The stage of the student that is distilled from the targets of ``targets_key``."""
-    recipe = bench.recipe
-    settings = recipe.distill.model_dump(mode="json", exclude={"train", "unless_better", "losses"})
-    settings["losses"] = recipe.distill.active({task.kind for task in bench.tasks})  # with the defaults of each
-    start = student_start(recipe)  # the key of the targets covers the teachers
-    settings |= {"train": training_key(_student_config(recipe)), "start": start}
-    settings |= {"labels": baseline_stage(bench).key} if start == "labels" else {}
-    return bench.stage("student", recipe.seed, student_key(bench), settings, recipe.tasks, targets_key)
+def first_targets(bench: Workbench) -> tuple[TargetStore, dict, str]:
+    """What the ensemble of the first generation says of all train frames; see ``compute_targets``."""
+    return compute_targets(bench, build_ensemble(bench, train_teachers(bench, 1)), targets_stage(bench, 1))
 
 
 def train_student(
@@ -158,10 +121,10 @@ def train_student(
     """
     recipe = bench.recipe
     if targets is None:
-        config, stage = _baseline_config(recipe), baseline_stage(bench)
+        config, stage = baseline_config(recipe), baseline_stage(bench)
         distill = recipe.distill.model_copy(update={"supervised": 1.0})  # labels are all it learns from
     else:
-        config, distill, stage = _student_config(recipe), recipe.distill, student_stage(bench, targets_key)
+        config, distill, stage = student_config(recipe), recipe.distill, student_stage(bench, targets_key)
     with stage.unless_done() as todo:
         if todo:
             start = student_start(recipe) if targets else "nothing"

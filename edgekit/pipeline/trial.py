@@ -13,7 +13,8 @@ from edgekit.evaluate.score import decimals, main_task
 from edgekit.pipeline.evaluation import predictors
 from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.stage import Stage
-from edgekit.pipeline.training import baseline_stage, teacher_stage, train_student, train_teachers
+from edgekit.pipeline.stages import baseline_stage, teacher_stage
+from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
 from edgekit.training.config import TrainConfig
@@ -122,12 +123,13 @@ def describe_trial(trial: dict[str, Any]) -> str:
 
 
 def _shortened(recipe: Recipe) -> Recipe:
-    """The recipe with a share of the steps."""
+    """The recipe with a share of the steps, and teachers that learn from labels alone, as the student does."""
 
     def less(config: TrainConfig) -> TrainConfig:
         return config.model_copy(update={"steps": max(1, round(config.steps * STEPS))})
 
     members = [m.model_copy(update={"train": less(m.train)} if m.train else {}) for m in recipe.teacher.members]
-    teacher = recipe.teacher.model_copy(update={"members": members, "train": less(recipe.teacher.train)})
+    teacher = {"members": members, "train": less(recipe.teacher.train), "generations": 1}
+    teacher = recipe.teacher.model_copy(update=teacher)
     distill = recipe.distill.model_copy(update={"train": less(recipe.distill.train)})
     return recipe.model_copy(update={"teacher": teacher, "distill": distill})

@@ -1,4 +1,4 @@
-"""One job in a process of its own: ``python -m edgekit.pipeline.worker RUN teacher 0`` (``baseline``, ``student``)."""
+"""One job in a process of its own: ``python -m edgekit.pipeline.worker RUN JOB…``, see ``edgekit.pipeline.parallel``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.distillation import distil_student
-from edgekit.pipeline.parallel import STUDENT, TRIAL
+from edgekit.pipeline.parallel import FIRST_TARGETS, STUDENT, TRIAL
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.training import train_student, train_teacher
+from edgekit.pipeline.training import first_targets, train_student, train_teacher
 from edgekit.pipeline.trial import trial_of
 
 INTERRUPTED, REFUSED = 130, 2
@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> int:
         if job[0] == TRIAL:
             bench, job = trial_of(bench).bench, job[1:]
         if job[0] == "teacher":
-            train_teacher(bench, int(job[1]))
+            train_teacher(bench, int(job[1]), int(job[2]))
+        elif job == FIRST_TARGETS:
+            first_targets(bench)
         elif job == STUDENT:
             distil_student(bench)
         else:

@@ -19,15 +19,10 @@ from edgekit.pipeline.export import Request, export
 from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.scales import frame_size, with_scales
+from edgekit.pipeline.stages import baseline_stage, student_stage
 from edgekit.pipeline.subject import Subject, shots_of
 from edgekit.pipeline.targets import build_ensemble, compute_targets
-from edgekit.pipeline.training import (
-    baseline_stage,
-    student_stage,
-    train_student,
-    train_teachers,
-    untrained_student,
-)
+from edgekit.pipeline.training import train_student, train_teachers, untrained_student
 from edgekit.pipeline.trial import LEAST_HELD_BACK
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.find import find_recipe

@@ -93,6 +93,11 @@ class TeacherConfig(BaseModel):
     masking: MaskingConfig = MaskingConfig()
     reconstruct: ReconstructConfig = ReconstructConfig()
     train: TeacherTrainConfig = TeacherTrainConfig()
+    generations: Literal[1, 2] = Field(
+        1,
+        description="1: networks learn from labels alone; 2: each then learns on, for as many steps, from labels "
+        "and from what the ensemble of the first generation says of all frames (self-training)",
+    )
 
     @field_validator("modalities")
     @classmethod

@@ -49,10 +49,15 @@ class TeacherObjective:
         terms = {}
         for task in network.tasks:
             terms[task.name] = self._supervision(task, raw[task.name], batch.labels[task.name])
+        terms |= self._more_terms(batch, raw)
         if self._config.reconstruct.weight:
             terms["reconstruct"] = self._config.reconstruct.weight * self._reconstruction(raw, clean, visible)
         self._last = terms
         return terms
+
+    def _more_terms(self, batch: Batch, raw: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What a subclass adds."""
+        return {}
 
     def scores(self) -> dict[str, float]:
         return self._supervision.scores(self._last)

@@ -21,7 +21,7 @@ from edgekit.cli.main import main
 from edgekit.distill.config import TargetsConfig
 from edgekit.distill.targets import TargetStore
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.targets import targets_stage
+from edgekit.pipeline.stages import targets_stage
 
 
 def tell(*args: object) -> SimpleNamespace:

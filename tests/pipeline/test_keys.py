@@ -19,8 +19,7 @@ from edgekit.networks.repseg import RepSeg
 from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.stage import FORMATS
-from edgekit.pipeline.targets import targets_stage
-from edgekit.pipeline.training import baseline_stage, student_stage, teacher_stage
+from edgekit.pipeline.stages import baseline_stage, student_stage, targets_stage, teacher_stage
 from edgekit.pipeline.trial import Trial
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe

@@ -17,7 +17,7 @@ from edgekit.pipeline import parallel
 from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.parallel import BASELINE, STUDENT, train_at_once
 from edgekit.pipeline.run import Run, distill_run
-from edgekit.pipeline.training import baseline_stage, teacher_stage
+from edgekit.pipeline.stages import baseline_stage, teacher_stage
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.training.checkpoint import load_checkpoint
@@ -39,7 +39,7 @@ def trained(bench) -> list[dict]:
 def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path, capfd):
     apart, together = run_of(photographs, tmp_path / "apart"), run_of(photographs, tmp_path / "together")
     distill_run(apart, jobs=1)
-    jobs = [STUDENT, ("teacher", "0"), ("teacher", "1"), BASELINE]
+    jobs = [STUDENT, ("teacher", "0", "1"), ("teacher", "1", "1"), BASELINE]
     train_at_once(together.folder, jobs, at_once=2, threads=1, after={STUDENT: jobs[1:3]})
     done = capfd.readouterr().err
     expected, found = trained(apart.bench()), trained(together.bench())
@@ -54,12 +54,12 @@ def test_the_networks_are_the_same_as_one_after_the_other(photographs, tmp_path,
 def test_a_workers_refusal_is_raised_here(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.learning_rate=1e30", "teacher.train.warmup=0")
     with pytest.raises(EdgekitError, match="not finite at step"):
-        train_at_once(run.folder, [("teacher", "0")], at_once=1, threads=1)
+        train_at_once(run.folder, [("teacher", "0", "1")], at_once=1, threads=1)
 
 
 def test_a_worker_that_is_killed_is_said_to_be(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
-    worker = parallel._Worker(run.folder, ("teacher", "0"), 1, parallel.view_for(sys.stderr))
+    worker = parallel._Worker(run.folder, ("teacher", "0", "1"), 1, parallel.view_for(sys.stderr))
     worker._process.kill()
     worker._process.wait()
     with pytest.raises(EdgekitError, match="was killed") as caught:
@@ -72,7 +72,7 @@ def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
     script = (
         "from pathlib import Path; from edgekit.pipeline.parallel import train_at_once;"
-        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0'), ('teacher', '1')], at_once=2, threads=1)"
+        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0', '1'), ('teacher', '1', '1')], at_once=2, threads=1)"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=environment)
@@ -109,6 +109,6 @@ def test_a_student_that_is_left_has_the_threads_of_an_unbroken_run(photographs, 
     (student / "done.json").unlink()
     before = (student / "network.pt").read_bytes()
     distill_run(run)
-    assert started[0] == ([("teacher", "0"), ("teacher", "1"), STUDENT, BASELINE], 1)
+    assert started[0] == ([("teacher", "0", "1"), ("teacher", "1", "1"), STUDENT, BASELINE], 1)
     assert started[1:] == [([STUDENT], 1)]
     assert (student / "network.pt").read_bytes() == before

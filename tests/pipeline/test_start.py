@@ -10,8 +10,7 @@ import torch
 from edgekit.networks.lite import Lite
 from edgekit.pipeline.keys import student_start
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.targets import targets_stage
-from edgekit.pipeline.training import baseline_stage, student_stage
+from edgekit.pipeline.stages import baseline_stage, student_stage, targets_stage
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.student import load_student
