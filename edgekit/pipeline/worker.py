@@ -1,4 +1,4 @@
-"""One job in a process of its own: ``python -m edgekit.pipeline.worker RUN JOB…``, see ``edgekit.pipeline.parallel``."""
+"""One job in a process of its own: ``python -m edgekit.pipeline.worker RUN JOB``, see ``edgekit.pipeline.parallel``."""
 
 from __future__ import annotations
 

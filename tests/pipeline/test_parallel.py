@@ -72,7 +72,8 @@ def test_workers_end_with_a_parent_that_is_killed(photographs, tmp_path):
     run = run_of(photographs, tmp_path, "teacher.train.steps=100000")
     script = (
         "from pathlib import Path; from edgekit.pipeline.parallel import train_at_once;"
-        f"train_at_once(Path({str(run.folder)!r}), [('teacher', '0', '1'), ('teacher', '1', '1')], at_once=2, threads=1)"
+        "jobs = [('teacher', i, '1') for i in '01'];"
+        f"train_at_once(Path({str(run.folder)!r}), jobs, at_once=2, threads=1)"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=environment)

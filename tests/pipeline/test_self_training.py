@@ -119,7 +119,7 @@ def test_its_loss_is_a_teachers_and_that_of_a_student_with_the_same_answers(batc
     plain = {"rgb": ([0.0] * 3, [255.0] * 3)}
     member = MemberConfig(family="repseg", width=4)
     network = MultiModal(member, [RGB], [task], plain).train()
-    config = TeacherConfig(modalities=["rgb"], members=[member], reconstruct={"weight": 0})
+    config = TeacherConfig(modalities=["rgb"], members=[member], reconstruct={"weight": 0}, train={"precision": "fp32"})
     weights, distill = {"semantic": 2.0}, DistillConfig()
     settings = (network, config, weights, 0)
     first = TeacherObjective(*settings)(batch)
