@@ -7,7 +7,6 @@ setup(
     package_dir={"edgekit.recipes": "recipes"},
     package_data={
         "edgekit": ["py.typed"],
-        "edgekit.bundle": ["shipped/*/*"],
         "edgekit.boards": ["boards.yaml"],
         "edgekit.recipes": ["*.yaml"],
         "edgekit.report": ["templates/*"],

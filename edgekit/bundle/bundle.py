@@ -24,9 +24,6 @@ from edgekit.frames.unfinished import remove_abandoned
 ENGINES = "engines"
 """Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
 
-SHIPPED = Path(__file__).with_name("shipped")
-"""Directory of the bundles that come with edgekit, each found by its name."""
-
 _AGAIN = "copy the bundle again if it was whole where it came from, else export it again"
 
 
@@ -147,24 +144,21 @@ class Bundle:
 def open_bundle(path: str | os.PathLike) -> Bundle:
     """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file, its graphs.
 
-    ``path`` may be the name of a bundle that comes with edgekit, where no file has that name.
     EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
     where a graph is another than the manifest says, or one that must not be loaded.
     """
     source = Path(path)
     if not source.exists():
         remove_abandoned(source.absolute().parent)  # a killed export may have moved it aside
-        if source.parts == (source.name,) and (SHIPPED / source / MANIFEST).is_file():
-            source = SHIPPED / source
     if problem := what_it_is(source):
         raise problem
     folder = source
     if source.is_file():
         folder = unpack(source)
     elif not source.is_dir():
-        ours = " or ".join(sorted(file.parent.name for file in SHIPPED.glob(f"*/{MANIFEST}")))
-        fix = "give the directory or .tar that `edgekit export` made" + (f", or {ours}" if ours else "")
-        raise EdgekitError("there is no bundle here", where=str(source), fix=fix)
+        raise EdgekitError(
+            "there is no bundle here", where=str(source), fix="give the directory or .tar that `edgekit export` made"
+        )
     manifest = read_manifest(folder / MANIFEST)
     bundle = Bundle(manifest, folder, source)
     for name, digest in manifest.files.items():

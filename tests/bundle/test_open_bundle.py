@@ -98,23 +98,6 @@ def test_what_is_nowhere_is_refused(tmp_path):
         open_bundle(tmp_path)
 
 
-def test_a_bundle_that_comes_with_edgekit_is_found_by_its_name(bundle, tmp_path, monkeypatch):
-    shipped = tmp_path / "shipped"
-    shutil.copytree(bundle, shipped / "harbour")
-    monkeypatch.setattr("edgekit.bundle.bundle.SHIPPED", shipped)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    assert open_bundle("harbour").folder == shipped / "harbour"
-    for wrong in ("harbor", "./x/harbour", tmp_path / "harbour", "..", ""):
-        with pytest.raises(EdgekitError):
-            open_bundle(wrong)
-    with pytest.raises(EdgekitError, match="there is no bundle here") as error:
-        open_bundle("harbor")
-    assert "or harbour" in error.value.fix
-    shutil.copytree(bundle, "harbour")  # the user's own comes first
-    assert open_bundle("harbour").folder == Path("harbour")
-
-
 @pytest.mark.parametrize("name", ["fp32.onnx", "golden.npz"])
 def test_every_file_is_checked(bundle, name):
     content = bytearray((bundle / name).read_bytes())
