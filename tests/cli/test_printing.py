@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from edgekit.cli.main import COMMANDS, INTERNAL_FAULT, READER_GONE, UNPRINTED
 from edgekit.cli.output import json_option
@@ -37,6 +38,28 @@ def test_commands_end_well_in_every_encoding(tiny_bundle, words, encoding):
     assert said.strip() and "\ufffd" not in said
     if "--json" in words:
         assert json.loads(said)["bundle" if words[0] == "verify" else "name"] in (str(tiny_bundle), "tiny")
+
+
+def test_what_measures_estimates_and_exports_ends_well_too(tiny_bundle, tmp_path):
+    """Class names of another script are among what is printed."""
+    student = pytest.importorskip("edgekit.students.student")
+    task = student.Task("semantic", "semantic", classes=("Wald", "森林"))
+    student.Student("repseg", [task], width=16).save(tmp_path / "student.pt")
+    (tmp_path / "frames").mkdir()
+    for i in range(2):
+        Image.new("RGB", (96, 64), (90 * i, 140, 220)).save(tmp_path / "frames" / f"{i}.png")
+    quick = ("--duration", "0", "--runs", "3", "--warm-up", "0", "--threads", "1")
+    for words in (
+        ("bench", str(tiny_bundle), *quick),
+        ("estimate", str(tmp_path / "student.pt"), "--board", "orin-nano-8gb", "--jetpack", "6.2"),
+        ("export", str(tmp_path / "student.pt"), "--frames", str(tmp_path / "frames"), "--precision", "fp32",
+         "--out", str(tmp_path / "out")),
+        ("bundle", "inspect", str(tmp_path / "out")),
+    ):  # fmt: skip
+        done = run(*words, encoding="ascii")
+        assert done.returncode == 0, done.stderr.decode("ascii", "replace")
+        said = done.stdout.decode("ascii")
+        assert said.strip() and "\ufffd" not in said, words
 
 
 def test_what_cannot_be_encoded_is_spelled_out(tiny_bundle):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,19 @@ def test_a_user_without_a_home_folder_has_a_cache_all_the_same(tmp_path):
     assert caches(tmp_path, EDGEKIT_CACHE="/given", HOME="/")[0] == "/given"
     Path(temporary).mkdir()  # by somebody else
     assert caches(tmp_path)[0].startswith(f"{temporary}-")
+
+
+def test_where_home_is_no_folder_the_cache_is_a_temporary_one(tmp_path, monkeypatch):
+    """For the user who runs this, root or not."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.delenv("EDGEKIT_CACHE", raising=False)
+    for nowhere in ("/", ""):
+        monkeypatch.setenv("HOME", nowhere)
+        assert cache_folder() == tmp_path / f"edgekit-{os.getuid()}", nowhere
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "edgekit"
 
 
 def test_a_cache_that_is_denied_names_what_to_set(tmp_path, monkeypatch):
