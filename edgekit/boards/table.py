@@ -92,7 +92,7 @@ class OldJetPack:
 
 
 @dataclass(frozen=True)
-class Table:
+class BoardTable:
     """The whole file. ``opsets``: first TensorRT version → newest opset, oldest first."""
 
     boards: dict[str, Board]
@@ -111,14 +111,14 @@ class Table:
 
 
 @cache
-def table() -> Table:
+def table() -> BoardTable:
     document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    opsets = Table({}, {}, {}, {}, document["opsets"])
+    opsets = BoardTable({}, {}, {}, {}, document["opsets"])
     jetpacks = {
         version: JetPack(version, opset=opsets.opset(row["tensorrt"]), **_frozen(row))
         for version, row in document["jetpacks"].items()
     }
-    return Table(
+    return BoardTable(
         {name: Board(name, **_frozen(row)) for name, row in document["boards"].items()},
         {name: OldBoard(name, **_frozen(row)) for name, row in document["old_boards"].items()},
         jetpacks,

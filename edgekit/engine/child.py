@@ -22,14 +22,14 @@ from edgekit.errors import EdgekitError
 GRACE = 10.0  # seconds a child gets to remove what it wrote
 TAIL = 4000  # characters of its stderr kept
 
-Listen = Callable[[dict[str, Any]], None]
+OnMessage = Callable[[dict[str, Any]], None]
 
 
 class ChildFault(RuntimeError):
     """A fault in edgekit, in the child; its traceback is the message."""
 
 
-def run_child(job: Any, listen: Listen = lambda event: None) -> dict[str, Any]:
+def run_child(job: Any, listen: OnMessage = lambda event: None) -> dict[str, Any]:
     """Run ``job`` and return its result; ``listen`` gets every event that the worker reports before it.
 
     EdgekitError that the job raised, or saying that it was killed. KeyboardInterrupt ends the child first.

@@ -16,7 +16,7 @@ from edgekit.teachers.ensemble import Prediction
 
 _COLUMN_WIDTH = 288
 
-Frame = TypeVar("Frame")
+T = TypeVar("T")
 
 
 def picture_grid(
@@ -50,6 +50,6 @@ def picture_grid(
     return grid(rows, [frame.name for frame in infos], columns, scale=scale)
 
 
-def spread_out(infos: Sequence[Frame], count: int) -> list[Frame]:
+def spread_out(infos: Sequence[T], count: int) -> list[T]:
     """``count`` of the frames, evenly spaced; all where there are fewer."""
     return [infos[i] for i in np.unique(np.linspace(0, len(infos) - 1, min(count, len(infos))).round().astype(int))]

@@ -18,10 +18,10 @@ class HasScene(Protocol):
     scene: str
 
 
-Frame = TypeVar("Frame", bound=HasScene)
+T = TypeVar("T", bound=HasScene)
 
 
-def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
+def spread(frames: Sequence[T], count: int) -> list[T]:
     """``count`` of the frames (all where there are fewer), an equal share from every scene, or all that it has.
 
     Evenly spaced inside a scene, in the order given. EdgekitError where there is none: nothing random replaces them.

@@ -16,10 +16,10 @@ from edgekit.recipe.overrides import EXTENDS, apply_overrides, read_chain
 from edgekit.recipe.problems import raise_problems
 from edgekit.recipe.validate import validate
 
-Model = TypeVar("Model", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel)
 
 
-def load_recipe(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
+def load_recipe(model: type[M], path: Path, overrides: Sequence[str] = ()) -> M:
     """The recipe ``path`` as an instance of ``model``.
 
     Its `extends` chain is merged first, then ``overrides`` (``"student.width=32"``) are applied, later ones last.

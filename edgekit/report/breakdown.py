@@ -13,7 +13,7 @@ from edgekit.frames.outside import read_json
 from edgekit.frames.typed import Misfit, as_typed
 from edgekit.tasks.metric import jackknife_error
 
-Table = tuple[list[str], list[list[str]]]
+TextTable = tuple[list[str], list[list[str]]]
 """Header, and rows of a name and its figures."""
 
 STUDENT, BASELINE = "student", "baseline"
@@ -28,7 +28,7 @@ class _Metric(TypedDict):
     higher: bool
 
 
-class Model(TypedDict):
+class ModelBreakdown(TypedDict):
     """One model's counts. ``scores``, ``disagreement``: a value or None per frame; ``confusion``: pixels by label and
     answer, the last column "no answer"; ``blocks``: per block and class [right, labelled, answered] pixels; ``levels``:
     pixels, and right ones among them, per confidence 0-255."""
@@ -45,7 +45,7 @@ class TaskBreakdown(TypedDict):
 
     metric: _Metric
     classes: list[str]
-    models: dict[str, Model]
+    models: dict[str, ModelBreakdown]
 
 
 class StoredBreakdown(TypedDict):
@@ -95,7 +95,7 @@ def confusion(task: TaskBreakdown) -> tuple[list[str], list[tuple[str, list[floa
     return [answers[i] for i in shown], rows
 
 
-def reliability(model: Model) -> tuple[list[tuple[float, float]], float] | None:
+def reliability(model: ModelBreakdown) -> tuple[list[tuple[float, float]], float] | None:
     """((mean confidence, share of right pixels) per bin of confidence, expected calibration error), all 0-1.
 
     15 bins of equal width; an empty one is left out (Guo et al., ICML 2017). None without confidence.
@@ -112,7 +112,7 @@ def reliability(model: Model) -> tuple[list[tuple[float, float]], float] | None:
     return list(zip((sure / count).tolist(), (hit / count).tolist(), strict=True)), float(error)
 
 
-def extreme_frames(found: StoredBreakdown, task: str) -> Iterable[tuple[str, Table]]:
+def extreme_frames(found: StoredBreakdown, task: str) -> Iterable[tuple[str, TextTable]]:
     """(what, frames): those that the distilled student does worst, and those that the ensemble disputes most."""
     metric, models = found["tasks"][task]["metric"], found["tasks"][task]["models"]
     form = f"{{:.{metric['decimals']}f}}".format
@@ -128,7 +128,7 @@ def extreme_frames(found: StoredBreakdown, task: str) -> Iterable[tuple[str, Tab
             yield "Most disputed frames", (["frame", "disagreement of the ensemble, 0 to 1"], rows)
 
 
-def differences(first: tuple[StoredBreakdown, str], second: tuple[StoredBreakdown, str], task: str) -> Table | None:
+def differences(first: tuple[StoredBreakdown, str], second: tuple[StoredBreakdown, str], task: str) -> TextTable | None:
     """The second (breakdown, model) of a task less the first, with a standard error; None where they do not compare:
     frames, classes or labels are others.
 
@@ -165,7 +165,7 @@ def differences(first: tuple[StoredBreakdown, str], second: tuple[StoredBreakdow
     return ["", f"{what} before", "after", "difference", "error", "judged"], rows
 
 
-def _ious(model: Model) -> np.ndarray:
+def _ious(model: ModelBreakdown) -> np.ndarray:
     """(1 + blocks, 1 + classes): IoU of all blocks, then without each; the mean of the classes that labels hold first.
 
     NaN where a class is in no label.
@@ -181,7 +181,7 @@ def _ious(model: Model) -> np.ndarray:
     return np.concatenate([mean[:, None], iou], axis=1)[kept]
 
 
-def _means(found: StoredBreakdown, model: Model) -> np.ndarray:
+def _means(found: StoredBreakdown, model: ModelBreakdown) -> np.ndarray:
     """(1 + blocks, 1): the mean of the frames' metrics, then without each block."""
     values = np.array([math.nan if score is None else score for score in model["scores"]])
     known, blocks = np.isfinite(values), np.array(found["blocks"])
@@ -196,7 +196,7 @@ def _holding(pixels: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _judged(model: Model) -> tuple[object, ...]:
+def _judged(model: ModelBreakdown) -> tuple[object, ...]:
     """What there was to judge: labelled pixels per block and class, and the frames that have a score."""
     labelled = [[pixels for _, pixels, _ in block] for block in model["blocks"]]
     return (str(labelled), *(score is None for score in model["scores"]))

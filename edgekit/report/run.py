@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError
 from edgekit.frames.outside import read_bytes, read_json, read_text
 from edgekit.frames.typed import Misfit, as_typed
 from edgekit.report import breakdown as parts
-from edgekit.report.breakdown import BASELINE, STUDENT, StoredBreakdown, Table
+from edgekit.report.breakdown import BASELINE, STUDENT, StoredBreakdown, TextTable
 from edgekit.report.page import page
 from edgekit.report.plots import Bar, bars, curves, diagonal, svg
 
@@ -40,7 +40,7 @@ class _Result(TypedDict, total=False):
 
     split: str
     scores: dict[str, dict[str, dict[str, Any]]]
-    cells: dict[str, Table]
+    cells: dict[str, TextTable]
     retention: dict[str, float | None]
     pictures: list[str]
     breakdown: str
@@ -144,7 +144,7 @@ def _cards(result: _Result) -> Iterable[tuple[str, str, str]]:
         yield "frames", " + ".join(str(n) for n in result["frames"].values()), " + ".join(result["frames"])
 
 
-def _task(task: str, result: _Result) -> tuple[Table, Table | None, Markup]:
+def _task(task: str, result: _Result) -> tuple[TextTable, TextTable | None, Markup]:
     """A task's table, its IoU per class where it has classes, and its main metric as bars."""
     header, rows = result["cells"][task]
     shown = [Bar(row[0], float(row[1]), header[1]) for row in rows if _is_number(row[1])]
@@ -153,7 +153,7 @@ def _task(task: str, result: _Result) -> tuple[Table, Table | None, Markup]:
     return (header, rows), _classes(task, result), Markup(plot)
 
 
-def _classes(task: str, result: _Result) -> Table | None:
+def _classes(task: str, result: _Result) -> TextTable | None:
     """IoU in percent, a row per class and a column per model; the class worst in the last model first."""
     names = [row[0] for row in result["cells"][task][1]]
     ious = [scores[task]["iou"] for scores in result.get("scores", {}).values() if "iou" in scores.get(task, {})]
@@ -163,7 +163,7 @@ def _classes(task: str, result: _Result) -> Table | None:
     return ["class", *names], [[name, *(_percent(iou.get(name)) for iou in ious)] for name in ordered]
 
 
-def _broken_down(task: str, run: RunFiles) -> Iterable[tuple[str, Table | None, Markup | None]]:
+def _broken_down(task: str, run: RunFiles) -> Iterable[tuple[str, TextTable | None, Markup | None]]:
     """(what is shown in words, a table or None, a plot or None): what the task's scores are made of."""
     found = run.breakdown
     if found is None or task not in found["tasks"]:
@@ -190,7 +190,7 @@ def _confusions(run: RunFiles) -> list[tuple[str, list[str], list[tuple[str, lis
     return [(name, *matrix) for name, task in tasks.items() if (matrix := parts.confusion(task))]
 
 
-def _differences(first: RunFiles, other: RunFiles) -> Iterable[tuple[str, str, Table]]:
+def _differences(first: RunFiles, other: RunFiles) -> Iterable[tuple[str, str, TextTable]]:
     """(what, about it, table) of each task that both have, the other's figures less the first's: of the models, and of
     the distilled student per class, with an error where both were scored on the same frames."""
     before, after = first.result, other.result
@@ -209,7 +209,7 @@ def _differences(first: RunFiles, other: RunFiles) -> Iterable[tuple[str, str, T
             yield f"{task}, IoU per class", "Without an error: the runs were not scored on the same frames.", table
 
 
-def _difference(before: Table, after: Table) -> Table:
+def _difference(before: TextTable, after: TextTable) -> TextTable:
     """The rows and columns of ``after`` that ``before`` has too, less what stands there."""
     known = {row[0]: dict(zip(before[0], row, strict=False)) for row in before[1]}
     columns = [i for i, name in enumerate(after[0]) if i == 0 or name in before[0]]

@@ -47,7 +47,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Range:
+class Interval:
     """Numbers from ``low`` to ``high``, whole ones where both are."""
 
     low: float
@@ -69,7 +69,7 @@ class Range:
         return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}"
 
 
-Space = Mapping[str, Choices | Range]
+Space = Mapping[str, Choices | Interval]
 
 
 def space_of(recipe: Recipe, tasks: Sequence[Task], precisions: Sequence[str], vary: Sequence[str]) -> Space:
@@ -82,7 +82,7 @@ def space_of(recipe: Recipe, tasks: Sequence[Task], precisions: Sequence[str], v
     offered["student.input_scale"] = [scale for scale in _SCALES if least <= scale <= most]
     if any(task.classes for task in tasks):
         offered["export.upsampling"] = ["nearest", "bilinear"]
-    space: dict[str, Choices | Range] = {}
+    space: dict[str, Choices | Interval] = {}
     for key, values in offered.items():
         own = own_value(recipe, key)
         texts = [_text(value) for value in (values if own in values else [*values, own])]
@@ -149,7 +149,7 @@ def _amount(value: Any) -> tuple[float, ...]:
     return (float(value),) if isinstance(value, (int, float)) else (0.0,)
 
 
-def _varied(text: str) -> tuple[str, Choices | Range]:
+def _varied(text: str) -> tuple[str, Choices | Interval]:
     key, equals, values = (part.strip() for part in text.partition("="))
     if not (key and equals and values):
         raise _wrong(text, "is not KEY=VALUES")
@@ -166,7 +166,7 @@ def _varied(text: str) -> tuple[str, Choices | Range]:
             raise _wrong(text, "has bounds that are no range")
         if isinstance(low, int) != isinstance(high, int):
             low, high = float(low), float(high)
-        return key, Range(low, high, bool(match[3]))
+        return key, Interval(low, high, bool(match[3]))
     try:
         listed = yaml.safe_load(f"[{values}]")
     except yaml.YAMLError:

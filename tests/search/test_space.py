@@ -6,7 +6,16 @@ import pytest
 
 from edgekit.errors import EdgekitError
 from edgekit.recipe.schema import Recipe
-from edgekit.search.space import PRECISION, Choices, Range, overrides_of, own_parameters, own_value, smallest, space_of
+from edgekit.search.space import (
+    PRECISION,
+    Choices,
+    Interval,
+    overrides_of,
+    own_parameters,
+    own_value,
+    smallest,
+    space_of,
+)
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task
@@ -50,9 +59,9 @@ def test_every_row_offers_shapes_that_make_networks(name):
     [
         ("student.width=16,24", "student.width", Choices(("16", "24"))),
         ("student.shape.dilations=[2],[2, 4]", "student.shape.dilations", Choices(("[2]", "[2, 4]"))),
-        ("distill.train.learning_rate=1e-3:1e-2:log", "distill.train.learning_rate", Range(1e-3, 1e-2, True)),
-        ("distill.supervised = 0:2", "distill.supervised", Range(0, 2, False)),
-        ("distill.supervised=0:1.5", "distill.supervised", Range(0.0, 1.5, False)),
+        ("distill.train.learning_rate=1e-3:1e-2:log", "distill.train.learning_rate", Interval(1e-3, 1e-2, True)),
+        ("distill.supervised = 0:2", "distill.supervised", Interval(0, 2, False)),
+        ("distill.supervised=0:1.5", "distill.supervised", Interval(0.0, 1.5, False)),
         ("distill.train.optimiser=adamw,muon,adamw", "distill.train.optimiser", Choices(("adamw", "muon"))),
         ("precision=int8", PRECISION, Choices(("int8",))),
     ],

@@ -22,7 +22,7 @@ from edgekit.frames.outside import read_bytes
 from edgekit.tasks import Task
 from edgekit.tasks.task import IGNORE
 
-Model = TypeVar("Model", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel)
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -34,7 +34,7 @@ def read_labels(path: Path) -> bytes:
         raise EdgekitError("the file of labels does not exist", where=str(path), fix="correct its name") from None
 
 
-def parse(model: type[Model], path: Path) -> Model:
+def parse(model: type[M], path: Path) -> M:
     """A JSON file as the model describes it. EdgekitError naming the first place that does not fit."""
     try:
         return model.model_validate_json(read_labels(path))

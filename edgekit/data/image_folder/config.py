@@ -23,7 +23,7 @@ def _below_the_root(pattern: str) -> str:
     return Path(pattern).as_posix()
 
 
-Place = Annotated[str, Field(min_length=1), AfterValidator(_below_the_root)]
+RelativePath = Annotated[str, Field(min_length=1), AfterValidator(_below_the_root)]
 """A folder below ``root``, or a pattern of files."""
 
 
@@ -37,8 +37,8 @@ class SplitFiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: Place
-    labels: Place | None = None
+    images: RelativePath
+    labels: RelativePath | None = None
     list: Path | None = None
 
 
@@ -55,7 +55,7 @@ class SensorConfig(BaseModel):
 
     channels: int = Field(1, ge=1, le=MOST_CHANNELS)
     range: tuple[float, float]
-    files: Place | None = None
+    files: RelativePath | None = None
 
     @model_validator(mode="after")
     def _is_a_modality(self) -> SensorConfig:
