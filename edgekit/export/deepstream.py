@@ -28,7 +28,7 @@ def deepstream_graphs(
 
     EdgekitError for students without a task of classes, and where nvinfer cannot place frames as the student needs it.
     """
-    classes = [task for task in tasks if task.kind == "semantic"]
+    classes = [task for task in tasks if task.classes]
     if not classes:
         raise EdgekitError("no task of the student gives classes", where="--deepstream", fix="leave --deepstream out")
     if [task.name for task in preprocessing.modalities] != ["rgb"]:

@@ -58,7 +58,7 @@ class Step:
         """As its file holds it: the depth of an expert whole, since geometry is derived from it."""
         kind = kind_of(self.task)
         kind.validate(self.task, native, where)
-        if self.expert is not None and self.task.kind == "depth":
+        if self.expert is not None and kind.geometric:
             return native.reshape(*native.shape[:2], 1)
         return kind.to_disk(self.task, native, where)
 

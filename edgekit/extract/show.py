@@ -15,7 +15,7 @@ from edgekit.evaluate.pictures import spread_out
 from edgekit.extract.files import Tree
 from edgekit.extract.record import PlanRecord, read_plan, read_record
 from edgekit.report.page import page, picture
-from edgekit.tasks import Task, kind_of
+from edgekit.tasks import Kind, Task, kind_of
 from edgekit.tasks.task import IGNORE
 
 _BINS = 24
@@ -39,11 +39,11 @@ class Summary:
 
     @classmethod
     def of(cls, task: Task) -> Summary:
-        if task.classes or task.kind == "binary":
-            count = len(task.classes) or 2
+        if kind_of(task).interpolation == "nearest":
+            count = len(task.classes) or 2  # a map of no and yes
             return cls(task, np.zeros(count), np.arange(count + 1) - 0.5)
-        low, high = (-1.0, 1.0) if task.kind == "normals" else task.range
-        return cls(task, np.zeros(_BINS), np.linspace(low, high, _BINS + 1))
+        bounds = kind_of(task).usual_range if task.range == Kind.usual_range else task.range  # none of its own
+        return cls(task, np.zeros(_BINS), np.linspace(*bounds, _BINS + 1))
 
     def add(self, native: np.ndarray) -> None:
         values = native.reshape(-1).astype(np.float32)

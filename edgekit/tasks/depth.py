@@ -28,6 +28,7 @@ class Depth(Kind):
     """
 
     name = "depth"
+    geometric = True
     fields = frozenset({"range", "unit"})
     primary = PrimaryMetric("absrel", unit="%", limit=2.0, higher_is_better=False)
     forms = (

@@ -50,6 +50,7 @@ class Kind(ABC):
     predictable    whether a network can predict it; an input has no metric, form or legend
     fields         the fields of ``Task`` that a recipe may set
     usual_range    ``Task.range`` by default
+    geometric      whether geometry is derived from it, so that maps of experts are stored as they are, not rounded
     interpolation  how geometry resamples native maps: ``nearest``, ``linear``, or ``area`` for inputs: averaged
                    where they shrink, the frame's edge repeated outside
     primary        the metric that summarises a task in one number and that the INT8 gate compares
@@ -64,6 +65,7 @@ class Kind(ABC):
     predictable: bool = True
     fields: frozenset[str] = frozenset()
     usual_range: tuple[float, float] = (0.0, 1.0)
+    geometric: bool = False
     interpolation: Literal["nearest", "linear", "area"] = "linear"
     primary: PrimaryMetric | None = None
     columns: Mapping[str, tuple[str, float, int]] = MappingProxyType({})

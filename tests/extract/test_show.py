@@ -13,7 +13,7 @@ from PIL import Image
 from edgekit.cli.main import main
 from edgekit.extract.files import write_map
 from edgekit.extract.show import Summary
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 
 
 def pictures(text):
@@ -78,3 +78,11 @@ def test_a_summary_counts_values_and_holes():
     found = Summary.of(Task("rgb", "modality", channels=3, range=(0.0, 255.0)))
     found.add(rgb)
     assert found.missing == "0.0 %" and found.counts[-1] == 48 and found.range == "255 to 255"
+
+
+def test_bins_are_those_of_the_kind_where_a_task_has_no_range_of_its_own(monkeypatch):
+    assert (Summary.of(Task("n", "normals")).edges[[0, -1]] == (-1, 1)).all()
+    assert list(Summary.of(Task("b", "binary")).edges) == [-0.5, 0.5, 1.5]
+    monkeypatch.setattr(type(kind_of(Task("d", "depth"))), "usual_range", (-8.0, 8.0))  # as another package's kind
+    assert (Summary.of(Task("d", "depth")).edges[[0, -1]] == (-8, 8)).all()
+    assert (Summary.of(Task("d", "depth", range=(2.0, 9.0))).edges[[0, -1]] == (2, 9)).all()

@@ -20,6 +20,7 @@ class Drift(Kind):
     """Native (H, W, 2) float32, x and y in pixels, NaN = invalid. Soft (2, H, W): in units of ``MOST``, -1 to 1."""
 
     name = "drift"
+    usual_range = (-MOST, MOST)
     primary = PrimaryMetric("epe", unit="px", limit=0.3, higher_is_better=False)
     columns = MappingProxyType({"epe": ("EPE px", 1, 3)})
     forms = (OutputForm("motion", "x and y in pixels", "planes", lambda task, soft: np.float32(MOST) * soft),)
