@@ -72,7 +72,7 @@ class EvaluateResult:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A bundle, or why there is none.
+    """A bundle, or why it was not written.
 
     holds      whether the outputs of every step of the export agree with the step before; if not, nothing was written
     bundle     the directory or .tar; None where a step failed
@@ -168,7 +168,8 @@ def evaluate(
         return _evaluate_bundle(path, split, recipe, options)
     for name, value in {"recipe": recipe, **options}.items():
         if value is not None:
-            raise EdgekitError(f"--{name} is for bundles, and this is none", where=str(path), fix="leave it out")
+            what = f"--{name} applies to bundles only, and this is not a bundle"
+            raise EdgekitError(what, where=str(path), fix="leave it out")
     from edgekit.pipeline import run as pipeline
 
     run = pipeline.Run.open(path)

@@ -58,7 +58,7 @@ def test_overrides_are_values_or_texts():
 def test_what_is_refused(tmp_path):
     with pytest.raises(edgekit.EdgekitError, match="there is no run or bundle here"):
         edgekit.evaluate(tmp_path / "nowhere")
-    with pytest.raises(edgekit.EdgekitError, match="--threads is for bundles"):
+    with pytest.raises(edgekit.EdgekitError, match="--threads applies to bundles only"):
         edgekit.evaluate(tmp_path, threads=2)
     with pytest.raises(edgekit.EdgekitError, match="--set changes a recipe"):
         edgekit.distill(tmp_path, overrides={"seed": 1})

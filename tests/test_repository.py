@@ -19,6 +19,7 @@ PYTHON_FILES = sorted(
     file for folder in ("edgekit", "tests", "tools", "benchmarks") for file in (ROOT / folder).rglob("*.py")
 )
 MOST_LINES = 500
+MOST_LINES_OF_README = 200
 # Assembled here, so that this file does not hold what it looks for.
 UNFINISHED = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
 
@@ -45,6 +46,22 @@ def test_a_file_is_read_in_one_sitting():
         if (lines := len(file.read_text(encoding="utf-8").splitlines())) > MOST_LINES
     }
     assert long == {}
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_README
+
+
+def test_every_room_of_the_import_contract_is_in_the_architectures_table():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = [c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    rooms = [room.strip() for layer in contract["layers"] for room in layer.split("|")]
+    table = (
+        (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms\n")[2].partition("\n## ")[0]
+    )
+    named = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(rooms)
 
 
 def test_nothing_is_left_for_later():

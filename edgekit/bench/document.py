@@ -81,7 +81,7 @@ def read_measurements(path: Path) -> dict[str, dict[str, Any]]:
             return {row["label"]: row["measurement"] for row in rows}
         document = read_json(path, what="the measurement", fix=_GIVE)
     except FileNotFoundError:
-        raise EdgekitError("the file cannot be read: there is none", where=str(path), fix=_GIVE) from None
+        raise EdgekitError("the file does not exist", where=str(path), fix=_GIVE) from None
     check_measurement(document, str(path))
     return {measurement_label(document): document}
 

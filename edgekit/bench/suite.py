@@ -88,7 +88,7 @@ def read_suite(path: Path) -> Suite:
     try:
         given = read_yaml(path, what="the suite", fix="correct it: benchmarks/device_suite.yaml is one")
     except FileNotFoundError:
-        raise _wrong(path, "", "the suite cannot be read: there is none", "give the suite's YAML file") from None
+        raise _wrong(path, "", "the suite does not exist", "give the suite's YAML file") from None
     if not isinstance(given, Mapping):
         raise _wrong(path, "", "a suite is a mapping of keys", "see benchmarks/device_suite.yaml")
     known = [f.name for f in fields(Suite)]

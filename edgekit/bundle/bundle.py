@@ -60,7 +60,7 @@ class Bundle:
         return [a for a in self.manifest.artifacts if lane in (None, a.lane) and precision in (None, a.precision)]
 
     def artifact(self, lane: str, precision: str) -> Artifact:
-        """The one artifact of a lane and precision. EdgekitError, listing what there is, where there is none."""
+        """The one artifact of a lane and precision. EdgekitError, listing all artifacts, if the bundle lacks it."""
         found = self.artifacts(lane, precision)
         if not found:
             raise EdgekitError(

@@ -60,7 +60,7 @@ def check_graphs(manifest: Manifest, read: Callable[[str], bytes], where: str) -
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
-    """Errors that the types alone cannot show, one sentence each; where there is one, only the first holds for sure.
+    """Errors that the types alone cannot show, one sentence each; errors after the first may be consequences of it.
 
     EdgekitError for a name that no file could have.
     """
@@ -125,7 +125,7 @@ def _of_preprocessing(pre: Preprocessing) -> Iterator[str]:
 
 
 def _of_input(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
-    """Of its layout, its bounds, and the size of frames."""
+    """Check the layout, bounds and frame size of the inputs, and the versions of TensorRT."""
     shape, profile, file = artifact.input.shape, artifact.profile, artifact.file
     if len(shape) != 4:
         yield f"'{file}' has an input of shape {shape}, expected four dimensions"
@@ -154,7 +154,7 @@ def _of_input(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
 
 
 def _of_sensors(artifact: Artifact, pre: Preprocessing) -> Iterator[str]:
-    """Of the inputs' names, types and channels."""
+    """Check the names, types and channels of the inputs."""
     place = _channels(artifact)
     found = [(t.name, t.dtype, t.shape[place] if len(t.shape) == 4 else None) for t in artifact.inputs]
     if artifact.standardised:

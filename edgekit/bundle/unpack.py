@@ -39,12 +39,12 @@ def unpack(archive: Path) -> Path:
             part = scratch / folder.name
             _extract(archive, part)
             # Deleted elsewhere: a kill during the deletion would leave half of it in the place of a whole one.
-            with suppress(OSError):  # it is not there, or in another process's hands
+            with suppress(OSError):  # missing, or in use by another process
                 os.rename(folder, scratch / "before")
             try:
                 os.rename(part, folder)
             except OSError:
-                if not folder.is_dir():  # else another process was faster with the same archive
+                if not folder.is_dir():  # else another process has just unpacked it
                     raise
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise EdgekitError(

@@ -76,8 +76,8 @@ def remove(name: str, as_json: bool) -> None:
 def install(ctx: click.Context, name: str, as_json: bool) -> None:
     """Install this edgekit on the board NAME, which needs no network, and let `edgekit doctor` look at it.
 
-    Wheels for its Python and architecture are downloaded here and kept. pycuda, of which there are none, is compiled on
-    the board. Exit code 1: something stands in the way of building an engine there.
+    Wheels for its Python and architecture are downloaded here and kept. pycuda, which has no wheels, is compiled on the
+    board. Exit code 1: something stands in the way of building an engine there.
     """
     board = registry.find(name)
     with Connection(board) as connection:

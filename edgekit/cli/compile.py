@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Parse and build a graph with TensorRT for RTX, which runs on a CPU, and say which kernels it makes.
 
-    All files are read as strongly typed networks. It is NVIDIA's compiler for desktop GPUs: evidence that a file is
-    taken and of how it is fused, none of speed or memory on a Jetson. Exit code 1: a file was refused.
+    All files are read as strongly typed networks. It is NVIDIA's compiler for desktop GPUs: it shows whether a file is
+    accepted and how it is fused, and nothing about speed or memory on a Jetson. Exit code 1: a file was refused.
     """
     from edgekit.pipeline.compile import compile_subject
     from edgekit.pipeline.rtx_engines import LANE, keep_engines

@@ -112,7 +112,7 @@ def _there(ctx: click.Context, option: str, value: Any, copies: list[Any]) -> st
 
 
 def _copied(folder: str, value: Any, copies: list[Any]) -> str:
-    """Where a file or folder will lie there; what is none, such as a camera's number, stays as it is."""
+    """Where a file or folder will lie there; values that are not paths, such as a camera index, are unchanged."""
     from edgekit.remote.agent import FOLDER
     from edgekit.remote.job import Copy
 

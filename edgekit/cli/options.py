@@ -40,7 +40,7 @@ class Threads(click.IntRange):
         from edgekit.runtime.cpu import usable_cores
 
         asked, cores = super().convert(value, param, ctx), usable_cores()
-        # What was not given is a marker of click's until all is parsed.
+        # Before parsing ends, click uses a sentinel for missing values.
         elsewhere = ctx is not None and isinstance(ctx.params.get("on"), str)
         if asked > cores and not elsewhere:
             self.fail(f"{asked} threads, but this process may use {cores} core(s)", param, ctx)

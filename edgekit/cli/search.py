@@ -49,7 +49,7 @@ def _latency(cpu: bool, board: str | None, on: str | None, threads: int | None) 
 
     asked = [name for name, given in (("--cpu", cpu), ("--board", board), ("--on", on)) if given]
     if len(asked) != 1:
-        what = f"{' and '.join(asked)} contradict each other" if asked else "it is not said what runs the student"
+        what = f"{' and '.join(asked)} contradict each other" if asked else "no device to time the student on was given"
         raise EdgekitError(what, where="edgekit search", fix="give one of --cpu, --board NAME and --on NAME")
     if threads and not cpu:
         raise EdgekitError("--threads is for --cpu", where="--threads", fix="leave it out")

@@ -1,7 +1,7 @@
 """One ONNX file through the parser and the ahead-of-time builder of TensorRT for RTX, in a child process.
 
-That compiler runs on a CPU. It knows desktop GPUs alone: that it takes a file, and how it fuses it, is evidence of
-NVIDIA's parser and compiler; it is none of speed or memory on a Jetson.
+That compiler runs on a CPU and knows desktop GPUs alone. A file that it takes shows that NVIDIA's parser and compiler
+accept the graph, and how they fuse it; it says nothing about speed or memory on a Jetson.
 """
 
 from __future__ import annotations

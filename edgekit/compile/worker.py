@@ -67,7 +67,7 @@ def build(job: dict[str, Any], model: bytes) -> tuple[dict[str, Any], bytes | No
     engine = builder.build_serialized_network(network, config)
     result["seconds"] = time.monotonic() - began
     if engine is None:
-        # One refusal in all the words that it took: the last is the cause, the others are where it was noticed.
+        # Join all error messages; the last is the cause, earlier ones the context.
         errors = [text for severity, text in said if severity in ("ERROR", "INTERNAL_ERROR")]
         what = "; ".join(errors) or "it gives no reason"
         result["refusals"] = [{"what": what, "node": "", "operator": "", "by": "builder"}]

@@ -16,7 +16,7 @@ from edgekit.runtime.preprocess import Preprocessor
 
 
 def find_frames(source: Path) -> list[Path]:
-    """The images of a folder, by name. EdgekitError where there are none."""
+    """The images of a folder, by name. EdgekitError if the folder has no images."""
     found = sorted(p for p in source.rglob("*") if is_photograph(p)) if source.is_dir() else []
     if not found:
         raise EdgekitError(

@@ -35,7 +35,7 @@ class Capabilities:
 
 
 def make_builder(trt: Any) -> Any:
-    """A builder. EdgekitError, with TensorRT's message, where there is none."""
+    """A builder. EdgekitError, with TensorRT's message, if it cannot be created."""
     logger = tensorrt_logger(trt)
     try:
         return trt.Builder(logger)

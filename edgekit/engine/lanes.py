@@ -101,7 +101,7 @@ def _unable(lane: str, can: Capabilities, options: BuildOptions, precision: str)
 def _artifact(
     manifest: Manifest, can: Capabilities, options: BuildOptions, lane: str, precision: str
 ) -> Artifact | str:
-    """The artifact of a lane and precision, or the reason why there is none."""
+    """The artifact of a lane and precision, or the reason why none fits."""
     of_lane = [a for a in manifest.artifacts if a.lane == lane]
     found = [a for a in of_lane if a.precision == precision]
     if not found and lane == "cache" and of_lane and (precision != "int8" or options.calibrate or manifest.ranges):

@@ -102,7 +102,7 @@ fi
 
 
 def build_script(rows: Sequence[ArtifactRow], profiles: Mapping[str, str] | None = None) -> str:
-    """The script for the rows that TensorRT builds. ValueError where there is none.
+    """The script for the rows that TensorRT builds. ValueError if TensorRT builds no row.
 
     ``profiles``: key of a row → trtexec's options for the dimensions that its file leaves open.
     """

@@ -43,7 +43,7 @@ def extract_by_ray(
 ) -> Extraction:
     """`extract` on all machines of the cluster at ``address`` (default: the one that is there, else this machine).
 
-    An actor for each GPU, or where there is none for each CPU, that the cluster has. All machines see ``base`` and
+    An actor for each GPU of the cluster, or for each CPU if it has no GPU. All machines see ``base`` and
     ``out`` under the same paths. A part whose actor dies is given to another one. EdgekitError as of ``extract``, where
     Ray is not installed or not to be reached, and where actors die at the same part again and again.
     """
@@ -54,7 +54,7 @@ def extract_by_ray(
     opened.prepare()
     expected, films = opened.expected() if progress else 0, len(opened.films)
     del opened  # and its experts
-    with contextlib.redirect_stdout(sys.stderr):  # where Ray tells of workers that died
+    with contextlib.redirect_stdout(sys.stderr):  # where Ray prints that workers died
         _connect(ray, address)
         try:
             there = ray.cluster_resources()
@@ -95,7 +95,7 @@ def _shared_out(
     running: dict[Any, tuple[Any, tuple | None]] = {}  # what an actor will answer -> the actor, and its part
 
     def begin() -> None:
-        actor = new()  # waits for its place in the cluster, which may never come: the others go on
+        actor = new()  # may wait indefinitely for free resources; the others go on
         running[actor.open.remote(*pipeline)] = (actor, None)
 
     for _ in range(min(count, len(parts))):
@@ -121,7 +121,7 @@ def _shared_out(
             begin()
             continue
         if made is None:
-            deaths.pop(str(None), None)  # it opened: those that died before were no row of deaths
+            deaths.pop(str(None), None)  # a worker started, so reset the count of failed starts
         else:
             left -= 1
             for name in ("written", "kept", "seconds"):
@@ -141,7 +141,7 @@ def _shared_out(
 
 
 def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disable Ray's usage reporting
     try:
         import ray
     except ImportError as error:

@@ -112,7 +112,7 @@ def write_map(path: str | os.PathLike, stored: np.ndarray, key: str) -> None:
 
 
 def key_in(path: str) -> str | None:
-    """The key that a whole file was made under; "" for one that is cut off or another's, None where there is none."""
+    """The key a file was made under; "" if truncated, unreadable or of another tool, None if the file is missing."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def failure_file(out: Path, folder: str, film: str, task: str, frame: str) -> Pa
 
 
 def read_failures(out: Path) -> list[Failure]:
-    """All that are noted; a note that cannot be read, or is not of its place, is none: its frame is tried again."""
+    """All noted failures. Unreadable or misplaced notes are ignored, so those frames are retried."""
     found = []
     for path in sorted((out / HIDDEN / "failed").rglob("*.json")):
         if not any(part.startswith(".part-") for part in path.parts):

@@ -74,7 +74,7 @@ class Film:
             return sum(map(_chosen(config), range(len(self.photographs))))
         try:
             video = Video(self.path)
-        except EdgekitError:  # noted when it is its turn
+        except EdgekitError:  # reported when this film is read
             return None
         try:
             if video.count is None:

@@ -46,10 +46,10 @@ class Frame:
         return key_in(self.path(name)) == self.key(name)
 
     def keep(self, name: str, native: np.ndarray) -> None:
-        """Take a map that was made, to be written. EdgekitError where it is none of its task."""
+        """Take a map that was made, to be written. EdgekitError if the map does not fit its task."""
         step = self._steps[name]
         stored = step.to_disk(native, self.shot.name)
-        if step.exact:  # whoever needs it gets what the file says, whenever the file was made
+        if step.exact:  # dependent maps are computed from the stored, rounded values
             native = kind_of(step.task).from_disk(step.task, stored, self.shot.name) if name != "rgb" else native
         self.new[name], self._native[name] = stored, native
 
@@ -83,7 +83,7 @@ class Frame:
         if step.exact and self.is_done(name):
             try:
                 return read_map(step.task, self.path(name))
-            except EdgekitError as error:  # whole to its end, and damaged inside: its expert's turn is over
+            except EdgekitError as error:  # complete but corrupt, and its expert has already run
                 self.damaged[name] = f"{error.what}; it was removed, and the next run makes it again"
                 os.unlink(self.path(name))
                 raise Missing(name) from error

@@ -42,14 +42,14 @@ class FilmRecord:
         self.identities.append(shot.identity)
 
     def shots(self) -> list[Shot]:
-        """The frames, which cannot be read."""
+        """Frame entries without pixel data; reading one raises an error."""
         shots = [Shot(n, i, same, _unread) for i, (n, same) in enumerate(zip(self.names, self.identities, strict=True))]
         for shot, following in zip(shots, shots[1:] if self.sequence else [], strict=False):
             shot.next = following
         return shots
 
     def is_of(self, film: Film, config: ExtractConfig) -> bool:
-        """Whether the film is still the same, and the same of its frames are taken. False for photographs."""
+        """Whether film and frame selection are unchanged. False for photographs."""
         new = FilmRecord.new(film, config)
         same = (self.sampling, self.sequence) == (new.sampling, new.sequence)
         return same and not film.photographs and set(self.identities) == {film.identity()}

@@ -235,12 +235,12 @@ class _Work:
             self._answer(step, ready)
 
     def _answer(self, step: Step, ready: Sequence[tuple[Frame, dict[str, np.ndarray]]]) -> None:
-        """All at once; where that fails, each half by itself, so that memory suffices and one bad frame is found."""
+        """All at once; if that fails, each half by itself, to use less memory and to isolate a bad frame."""
         try:
             soft = step.expert.answers([frame.info for frame, _ in ready], [maps for _, maps in ready], None)
         except WriteError:
             raise
-        except Exception as error:  # an expert may be anybody's code
+        except Exception as error:  # experts may run third-party code
             if len(ready) > 1:
                 self._answer(step, ready[: len(ready) // 2])
                 self._answer(step, ready[len(ready) // 2 :])

@@ -22,8 +22,10 @@ _READERS = 4
 
 @dataclass
 class Cell:
-    """The maps of one task of one film: of ``frames``, how many are there under today's key, under another one, failed;
-    the rest is missing."""
+    """Of ``frames``, how many maps of a task and film are current, outdated and failed; the others are missing.
+
+    Current (``done``): made under today's key. Outdated (``stale``): made under another one.
+    """
 
     frames: int = 0
     done: int = 0

@@ -109,7 +109,7 @@ def make_cache(folder: Path) -> Path:
 
 
 def expand_home(path: str | os.PathLike) -> Path:
-    """``path`` with ``~`` as the home folder. EdgekitError where there is none, and for what cannot be a path."""
+    """``path`` with ``~`` as the home folder. EdgekitError if no home is known, and for what cannot be a path."""
     if "\0" in os.fspath(path):
         raise EdgekitError("a path holds the character NUL", where=repr(os.fspath(path))[:300], fix="write it without")
     try:

@@ -75,7 +75,7 @@ def read_json(path: str | os.PathLike, *, what: str = "the file", fix: str = _CO
 
 
 def parse_json(text: str | bytes, *, where: str, what: str = "the file", fix: str = _COPY) -> Any:
-    """A JSON document (RFC 8259) as plain values, of which nothing surprises who reads on.
+    """A JSON document (RFC 8259) as plain values, validated.
 
     EdgekitError, naming ``where``, for what is no JSON, for NaN and numbers that no float64 or int64 holds, a key
     that stands twice, half a character (a lone surrogate), and nesting deeper than limits.JSON_LEVELS.

@@ -40,8 +40,8 @@ def part_folder(parent: str | os.PathLike) -> Iterator[Path]:
 def remove_abandoned(parent: str | os.PathLike, *, alone: bool = False) -> None:
     """Remove the ``.part-*`` folders in ``parent`` that nobody holds.
 
-    ``alone``: in all folders under it too, for who alone writes there. Where the file system has no locks of folders,
-    only who is alone removes anything. What was moved aside in one goes back to its name, where that is free.
+    ``alone``: the caller is the only writer, so subfolders are cleaned too; on a file system without folder locks
+    nothing is removed otherwise. What was moved aside in one goes back to its name, where that is free.
     """
     with contextlib.suppress(OSError):
         found = Path(parent).rglob(PART + "*") if alone else Path(parent).glob(PART + "*")
@@ -79,7 +79,7 @@ def _made(parent: str | os.PathLike) -> tuple[Path, int | None]:
 
 
 def _remove(folder: Path, alone: bool) -> None:
-    """Remove one folder, unless it is held, is somebody else's, or is none of ours by its name."""
+    """Remove one folder, unless it is locked, belongs to another user, or by its name was not created by edgekit."""
     if not _MADE.fullmatch(folder.name):
         return
     with contextlib.suppress(OSError):

@@ -46,7 +46,7 @@ def _prepare_torchvision() -> None:
     try:
         import torchvision  # noqa: F401 - both import it
     except ImportError:
-        pass  # told by what they say of it
+        pass  # they report it themselves if they need it
     except RuntimeError as error:
         _declare_operators(error)
 

@@ -50,7 +50,7 @@ def compile_subject(
     lane  of a bundle or a student: weak, strong or cache; default: all of them
     size  (H, W) of a student's graphs, or of an ONNX file that leaves its size open
 
-    EdgekitError where the compiler is not installed, and for a subject that is none of these.
+    EdgekitError if the compiler is not installed, or if the subject is something else.
     """
     check_installed()
     for file in _files(subject, lane, size):
@@ -65,7 +65,7 @@ def compile_export(
 ) -> dict[str, Compiled | None]:
     """File → what became of it, for each of a bundle's TensorRT files; None where the compiler is not installed.
 
-    A refusal is told and does not stop an export: it is another compiler than that on a Jetson.
+    A refusal is reported but does not stop the export, since a Jetson uses a different compiler.
     """
     files = list(_of(artifacts, contents))
     if not is_there():

@@ -49,7 +49,7 @@ def predictors(bench: Workbench, networks: Sequence[MultiModal], students: dict[
     for external in bench.external:
         if getattr(external.config, "missing", "error") == "error":  # it answers for every frame, and can be scored
             out[EXTERNAL_ROW + external.name] = _external(bench, external)
-    if networks and bench.external:  # what is owed to those that were trained here
+    if networks and bench.external:  # the ensemble without external members
         out["networks"] = _ensemble(bench, build_ensemble(bench, networks, []))
     out["ensemble"] = _ensemble(bench, build_ensemble(bench, networks))
     return out | student_rows(bench, students)
@@ -65,8 +65,7 @@ def student_rows(bench: Workbench, students: dict[str, Student]) -> dict[str, Pr
 
 
 def without(seeing: Student | Preprocessing) -> list[tuple[str, ...]]:
-    """What is scored beside the whole: without each modality that may lack, and without all of them where there are
-    others."""
+    """Combinations of hidden modalities to score: each optional one alone, and all of them if others remain."""
     lacking = seeing.may_lack
     single = [(name,) for name in lacking]
     return [*single, lacking] if 1 < len(lacking) < len(seeing.modalities) else single

@@ -128,7 +128,8 @@ class Quantizer:
             keep = frozenset(recovery.keep_float)
             bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
         plain = body
-        # ``recovery`` is that of the last style: TensorRT's where it was asked for, which is the cache lane's too.
+        # The cache lane uses the TensorRT style's result if there is one: TensorRT's rows are the last of the table.
+        recovery = found[asked[-1].style]
         if recovery.calibration is not calibration or _changed(recovery, body):
             plain = recovery.model
             rows = [row.of_other_weights() if row.key == "cache/int8" else row for row in rows]

@@ -1,7 +1,7 @@
 """Networks trained at once on a CPU, one process each.
 
-On two cores, two processes of one thread did 1.4 times the steps of one process of two threads: small maps leave
-the threads of one network waiting for each other, and for the loader. The stages are the same as in one process.
+On two cores, two processes of one thread make more steps than one process of two threads: small maps leave the threads
+of one network waiting for each other, and for the loader. The stages are the same as in one process.
 """
 
 from __future__ import annotations

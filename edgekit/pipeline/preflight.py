@@ -29,7 +29,7 @@ from edgekit.tasks import kind_of
 Size = tuple[int, int]
 USUAL_SIZE: Size = (544, 960)
 USUAL_CLASSES = 8
-USUAL_STYLE = Style(ExportSection().upsampling, ExportSection().floats)  # of an export that no recipe tells otherwise
+USUAL_STYLE = Style(ExportSection().upsampling, ExportSection().floats)  # the default export style
 
 
 def lint_reports(
@@ -44,7 +44,7 @@ def lint_reports(
     """One report per graph of the subject: a student's name or .pt, an ONNX file, a bundle.
 
     ``jetpack``: default the newest of the board. ``size`` and ``classes``: of a student, whose graph is made for them.
-    EdgekitError where the subject, the board or the JetPack is none of those known, and where they do not go together.
+    EdgekitError if the subject, the board or the JetPack is unknown, or if they do not go together.
     """
     target = _target(board, jetpack, dla=dla)
     networks = _networks(subject, target.jetpack, size, classes, dla=dla)

@@ -76,7 +76,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """An existing run. EdgekitError where the folder is none."""
+        """An existing run. EdgekitError if the folder is not a run, or is damaged."""
         about = folder / "run.json"
         if not about.is_file():
             raise EdgekitError("this is not a run directory", where=str(folder), fix="give a folder that distill made")

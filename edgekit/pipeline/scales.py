@@ -16,8 +16,8 @@ from edgekit.recipe.schema import Recipe
 from edgekit.training.config import TrainConfig
 
 _COVER = 1.25  # sides of a frame, in crops of its area
-_STUDENT_ZOOM = (0.7, 1.6)  # of the size at which it flies
-_TEACHER_ZOOM = (1.0, 2.4)  # teachers need not fly: they see frames larger than the student does
+_STUDENT_ZOOM = (0.7, 1.6)  # relative to the size at which it sees frames on the device
+_TEACHER_ZOOM = (1.0, 2.4)  # the same; teachers do not run on the device, so they may see larger frames
 _TEACHER_MOST = 0.8  # of a frame's size, at the least zoom: so that small frames are not only enlarged
 _FRAMES = 5  # whose sizes are looked at
 

@@ -104,7 +104,7 @@ def select_frames(
 def candidates_of(source: Path, overrides: Sequence[str] = ()) -> list[CandidateFrame]:
     """The frames of a folder of photographs or a result of `edgekit data extract`; of a run or recipe, those of train.
 
-    A run adds what its ensemble predicted, an extraction what its experts did. EdgekitError where there are none.
+    A run adds what its ensemble predicted, an extraction what its experts did. EdgekitError if no frame is found.
     """
     if not source.is_dir() or (source / "run.json").is_file():
         return _of_run(source) if source.is_dir() else _of_recipe(source, overrides)

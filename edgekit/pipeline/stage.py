@@ -101,7 +101,7 @@ class Stage:
         return sha256(path) == digest
 
     def result_or(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The stored result; where there is none, what ``work`` returns in the first process, which is then stored."""
+        """The stored result; if nothing is stored, what ``work`` returns in the first process, which is then stored."""
         with self.unless_done() as todo:
             if todo and world().first:
                 self.finish(work(), [])

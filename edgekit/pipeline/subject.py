@@ -70,7 +70,7 @@ class Subject:
 
 
 def latest_run(root: Path = Path("runs")) -> Path:
-    """The run under ``root`` that was finished last. EdgekitError where there is none."""
+    """The run under ``root`` that was finished last. EdgekitError if no run is finished."""
     finished = [path.parent for path in root.glob("*/student.pt") if (path.parent / "run.json").is_file()]
     if not finished:
         raise EdgekitError(
@@ -130,8 +130,9 @@ def calibrate_with(subject: Subject, asked: str | None) -> int | None:
 
 
 def folder_shots(folder: Path, student: Student) -> list[LazyFrame]:
-    """The photographs of a folder, sorted by name. EdgekitError where there is none: nothing random replaces them; and
-    for a student that sees more than photographs show.
+    """The photographs of a folder, sorted by name.
+
+    EdgekitError if the folder has no photographs, or if the student needs other modalities than rgb.
     """
     blind = [task.name for task in student.modalities if task.name != "rgb" and task.name not in student.may_lack]
     if blind or "rgb" not in student.channels():

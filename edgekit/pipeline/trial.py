@@ -20,7 +20,7 @@ from edgekit.recipe.schema import Recipe
 from edgekit.training.config import TrainConfig
 from edgekit.training.progress import Progress
 
-FOLDS = 4  # one of so many labelled frames is held back
+FOLDS = 4  # one of them is held back: a quarter of the labelled frames
 LEAST_HELD_BACK = 8  # frames; with fewer, which of two models is better is decided by chance
 STEPS = 0.5  # share of the recipe's steps, for teachers and student alike
 NAMES = {"single_all": "one pass", "ensemble": "ensemble", "baseline": "labels only"}  # the rows that are compared
@@ -116,7 +116,7 @@ def describe_trial(trial: dict[str, Any]) -> str:
         return f"{scores} {where}: not comparable"
     difference = f"{abs(trial['difference']):.4f} ± {trial['error']:.4f}"
     if trial["verdict"] == WORSE:
-        return f"{scores} {where}: the ensemble is worse by {difference} and has nothing to teach the student; {TRY}"
+        return f"{scores} {where}: the ensemble is worse by {difference} and is not worth distilling; {TRY}"
     way = "better" if trial["difference"] > 0 else "worse"
     doubt = f", which may be chance; {TRY}" if trial["verdict"] == UNCLEAR else ""
     return f"{scores} {where}: the ensemble is {way} by {difference}{doubt}"

@@ -190,7 +190,7 @@ class Workbench:
         return replace(self, recipe=recipe, frames=frames, data_key=key, prefix=prefix)._measured()
 
     def _measured(self) -> Workbench:
-        """Itself, with the statistics of its train frames and the weights of their classes."""
+        """Compute the statistics of the train frames and the weights of their classes; returns self."""
         frames, recipe = self.frames, self.recipe
         names = sorted({"rgb", *recipe.teacher.modalities, *recipe.student.modalities})
         measure = partial(compute_statistics, frames, frames.frames("train"), names)
@@ -230,5 +230,5 @@ class Workbench:
         everything = self.frames.frames("train")
         labelled = [f for f in everything if f.labelled]
         if not labelled:
-            raise no_label(self.recipe)  # all that were are bad files
+            raise no_label(self.recipe)  # every labelled frame is a bad file
         return labelled, [f for f in everything if not f.labelled]

@@ -43,8 +43,8 @@ def calibrate_best(
     """``calibrate`` by the recipe's observer; where it names none, in the best way. Returns the graph too.
 
     Ways are those of ``config.observers()``, each with weights as they are and equalised, which is the same function;
-    and the best of these once more with corrected biases. Those are for integers alone: what is returned has its own,
-    and whoever writes integers corrects them.
+    and the best of these once more with corrected biases. Corrected biases are for INT8 alone: the returned graph has
+    the original ones, and the caller corrects them when writing INT8.
 
     What integers change is a task's primary metric with the answers of ``model`` itself in place of labels. That needs
     no labels, and it can be asked of frames that the network was trained on, on which scores against labels are too
@@ -64,7 +64,7 @@ def calibrate_best(
     }
     samples = some(frames, next(iter(found.values()))[1].count, JUDGED)
     answers = _answers(model, tasks, samples)
-    # A score is undefined where nothing is to be found, as with a mask that is nowhere: it tells no way from another.
+    # A score is undefined if the class never occurs (an empty mask); such tasks are ignored in the comparison.
     exact = {name: score for name, score in _scores(tasks, answers, answers).items() if score is not None}
 
     def change(graph: ModelProto, ranges: Mapping[str, Range]) -> float:

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=HasScene)
 def spread(frames: Sequence[T], count: int) -> list[T]:
     """``count`` of the frames (all where there are fewer), an equal share from every scene, or all that it has.
 
-    Evenly spaced inside a scene, in the order given. EdgekitError where there is none: nothing random replaces them.
+    Evenly spaced inside a scene, in the order given. EdgekitError if ``frames`` is empty: nothing random replaces them.
     """
     if not frames:
         raise EdgekitError(

@@ -32,7 +32,7 @@ class LayerSensitivity:
 
 
 def decibels(noise: float) -> float:
-    """Signal to quantization noise, dB; infinite where there is none."""
+    """Signal to quantization noise, dB; infinite without noise."""
     return float("inf") if noise == 0 else -10.0 * float(np.log10(noise))
 
 

@@ -23,7 +23,7 @@ class Problem:
 
 
 def raise_problems(problems: Sequence[Problem], recipe: str) -> None:
-    """Raise one EdgekitError that lists all ``problems`` of the file ``recipe``; return if there are none."""
+    """Raise one EdgekitError that lists all ``problems`` of the file ``recipe``; return if the list is empty."""
     problems = list(dict.fromkeys(problems))
     if not problems:
         return

@@ -127,7 +127,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _start_has_a_teacher(self) -> Recipe:
         if self.distill.start == "teacher" and not self.teacher.members:
-            raise ValueError("distill.start: teacher is the first of teacher.members, and there is none")
+            raise ValueError("distill.start: teacher needs a network in teacher.members, and the list is empty")
         return self
 
     @model_validator(mode="after")

@@ -102,7 +102,7 @@ class Connection:
         return self.answer()
 
     def send(self, request: dict[str, Any]) -> None:
-        """At once, also from a signal handler. Where the other end has gone, the answer says so."""
+        """Send immediately (signal-safe); a closed connection is noticed when the answer is read."""
         with contextlib.suppress(BrokenPipeError):
             self._write(json.dumps(request).encode() + b"\n")
 

@@ -114,7 +114,7 @@ def bring(connection: Connection, folder: str, target: Callable[[str], Path], en
 
 
 def show(stream: Any, text: str) -> None:
-    """Print as it is: to a terminal with what commands it, for the board's edgekit drew that for this one."""
+    """Print unchanged; control codes are kept on a terminal, since the board formatted the output for it."""
     (getattr(stream, "styled", stream) if stream.isatty() else stream).write(text)
     stream.flush()
 

@@ -53,7 +53,7 @@ def find(name: str) -> RemoteBoard:
 
 
 def add(board: RemoteBoard) -> None:
-    """EdgekitError where its name or address is none, or another board has that name."""
+    """Add a board. EdgekitError if its name or address is invalid, or if another board has that name."""
     if not _NAME.fullmatch(board.name):
         raise EdgekitError(
             f"'{board.name}' is no name for a board",
@@ -73,7 +73,7 @@ def add(board: RemoteBoard) -> None:
 
 
 def remove(name: str) -> RemoteBoard:
-    """Forget a board; nothing is done there. EdgekitError where there is none of that name."""
+    """Forget a board; nothing is done there. EdgekitError if no board has that name."""
     with locked(file().parent, _BUSY, patience=5.0):
         board = find(name)
         _write({other: entry for other, entry in boards().items() if other != name})

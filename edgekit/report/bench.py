@@ -83,7 +83,7 @@ def _bars(
 
 
 def frontier(entries: Iterable[Entry]) -> list[Entry]:
-    """Those that no other beats in both p50 and main accuracy, fastest first; only those of the first one's metric."""
+    """The Pareto front of p50 latency and main accuracy, fastest first; only of the first rated entry's metric."""
     known = comparable(entries)
     best: list[Entry] = []
     for entry in sorted(known, key=lambda e: (e.p50, -goodness(e))):

@@ -57,7 +57,7 @@ class StoredBreakdown(TypedDict):
 
 
 def read_breakdown(path: Path) -> StoredBreakdown | None:
-    """The file; None where there is none, as in runs of older versions. Misfit where it is no such file."""
+    """The file; None if it is missing, as in runs of older versions. Misfit if its content is something else."""
     try:
         found = as_typed(StoredBreakdown, read_json(path, what="the run's breakdown"), path.name)
     except FileNotFoundError:
@@ -190,7 +190,7 @@ def _means(found: StoredBreakdown, model: ModelBreakdown) -> np.ndarray:
 
 
 def _holding(pixels: np.ndarray) -> np.ndarray:
-    """The rows that are the whole, or lack something of it: an empty block is no group of the jackknife."""
+    """Drop leave-one-out rows of empty blocks; the jackknife needs non-empty groups."""
     kept = pixels < pixels[0]
     kept[0] = True
     return kept

@@ -68,7 +68,7 @@ class RunFiles:
 
 
 def read_run(folder: Path) -> RunFiles:
-    """A run that is finished. EdgekitError where the folder is none, or its files are not as `distill` writes them."""
+    """A finished run. EdgekitError if the folder is not one, or its files are not as `distill` writes them."""
     path = folder / "result.json"
     try:
         result = as_typed(_Result, read_json(path, what="the run's result", fix=_DISTIL), "result.json")
@@ -233,7 +233,7 @@ def _times(seconds: Mapping[str, float]) -> Markup | None:
 
 
 def _curves(path: Path) -> dict[str, _Curve]:
-    """Stage → (step, loss) of the log; where a stage was gone on with, a later line of a step counts."""
+    """Stage → (step, loss) of the log; if a stage was resumed, the last line of each step is used."""
     found: dict[str, dict[float, float]] = {}
     try:
         lines = read_text(path, what="the run's log", most=limits.JSON_BYTES).splitlines()

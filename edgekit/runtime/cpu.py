@@ -64,11 +64,11 @@ class CpuBackend(Backend):
 
     @abstractmethod
     def _open(self, content: bytes) -> None:
-        """Import the package, set ``_version``, load the file. What it raises then is told as the runtime's refusal."""
+        """Import the package, set ``_version``, load the file. Exceptions are reported as runtime errors."""
 
     @abstractmethod
     def _infer(self, feed: Feed, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        """``run`` of what was checked. What it raises is told as the runtime's refusal."""
+        """``run`` of what was checked. Exceptions are reported as runtime errors."""
 
     @property
     def _runtime(self) -> str:

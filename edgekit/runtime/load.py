@@ -55,7 +55,7 @@ def load(
 
 
 def runnable_precisions(bundle: Bundle, backend: str | None = None, lane: str | None = None) -> list[str]:
-    """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError where there is none."""
+    """The precisions of a lane that a backend runs, in the manifest's order. EdgekitError if it runs none."""
     kind = BACKENDS[backend or DEFAULT]
     # A bundle for one TensorRT may lack the lane that comes first.
     held = next((name for name in kind.lanes if bundle.artifacts(name)), kind.lanes[0])

@@ -28,9 +28,9 @@ class Predictor(AbstractContextManager):
 
     A frame is (H, W, 3) uint8. Of a network that sees other modalities it is a dict, ``{"rgb": …, "thermal": …}``: each
     (H, W, C), or (H, W) of a single channel, uint8 where the modality's range is 0 to 255 and else any numbers in its
-    units, NaN where there is none. They may have resolutions of their own, but show the same view; the frame's is that
-    of its rgb, or else of the first of them. What the network may lack may be left out. Batches have one dimension more
-    in front.
+    units, NaN where a value is missing. They may have resolutions of their own, but show the same view; the frame's is
+    that of its rgb, or else of the first of them. What the network may lack may be left out. Batches have one dimension
+    more in front.
 
     ``outputs``: names of the results to give, default all of them; ``results`` says which there are. Threads may share
     one: ``infer`` answers them one after the other. The steps (``prepare``, ``graph``, ``finish``, ``raw``) are for

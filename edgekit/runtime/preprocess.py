@@ -33,7 +33,7 @@ class Preprocessor:
         self._planes = np.empty(0, np.float32)
 
     def __call__(self, frames: Frames, placement: FramePlacement, *, bgr: bool = False) -> Feed:
-        """``frames``: of modalities that are missing there is none. ``placement``: of the frame's size; modalities of
+        """``frames``: missing modalities are left out. ``placement``: of the frame's size; modalities of
         another fill the same part of the input. ``bgr``: of rgb's channels.
         """
         count = len(next(iter(frames.values())))

@@ -36,7 +36,7 @@ class Choices:
         return trial.suggest_categorical(key, self.values)
 
     def parameter(self, value: Any) -> str | None:
-        """The study's parameter for a value; None for a value that is none of the choices."""
+        """The study's parameter for a value; None if the value is not among the choices."""
         return next((text for text in self.values if _value(text) == value), None)
 
     def smallest(self) -> str:

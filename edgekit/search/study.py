@@ -53,7 +53,7 @@ def open_study(
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # an error of ours is told once
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # edgekit reports its errors itself
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {}
     try:
         with warnings.catch_warnings():

@@ -220,7 +220,7 @@ def _check_spec(spec: _Spec, where: str) -> None:
 
 
 def checked_modalities(modalities: Sequence[Task]) -> int:
-    """How many channels they have together. EdgekitError for what no student sees."""
+    """Total channel count. EdgekitError for modalities a student cannot use, and for too many channels."""
     for task in modalities:
         if task.kind != RGB.kind:
             raise EdgekitError(

@@ -57,7 +57,7 @@ class Depth(Kind):
             raise EdgekitError(
                 f"task '{task.name}' (depth) has value {listed(array[wrong])} in {int(wrong.sum())} pixels",
                 where=where,
-                fix=f"make every depth {rule}, and NaN where there is none",
+                fix=f"make every depth {rule}, and NaN where the depth is unknown",
             )
 
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ class Normals(Kind):
                 f"task '{task.name}' (normals) has {int(wrong.sum())} vectors that are not of length 1, "
                 f"the first at row {row}, column {column}: {np.round(array[row, column], 4).tolist()}",
                 where=where,
-                fix="give unit vectors (from 0-1 storage: 2 v - 1), and NaN in all three channels where there is none",
+                fix="give unit vectors (from 0-1 storage: 2 v - 1), and NaN in all three channels of unknown normals",
             )
 
     def encode(self, task: Task, array: np.ndarray) -> np.ndarray:

@@ -110,5 +110,5 @@ def test_what_is_no_measurement_is_named(tmp_path, name, text, what):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(EdgekitError, match="cannot be read"):
+    with pytest.raises(EdgekitError, match="does not exist"):
         read_measurements(tmp_path / "none.json")

@@ -90,7 +90,7 @@ def test_what_is_no_suite(tmp_path, text):
 
 
 def test_a_missing_suite_and_missing_bundles(tmp_path):
-    with pytest.raises(EdgekitError, match="cannot be read"):
+    with pytest.raises(EdgekitError, match="does not exist"):
         read_suite(tmp_path / "none.yaml")
     suite = read_suite(write(tmp_path, students=["x", "y", "z"]))
     with pytest.raises(EdgekitError, match=r"no bundle here \(and 2 more bundles") as error:

@@ -109,8 +109,8 @@ def test_failed_rows_are_exit_code_1(tiny_bundle, capsys, tmp_path):
         (["bench", "no-such-bundle"], "no bundle here"),
         (["bench", "compare", "a.json"], "Missing argument"),
         (["bench", "report"], "Missing argument"),
-        (["bench", "report", "none.jsonl"], "cannot be read"),
-        (["bench", "suite", "none.yaml"], "cannot be read"),
+        (["bench", "report", "none.jsonl"], "the file does not exist"),
+        (["bench", "suite", "none.yaml"], "the suite does not exist"),
         (["bench", "--threads", "0", "x"], "0 is not in the range"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_command(tiny_bundle, recipe, tmp_path, capsys, monkeypatch):
         said = capsys.readouterr().err
         assert "there is no" in said and "fix:" in said
     assert main(["evaluate", str(tmp_path), "--precision", "int8"]) == 2
-    assert "--precision is for bundles" in capsys.readouterr().err
+    assert "--precision applies to bundles only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

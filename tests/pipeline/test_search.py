@@ -94,7 +94,7 @@ def test_a_budget_that_nothing_meets(capsys, recipe, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "it is not said what runs the student"),
+        ([], "no device to time the student on was given"),
         (["--cpu", "--board", "orin-nano-8gb"], "--cpu and --board contradict each other"),
         (["--board", "orin-nano-8gb", "--threads", "1"], "--threads is for --cpu"),
         (["--board", "nonsense"], "unknown board 'nonsense'"),

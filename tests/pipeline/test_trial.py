@@ -110,7 +110,7 @@ def test_few_labels_are_no_trial_and_it_says_so(first):
         ((0.02, 0.005), "better", "is better by 0.0200 ± 0.0050"),
         ((0.02, 0.03), "unclear", "is better by 0.0200 ± 0.0300, which may be chance"),
         ((-0.02, 0.03), "unclear", "is worse by 0.0200 ± 0.0300, which may be chance"),
-        ((-0.02, 0.005), "worse", "has nothing to teach the student; try a pretrained encoder"),
+        ((-0.02, 0.005), "worse", "is not worth distilling; try a pretrained encoder"),
         (None, "unclear", "not comparable"),
     ],
 )

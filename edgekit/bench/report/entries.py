@@ -96,7 +96,7 @@ def entry_of(label: str, document: Mapping[str, Any]) -> Entry:
 
 
 def comparable(entries: Iterable[Entry]) -> list[Entry]:
-    """Those whose main accuracy is the same metric of the same task as the first one's that has any."""
+    """Entries with the same main accuracy metric, of the same task, as the first rated entry."""
     known = [e for e in entries if e.main_accuracy]
     return [e for e in known if e.main_accuracy.unit == known[0].main_accuracy.unit]
 

@@ -112,7 +112,7 @@ class MajorityConfig(DeriveCommon):
 
 
 class Majority(Derivation):
-    """A pixel without a class (255) does not vote; where no map has one, there is none."""
+    """A pixel without a class (255) does not vote; where no map has a class, the result is 255."""
 
     Config = MajorityConfig
 
@@ -177,7 +177,7 @@ class Disagreement(Derivation):
             count = sum((m != IGNORE).astype(np.float32) for m in maps)
             spread = 1 - _winner(maps)[1] / np.maximum(count, 1)
         else:
-            encoded = [kind_of(self._of).encode(self._of, m) for m in maps]  # (H, W, C), NaN where there is none
+            encoded = [kind_of(self._of).encode(self._of, m) for m in maps]  # (H, W, C), NaN where invalid
             valid = [~np.isnan(e[..., 0]) for e in encoded]
             count = sum(v.astype(np.float32) for v in valid)
             values = [np.where(v[..., None], e, 0) for v, e in zip(valid, encoded, strict=True)]

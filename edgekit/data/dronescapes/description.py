@@ -43,7 +43,7 @@ _DESCRIPTION = TypeAdapter(Description)
 
 
 def read_description(root: Path) -> Description | None:
-    """The description of a root, None where there is none. EdgekitError where it is not one that edgekit wrote."""
+    """The description of a root, None if the file is missing. EdgekitError if edgekit did not write it."""
     path = root / NAME
     try:
         written = read_json(path, what="the description of the data")

@@ -22,7 +22,7 @@ class DepthFolderConfig(FormatConfig):
 
     splits  default: ``root`` has folders ``train``, ``val``, ``test`` (those that exist), each with ``images`` and
             ``depth``; a split's ``labels`` are its depth PNGs
-    scale   what is stored for one metre: 256 in KITTI, 1000 where it is millimetres. 0 is stored where there is none
+    scale   what is stored for one metre: 256 in KITTI, 1000 for millimetres. 0 is stored where the depth is unknown
     range   (least, most) depth in metres that is told apart
     """
 

@@ -64,7 +64,7 @@ class Drawn(ImageFolder):
     def _draw(self, size: tuple[int, int], shapes: Iterable[tuple[str, Iterable[DrawnShape] | None]]) -> np.ndarray:
         """(H, W) uint8 class index of shapes by the name of their class. None: a shape without an area.
 
-        ValueError for a class that is none, and a shape without an area but of an ignored class.
+        ValueError for an unknown class, and for a shape without an area unless its class is ignored.
         """
         found, room = [], limits.DRAWN_PIXELS
         if size[0] * size[1] > limits.MOST_PIXELS:
@@ -116,7 +116,7 @@ class ManyInOne(Drawn):
 
     @abstractmethod
     def _shapes(self, told: Any, height: int, width: int) -> Iterable[DrawnShape] | None:
-        """The parts of one shape of a drawing; None where it has no area. ValueError for a shape that is none."""
+        """The parts of one shape of a drawing; None where it has no area. ValueError for an invalid shape."""
 
     def _describe(self, config: ManyInOneConfig) -> Task:
         files = dict.fromkeys(told.labels for told in config.splits.values() if told.labels)

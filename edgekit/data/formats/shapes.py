@@ -28,7 +28,7 @@ NOTHING = DrawnShape(np.zeros((0, 0), bool))
 def polygon(points: Sequence | np.ndarray, height: int, width: int) -> DrawnShape:
     """The inside of a closed outline, by the even-odd rule: (N, 2) or flat x, y, … in pixels from the image's corner.
 
-    ValueError for fewer than three points, or coordinates that are none.
+    ValueError for fewer than three points, or invalid coordinates.
     """
     xy = np.asarray(points, np.float64)
     if xy.ndim == 1:
@@ -66,7 +66,7 @@ def box(x1: float, y1: float, x2: float, y2: float, height: int, width: int) -> 
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float, height: int, width: int) -> DrawnShape:
-    """The inside of an upright ellipse. ValueError for a radius that is none."""
+    """The inside of an upright ellipse. ValueError for an invalid centre or radius."""
     if not (rx > 0 and ry > 0 and max(abs(cx), abs(cy), rx, ry) <= FARTHEST):
         raise ValueError(f"an ellipse has the radii {rx:g} and {ry:g} around ({cx:g}, {cy:g})")
     top, bottom = (min(max(int(np.floor(cy + r)), 0), height) for r in (-ry, ry + 1))
@@ -93,7 +93,7 @@ def runs(counts: Sequence[int], height: int, width: int, *, by_column: bool = Fa
 
 
 def paint(height: int, width: int, shapes: Iterable[tuple[int, DrawnShape]], background: int) -> np.ndarray:
-    """(H, W) uint8: each shape's value, later shapes above earlier ones, and ``background`` where there is none."""
+    """(H, W) uint8: each shape's value, later shapes above earlier ones, and ``background`` elsewhere."""
     label = np.full((height, width), background, np.uint8)
     for value, shape in shapes:
         bottom, right = shape.top + shape.mask.shape[0], shape.left + shape.mask.shape[1]

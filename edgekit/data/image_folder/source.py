@@ -143,7 +143,7 @@ class ImageFolder:
         return self._table.decode(self._upright(label, name, files), str(files.label))
 
     def _upright(self, label: np.ndarray, name: str, files: Files) -> np.ndarray:
-        """The label as the photograph is turned by its EXIF orientation, be it drawn before or after that turn."""
+        """The label, rotated like its photograph by EXIF, whether it was drawn on the rotated or the stored pixels."""
         if self._orientations.get(name) == 1:  # most formats have it in the header, PNG at the end
             return label
         stored, orientation = stored_size(files.image)

@@ -11,8 +11,8 @@ from edgekit.data.select.greedy import METHODS, Choice
 from edgekit.data.select.measure import DEFECTS, Measured
 
 WEIGHTS = ("quality", "relevance", "diversity")
-_USUAL = 8  # frames of a scene from which on they say what is usual there
-_LEAST_SPREAD = (0.03, 0.05, 0.1)  # of each defect: smaller differences are none
+_USUAL = 8  # frames; a scene with fewer is compared with all frames
+_LEAST_SPREAD = (0.03, 0.05, 0.1)  # least robust deviation of each defect
 _FLOOR = 0.05
 _LEAST_SHARE = 1e-3  # a class counts as no rarer
 
@@ -55,10 +55,9 @@ def choose(
 
 
 def _quality(defect: np.ndarray, scenes: Sequence[str], least: float) -> np.ndarray:
-    """1 where a frame has no more of a defect than is usual in its scene, down to 0.05 where it has far more.
+    """Quality is 1 up to one robust deviation above the scene's median and falls to 0.05 at about four.
 
-    Usual is the median and up to 1 (robust) standard deviation more; at 4 the least is reached. A film at night, or
-    over calm water, is thus compared with itself.
+    A film at night, or over calm water, is thus compared with itself; one of few frames is compared with all frames.
     """
     out = np.ones(len(defect))
     names, of = np.unique(np.asarray(scenes, dtype=object).astype(str), return_inverse=True)

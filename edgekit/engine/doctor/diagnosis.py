@@ -42,7 +42,7 @@ class Diagnosis:
 
     @property
     def can_build(self) -> bool:
-        """Whether nothing stands in the way of building an engine."""
+        """Whether an engine can be built."""
         return not self.problems
 
     @property

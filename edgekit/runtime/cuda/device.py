@@ -43,7 +43,7 @@ class GPU:
 class Device(AbstractContextManager):
     """The first GPU, usable from any thread of the process that opened it.
 
-    EdgekitError, saying what is missing, where there is none to be used.
+    EdgekitError, saying what is missing, if no GPU can be used.
     """
 
     def __init__(self) -> None:

@@ -57,8 +57,7 @@ class OpenVino(CpuBackend):
 
 
 def _import() -> Any:
-    """The package. It tells its maker over the network that it was imported unless openvino-telemetry is missing, so
-    that one cannot be found meanwhile."""
+    """The package. Importing it sends telemetry unless openvino-telemetry is missing, so hide that module meanwhile."""
     before = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None
     try:

@@ -30,7 +30,7 @@ def find_engine(bundle: Bundle, lane: str | None, precision: str | None) -> tupl
     """The newest engine built from this bundle's files, of a lane and precision where they are given.
 
     One of TensorRT for RTX, which `edgekit compile` keeps beside others, is meant where there is no other.
-    EdgekitError, with the command that builds one, where there is none.
+    EdgekitError, with the command that builds an engine, if nothing fits.
     """
     folder = engine_folder(bundle)
     found = []

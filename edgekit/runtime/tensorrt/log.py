@@ -30,7 +30,7 @@ def tensorrt_logger(trt: Any) -> Any:
 
 
 def take_errors(logger: Any) -> str:
-    """The last three errors in one line, "" where there are none; the log is emptied."""
+    """The last three errors in one line, "" if the log has no errors; the log is emptied."""
     errors = [text for severity, text in logger.lines if severity in ERRORS]
     logger.lines.clear()
     return "; ".join(dict.fromkeys(errors[-3:]))

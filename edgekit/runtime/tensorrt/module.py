@@ -1,4 +1,4 @@
-"""The Python module of TensorRT, or of TensorRT for RTX, on this machine, or the reason why there is none."""
+"""The Python module of TensorRT, or of TensorRT for RTX, on this machine, or the reason why it is missing."""
 
 from __future__ import annotations
 

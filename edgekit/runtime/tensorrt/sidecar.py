@@ -25,8 +25,11 @@ BUNDLE = "{bundle}"  # in ``Sidecar.command``
 
 @dataclass(frozen=True)
 class Installed:
-    """What a plan is bound to. ``machine``: as ``platform.machine()`` says it. Built ahead of time it is bound to no
-    ``gpu`` and ``sm``, which are empty then."""
+    """Software and hardware that a plan requires.
+
+    ``machine``: as ``platform.machine()`` says it. ``gpu`` and ``sm`` are empty for a plan built ahead of time, which
+    requires none.
+    """
 
     tensorrt: str
     gpu: str
@@ -41,7 +44,7 @@ class Sidecar:
     plan, plan_bytes  SHA-256 and size of the plan file
     bundle, model, model_sha256  the bundle's name, the artifact's file in it and its hash
     lane, precision  of the artifact that was built
-    installed   what the plan is bound to
+    installed   software and hardware that the plan requires
     cuda, driver, board, jetpack, l4t, power_mode, free_memory  of the machine while it was built, for the record
     dla_core, gpu_fallback  None, False for an engine that runs on the GPU alone
     flags       further settings of the builder

@@ -62,7 +62,7 @@ def class_matrix(
     unused = [name for name in theirs if name not in owner]
     if unused:
         raise EdgekitError(
-            f"the teacher's class '{unused[0]}' is none of ours",
+            f"the teacher's class '{unused[0]}' matches no class of the task",
             where=f"{where}.merge",
             fix=f"merge it into one of {', '.join(ours)}, or list it under ignore",
         )

@@ -58,7 +58,7 @@ class OutputConfig(BaseModel):
     std: list[Annotated[float, Field(gt=0)]] | None = None
     classes: list[str] | None = Field(None, min_length=1, description="of a semantic output, as its channels are")
     merge: dict[str, list[str]] | None = Field(None, description="our class -> the teacher's classes that are it")
-    ignore: list[str] = Field([], description="the teacher's classes that are none of ours")
+    ignore: list[str] = Field([], description="the teacher's classes that match no class of the task")
     task: MapConfig | None = Field(None, description="what the map is, for the role modality")
 
     @model_validator(mode="after")
@@ -144,8 +144,8 @@ class TransformersConfig(ExternalCommon):
 
     task   ``semantic`` (Mask2Former, SegFormer) or ``depth`` (Depth Anything, DPT); it is shown rgb, and depth without
            a unit is the reciprocal of what it says
-    model  a folder as save_pretrained writes it, or where there is none a name on the Hugging Face hub, also as
-           ``org/network@commit``
+    model  a folder as save_pretrained writes it, or if no such folder exists a name on the Hugging Face hub, also
+           as ``org/network@commit``
     """
 
     knows_its_maps: ClassVar[bool] = True

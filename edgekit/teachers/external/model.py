@@ -29,7 +29,7 @@ class Setting:
     where: str
 
     def file(self, path: Path) -> Path:
-        """A file named in the recipe. EdgekitError where there is none."""
+        """A file named in the recipe. EdgekitError if it does not exist."""
         found = Path(self.base, expand_home(path))
         if not found.is_file():
             raise EdgekitError(

@@ -51,7 +51,7 @@ class Transformers(ExternalModel):
         for name, document in settings.items():
             if found := sorted(_CODE.intersection(_keys(document))):
                 raise EdgekitError(
-                    f"the network asks for code of its own or of others: {found[0]}",
+                    f"the network requires custom or third-party code: {found[0]}",
                     where=str(self._folder / name),
                     fix="give a network of transformers itself, as save_pretrained writes it",
                 )
@@ -183,7 +183,8 @@ def _keys(document: Any) -> Iterator[str]:
 def _classes_of_masks(queries: Tensor, masks: Tensor, size: Sequence[int]) -> Tensor:
     """Logits of queries (N, Q, C + 1) and masks (N, Q, h, w) → (N, C, *size): Σ p(class) p(mask), as shares.
 
-    The last class is none. Cheng et al., Masked-attention Mask Transformer for Universal Image Segmentation, 2022.
+    The last class means that there is no object. Cheng et al., Masked-attention Mask Transformer for Universal Image
+    Segmentation, 2022.
     """
     masks = F.interpolate(masks.float(), size=tuple(size), mode="bilinear", align_corners=False).sigmoid()
     scores = torch.einsum("nqc,nqhw->nchw", queries.float().softmax(dim=-1)[..., :-1], masks)

@@ -208,7 +208,7 @@ def test_the_published_eight_classes_are_mapped_by_name(write_checkpoint, open_t
     write_checkpoint({"rgb": [3, 6, 8], "semantic_output": [8, 6, 8]}, statistics=RGB)
     given = {"kind": "phg_mae", "file": "model.ckpt"}
     said = {"output": "semantic_output"}
-    assert "'forest' is none of ours" in refusal(open_teacher, **given, outputs={"semantic": said}).what
+    assert "'forest' matches no class of the task" in refusal(open_teacher, **given, outputs={"semantic": said}).what
     merge = {"land": ["land", "forest", "residential", "road", "hill"], "water": ["water"], "sky": ["sky"]}
     teacher = open_teacher(**given, outputs={"semantic": {**said, "merge": merge, "ignore": ["little-objects"]}})
     np.testing.assert_allclose(ask(teacher)["semantic"].sum(0), 1, rtol=1e-5)

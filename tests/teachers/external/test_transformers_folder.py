@@ -245,8 +245,8 @@ WRONG = {
     "no folder": (shutil.rmtree, "no network of that name can be fetched"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights in safetensors"),
     "a pickle": (only_a_pickle, "no weights in safetensors"),
-    "code": (lambda f: code(f, "config.json"), "asks for code of its own or of others: auto_map"),
-    "code that prepares": (lambda f: code(f, "preprocessor_config.json"), "asks for code of its own"),
+    "code": (lambda f: code(f, "config.json"), "requires custom or third-party code: auto_map"),
+    "code that prepares": (lambda f: code(f, "preprocessor_config.json"), "requires custom or third-party code"),
     "a kernel": (lambda f: edited(f, "config.json", attn_implementation="org/kernel"), "asks for code"),
     "a kernel inside": (
         lambda f: edited(f, "config.json", text_config={"attn_implementation": "org/kernel"}),
@@ -283,7 +283,7 @@ def test_what_is_refused(folders, open_teacher, tmp_path, monkeypatch, change, w
         ("segformer", lambda f: semantic(f) | {"outputs": {"near": {}}}, "is one for semantic, and 'near' is depth"),
         ("depth", lambda f: depth(f, "normals"), "is one for depth, and 'normals' is normals"),
         ("depth", lambda f: depth(f, "depth"), "says relative depth, and 'depth' is in m"),
-        ("segformer", lambda f: semantic(f, ignore=[]), "the teacher's class 'cow' is none of ours"),
+        ("segformer", lambda f: semantic(f, ignore=[]), "the teacher's class 'cow' matches no class of the task"),
         ("segformer", lambda f: depth(f), "segformer is no network for depth"),
     ],
 )
