@@ -27,7 +27,7 @@ from edgekit.pipeline.compile import NOT_COMPILED
 from edgekit.pipeline.export import Request, export
 from edgekit.pipeline.int8 import CalibrationFeed
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.subject import calibrate_with, latest_run, subject_of
+from edgekit.pipeline.subject import calibrate_with, subject_of
 from edgekit.pipeline.training import new_student
 from edgekit.quantize.observers import OBSERVERS
 from edgekit.recipe.load import load_recipe
@@ -458,31 +458,6 @@ def test_calibration_frames_are_a_number_or_a_folder(run, base, tmp_path):
             calibrate_with(subject, asked)
 
 
-@pytest.mark.parametrize(
-    ("override", "what"),
-    [("student.width=32", "what is trained"), ("export.upsampling=cubic", "cubic"), ("export.outputs.x=[mask]", "'x'")],
-)
-def test_overrides_may_change_the_export_alone(run, tmp_path, override, what):
-    with pytest.raises(EdgekitError, match=what):
-        export(subject_of(run, [override]), Request("onnx", tmp_path / "bundle"))
-
-
-def test_what_cannot_be_written_is_said_before_any_work(run, tmp_path, monkeypatch):
-    (tmp_path / "mine").write_text("mine")
-    monkeypatch.setattr(pipeline, "bodies", lambda *args: pytest.fail("worked before it looked"))
-    with pytest.raises(EdgekitError, match="in the way"):
-        export(subject_of(run), Request("cpu", tmp_path / "mine"))
-    with pytest.raises(EdgekitError, match="540x960") as caught:
-        export(subject_of(run), Request("cpu", tmp_path / "bundle", size=(540, 960)))
-    assert "544x960" in caught.value.fix
-
-
-def test_the_latest_run_is_the_one_that_finished_last(run, tmp_path):
-    assert latest_run(run.parent) == run
-    with pytest.raises(EdgekitError, match="no finished run"):
-        latest_run(tmp_path)
-
-
 def test_every_file_has_its_hash(made):
     for name, digest in made[1].manifest.files.items():
         assert hashlib.sha256((made[1].folder / name).read_bytes()).hexdigest() == digest
@@ -501,13 +476,3 @@ def test_the_target_rtx_has_engines_where_the_compiler_is_there(run, tmp_path):
         sidecar = read_sidecar(Path(engine))
         assert (sidecar.precision, sidecar.compute_capabilities) == (precision, ("8.6", "12.0"))
         assert sidecar.plan == hashlib.sha256(Path(engine).read_bytes()).hexdigest() and "not run" in sidecar.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("target", "word", "what"),
-    [("jetson", "8.9", "jetson has no engines"), ("rtx", "8.7", "does not build for all of|is not installed")],
-)
-def test_compute_capabilities_are_checked_before_any_work(run, tmp_path, target, word, what, monkeypatch):
-    monkeypatch.setattr(pipeline, "bodies", lambda *arguments: pytest.fail("it began to export"))
-    with pytest.raises(EdgekitError, match=what):
-        export(subject_of(run), Request(target, tmp_path / "bundle", capabilities=(word,)))
