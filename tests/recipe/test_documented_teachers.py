@@ -13,6 +13,7 @@ from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.students.registry import STUDENTS
 from edgekit.tasks import Task
+from edgekit.teachers.config import TeacherConfig
 from edgekit.teachers.multimodal import MultiModal
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,7 +28,7 @@ SEMANTIC = Task("semantic", "semantic", classes=("sky", "roof", "grass"))
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -35,7 +36,7 @@ def test_an_example_is_a_recipe_whose_networks_can_be_built(example, tmp_path):
     (tmp_path / "recipe.yaml").write_text(BASE + example)
     recipe = load_recipe(Recipe, tmp_path / "recipe.yaml", [])
     told = YAML(typ="safe").load(example)["teacher"]
-    assert len(recipe.teacher.members) == len(told["members"])
+    assert len(recipe.teacher.members) == len(told.get("members", TeacherConfig().members))
     assert len(recipe.teacher.external) == len(told.get("external", []))
     if any(member.family == "timm" for member in recipe.teacher.members):
         pytest.importorskip("safetensors", reason="timm is not installed (edgekit[timm])")
