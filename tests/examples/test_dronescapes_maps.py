@@ -80,7 +80,9 @@ def test_what_is_near_and_where_to_land(tree):
     assert v.min() >= 0 and v.max() <= 1
     level = (v[..., 1] > 0.8) & (v[..., 0] + v[..., 2] < 1.2) & (depth <= np.float32(0.9))
     plain, safe = made(out, "safe-landing-no-sseg"), made(out, "safe-landing-semantics")
-    assert 0.01 < level.mean() < 0.99 and (plain == level).mean() > 0.99  # normals lie there rounded to float16, and are derived from before that
+    assert (
+        0.01 < level.mean() < 0.99 and (plain == level).mean() > 0.99
+    )  # normals lie there rounded to float16, and are derived from before that
     assert (safe == (plain & made(out, "safe"))).all()
 
 

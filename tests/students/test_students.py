@@ -122,11 +122,15 @@ def test_a_file_says_what_its_student_sees_and_may_lack(tmp_path):
         assert torch.equal(again(frames)["depth"], student(frames)["depth"])
 
 
-def test_the_file_of_a_student_of_rgb_is_what_it_always_was(tmp_path):
+def test_a_file_says_everything_and_lacks_nothing(tmp_path):
     narrow().save(tmp_path / "s.pt")
-    spec = torch.load(tmp_path / "s.pt", weights_only=True)["spec"]
-    assert set(spec) == {"student", "width", "input_scale", "tasks"}
     assert load_student(tmp_path / "s.pt").modalities == [RGB]
+    file = torch.load(tmp_path / "s.pt", weights_only=True)
+    for name in ("width", "input_scale", "tasks", "shape", "modalities", "may_lack"):
+        less = {key: value for key, value in file["spec"].items() if key != name}
+        torch.save({**file, "spec": less}, tmp_path / "less.pt")
+        with pytest.raises(EdgekitError, match=name):
+            load_student(tmp_path / "less.pt")
 
 
 @pytest.mark.parametrize(
