@@ -3,7 +3,7 @@
     python benchmarks/qdq_ways.py
 
 Small networks whose weights and ranges are made up, for kernels do not depend on them. TensorRT for RTX (extra
-`edgekit[rtx]`) builds them without a GPU. Prints the two tables of docs/compiler.md.
+`edgekit[rtx]`) builds them without a GPU. Prints the figures of the two tables of docs/compiler.md.
 """
 
 from __future__ import annotations

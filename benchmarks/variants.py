@@ -83,7 +83,7 @@ class Comparison:
         keys = [teacher_stage(bench, i).key for i in range(len(networks))]
         found.facts["members"] = ensemble.count
         stages = [*(stage for _, stage in teacher_stages(bench)), *dict(before_last_generation(bench)).values()]
-        found.seconds["teachers"] = sum(stage.result()["seconds"] for stage in stages)
+        found.seconds["teachers"] = sum(done["seconds"] for stage in stages if (done := stage.result()))
         found.facts["steps"] = recipe.distill.train.steps
         found.facts["teacher_parameters"] = parameter_count(networks[0])
         of_rows = {"single_all": (keys[:1], recipe.ensemble.scales[0]), "ensemble": (keys, recipe.ensemble)}

@@ -79,7 +79,7 @@ class ExportResult:
     failed     the step that failed and the first tensor that diverges; None where all hold
     artifacts  ``lane/precision`` of each file
     files      name → bytes
-    parity     every comparison: step, task, metric, value, limit, holds (None: NVIDIA's compiler was not asked)
+    parity     every comparison: step, task, metric, value, limit, holds (None: not asked, not compared)
     """
 
     holds: bool

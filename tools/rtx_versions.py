@@ -43,9 +43,11 @@ def compiled(version: str) -> dict:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "edgekit", *COMMAND]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise Unavailable(f"edgekit compile failed: {done.stderr.strip()[-300:]}")
     document = json.loads(done.stdout)
-    used = {file["tensorrt_rtx"] for file in document["files"]}
-    if used != {version}:
+    used = {file["tensorrt_rtx"] for file in document["files"]} - {"unknown"}  # of a build that crashed
+    if used - {version}:
         raise Unavailable(f"{', '.join(used)} was used in place of {version}")
     return document
 

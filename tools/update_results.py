@@ -23,9 +23,8 @@ def section(run: Path) -> tuple[str, str]:
     stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in result["seconds"].items())
     facts = [
         f"Split `{result['split']}`, {result['frames'][result['split']]} frames. "
-        f"Student: {result['parameters']:,} parameters; ensemble: {len(result['teachers'])} networks of "
-        f"{result['teachers'][0]:,}, {result['passes']} passes of them and {result['members'] - result['passes']} "
-        "votes of external members; targets: "
+        f"Student: {result['parameters']:,} parameters; teachers: {len(result['teachers'])} networks of "
+        f"{result['teachers'][0]:,}; targets: "
         f"{result['target_bytes_per_frame'] / 1000:.0f} kB per frame.",
         f"Time: {stages}; {environment['threads']} threads of {environment['machine']}, torch "
         f"{environment['packages']['torch']}.",

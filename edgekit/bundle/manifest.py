@@ -246,8 +246,8 @@ class Manifest:
     target, board, jetpack  what the export was asked for
     tasks        what the student predicts
     ranges       None for a bundle that was not calibrated
-    parity       one row per step and task of the export: {step, task, metric, value, limit, holds}; of NVIDIA's
-                 compiler one per file, ``holds`` None where it was not asked
+    parity       one row per step and task of the export: {step, task, metric, value, limit, holds}; ``holds`` is
+                 None for what was not compared, or not asked of NVIDIA's compiler
     metrics      step (``module``, ``fp32``, ``int8`` …) → task → scores on ``provenance.split``
     quantization what the accuracy gate required, which steps were needed, which layers stayed in float and why
     provenance   recipe name and hash, run, versions, data, split; free-form

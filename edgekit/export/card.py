@@ -142,8 +142,8 @@ def _limits_text(manifest: Manifest) -> str:
     if any(a.tensorrt for a in manifest.artifacts):
         there = "an RTX GPU. There," if manifest.target == "rtx" else "a Jetson. Build there, then"
         lines.append(
-            "- Files for TensorRT were checked through onnxruntime at export, and by NVIDIA's compiler for RTX GPUs as "
-            f"the table above says; none was run on {there} run `edgekit verify`."
+            "- Files for TensorRT were checked through onnxruntime at export, and where the table above says so by "
+            f"NVIDIA's compiler for RTX GPUs; none was run on {there} run `edgekit verify`."
         )
     if any(task.unit for task in manifest.tasks):
         lines.append("- Metric depth holds for cameras with the field of view of the training frames.")

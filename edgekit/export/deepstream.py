@@ -15,7 +15,7 @@ import onnx
 from edgekit.bundle.manifest import Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.export.deploy import Deployed, deploy
-from edgekit.tasks import Task
+from edgekit.tasks import Task, kind_of
 
 FOLDER = "deepstream"
 FORM = "probabilities"
@@ -28,7 +28,7 @@ def deepstream_graphs(
 
     EdgekitError for students without a task of classes, and where nvinfer cannot place frames as the student needs it.
     """
-    classes = [task for task in tasks if task.classes]
+    classes = [task for task in tasks if task.classes and FORM in kind_of(task).form_names]
     if not classes:
         raise EdgekitError("no task of the student gives classes", where="--deepstream", fix="leave --deepstream out")
     if [task.name for task in preprocessing.modalities] != ["rgb"]:

@@ -59,7 +59,7 @@ class Step:
         kind = kind_of(self.task)
         kind.validate(self.task, native, where)
         if self.expert is not None and kind.geometric:
-            return native.reshape(*native.shape[:2], 1)
+            return native.reshape(*native.shape[:2], -1)
         return kind.to_disk(self.task, native, where)
 
 

@@ -76,7 +76,7 @@ def heads_key(bench: Workbench) -> list[Any]:
     for task in bench.tasks:
         head = HEADS[task.kind]
         public = {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
-        values = {name: value for name, value in public.items() if not callable(value)}
+        values = {name: value for name, value in public.items() if not callable(value)} | vars(head)
         key.append([task.name, task.kind, kind_of(task).channels(task), type(head).__qualname__, values])
     return key
 

@@ -161,8 +161,8 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
     if baseline:
         stages["labels-only student"] = baseline_stage(bench)
     stages["distilled student"] = student_stage(bench, targets_stage(bench).key)
-    timing = {name: stage.result()["seconds"] for name, stage in stages.items()} | {"targets": facts["seconds"]}
-    timing = {"trial": _trial_seconds(bench)} | timing if trial["held_back"] else timing
+    timing = {name: done["seconds"] for name, stage in stages.items() if (done := stage.result())}
+    timing = {**({"trial": trial["seconds"]} if trial["held_back"] else {}), **timing, "targets": facts["seconds"]}
 
     passes = len(build_ensemble(bench, networks).members)
     votes = facts["members"] - passes
@@ -174,7 +174,11 @@ def _distill(run: Run, *, baseline: bool, jobs: int | None) -> dict[str, Any] | 
         "teachers": [parameter_count(n) for n in networks],
         "members": facts["members"],
         "passes": passes,
-        "ensemble": f"{passes} passes of networks" + (f" and {votes} votes of external members" if votes else ""),
+        "ensemble": " and ".join(
+            f"{count} {what}"
+            for count, what in ((passes, "passes of networks"), (votes, "votes of external members"))
+            if count
+        ),
         "frames": {s: len(bench.frames.frames(s)) for s in ("train", split)},
         "bad_files": [asdict(bad) for bad in bench.report.bad],
         "target_bytes_per_frame": facts["bytes_per_frame"],
@@ -218,13 +222,6 @@ def _trial(run: Run, bench: Workbench, jobs: int | None) -> dict[str, Any]:
     return run_trial(trial)
 
 
-def _trial_seconds(bench: Workbench) -> float:
-    """What training for the trial took, all networks one after the other."""
-    tried = trial_of(bench).bench
-    stages = [*(stage for _, stage in teacher_stages(tried)), baseline_stage(tried)]
-    return round(sum(stage.result()["seconds"] for stage in stages), 1)
-
-
 def _stopped(run: Run, bench: Workbench, trial: dict[str, Any]) -> dict[str, Any]:
     """The result of a run that its trial ends before the targets are computed."""
     result = {
@@ -251,7 +248,7 @@ def _train_at_once(run: Run, bench: Workbench, *, baseline: bool, jobs: int | No
     if generations(bench) == 2:
         targets = (targets_stage(bench, 1), FIRST_TARGETS)
         after[FIRST_TARGETS] = [job for _, job in first]
-        after |= {job: [FIRST_TARGETS] for _, job in _teachers(bench, 2)}
+        after |= {job: [*after[FIRST_TARGETS], FIRST_TARGETS] for _, job in _teachers(bench, 2)}
         second = [targets, *_teachers(bench, 2)]
     # The distilled student waits for what it starts from; otherwise the labels-only one is trained beside it.
     before = [*first, *second, *labels_only] if starts else [*first, *second]
@@ -269,6 +266,8 @@ def _at_once(
     round differently, and a continued run must give the result of an unbroken one.
     """
     pending = [job for stage, job in stages if stage.result() is None]
+    if FIRST_TARGETS not in pending and any(FIRST_TARGETS in (after or {}).get(job, ()) for job in pending):
+        pending.insert(0, FIRST_TARGETS)  # once for all who read them: a file may be missing or damaged
     threads = torch.get_num_threads()
     at_once = min(jobs or threads, threads, len(stages))
     if device().type == "cpu" and at_once > 1 and pending and world().size == 1:

@@ -28,7 +28,7 @@ SELF_TRAINING_SHARE = 0.5  # of a batch drawn from labelled frames, at most
 
 
 def generations(bench: Workbench) -> int:
-    """How many generations of teachers there are: one where there is no unlabelled frame to learn more from."""
+    """How many generations of teachers there are: one where no frame is unlabelled, or no network is trained here."""
     return bench.recipe.teacher.generations if bench.train_frames()[1] and bench.recipe.teacher.members else 1
 
 

@@ -67,6 +67,7 @@ def compute_targets(bench: Workbench, ensemble: Ensemble, stage: Stage | None = 
     Processes that run together share the frames: each predicts, and writes, every size-th one.
     Returns the store, facts (frames, members, bytes per frame, seconds) and the stage's key.
     """
+    last = stage is None
     stage = stage or targets_stage(bench)
     store = TargetStore(stage.folder, bench.tasks, bench.recipe.targets)
     frames, together = bench.frames.frames("train"), world()
@@ -80,7 +81,8 @@ def compute_targets(bench: Workbench, ensemble: Ensemble, stage: Stage | None = 
     began = time.perf_counter()
     with ExitStack() as held:
         together.lead("the targets' folder", lambda: held.enter_context(stage.locked()))
-        _compute(bench, ensemble, store, own, missing)
+        missing = [f for f in missing if not store.has(f)]  # another process may have written them meanwhile
+        _compute(bench, ensemble, store, own, missing, "targets" if last else "targets of the first generation")
         together.wait("the targets of all processes")
         measured = {
             "frames": len(frames),
@@ -96,11 +98,16 @@ def compute_targets(bench: Workbench, ensemble: Ensemble, stage: Stage | None = 
 
 
 def _compute(
-    bench: Workbench, ensemble: Ensemble, store: TargetStore, own: Sequence[FrameInfo], missing: Sequence[FrameInfo]
+    bench: Workbench,
+    ensemble: Ensemble,
+    store: TargetStore,
+    own: Sequence[FrameInfo],
+    missing: Sequence[FrameInfo],
+    title: str,
 ) -> None:
     """Compute this process's share of the targets; on Ctrl-C the frames that are done stay."""
     damaged = sum(store.path(f).exists() for f in missing)
-    with Progress("targets", bench.log) as progress, Interrupt() as interrupt:
+    with Progress(title, bench.log) as progress, Interrupt() as interrupt:
         progress.begin(len(own), len(own) - len(missing))
         if damaged:
             progress.note(f"{damaged} stored targets are damaged, and are computed again")

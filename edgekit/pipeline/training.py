@@ -76,7 +76,8 @@ def train_teacher(bench: Workbench, index: int, generation: int | None = None) -
         if todo:
             config = teacher_config(recipe, index, generation)
             title, targets = f"teacher {index + 1}/{len(recipe.teacher.members)}", None
-            settings = (network, recipe.teacher, recipe.weights(), seed, bench.class_weights)
+            teacher = recipe.teacher.model_copy(update={"train": config})  # which the member may have of its own
+            settings = (network, teacher, recipe.weights(), seed, bench.class_weights)
             if generation == 1:
                 weights = weights_of(member, bench.base)
                 if weights:

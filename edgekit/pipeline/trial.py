@@ -13,7 +13,7 @@ from edgekit.evaluate.score import decimals, main_task
 from edgekit.pipeline.evaluation import predictors
 from edgekit.pipeline.keys import computed_key
 from edgekit.pipeline.stage import Stage
-from edgekit.pipeline.stages import baseline_stage, teacher_stage
+from edgekit.pipeline.stages import baseline_stage, teacher_stage, teacher_stages
 from edgekit.pipeline.training import train_student, train_teachers
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.schema import Recipe
@@ -67,6 +67,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     ``scores``: row → the primary metric of the first task on the held-back frames,
     ``difference``: of the ensemble to the labels-only student, positive where it is better, ``error``: its standard
     error over groups of frames. ``verdict``: better, worse, or unclear where the difference is within its error.
+    ``seconds``: of training.
     """
     bench, stage = trial.bench, trial.stage()
     with stage.unless_done() as todo:
@@ -85,9 +86,16 @@ def run_trial(trial: Trial) -> dict[str, Any]:
                 "difference": difference and difference[0],
                 "error": difference and difference[1],
                 "verdict": _verdict(difference),
+                "seconds": _seconds(bench),
             }
             stage.finish(document, [])
     return stage.result()
+
+
+def _seconds(bench: Workbench) -> float:
+    """What training took, all networks one after the other."""
+    stages = [*(stage for _, stage in teacher_stages(bench)), baseline_stage(bench)]
+    return round(sum(done["seconds"] for stage in stages if (done := stage.result())), 1)
 
 
 def _verdict(difference: tuple[float, float] | None) -> str:

@@ -20,6 +20,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
+_CLOCKS = '"$PWD/report/clocks"'  # a file of its own: for one that is there the tool asks before it writes
 _TRTEXEC = 'import json; print(json.load(open("report/bench.json"))["trtexec"])'
 _PACK = (
     "cp uav/manifest.json uav/engines/*.plan.json report/; cp err report/log.txt; "
@@ -34,7 +35,7 @@ def items(soak: str) -> Items:
     return [
         ("edgekit doctor --json > report/doctor.json", (0,)),
         ("nvpmodel -q", _ANY),
-        ("sudo -n jetson_clocks --store && sudo -n jetson_clocks", _ANY),  # where sudo asks for no password
+        (f"sudo -n jetson_clocks --store {_CLOCKS} && sudo -n jetson_clocks", _ANY),  # where sudo asks for no password
         ("edgekit build uav --json > report/build-best.json", (0,)),
         ("edgekit build uav --precision fp32", (0,)),
         ("edgekit build uav --precision int8 --lane cache", (0, 2)),  # 2: a lane that this TensorRT has not
@@ -51,6 +52,7 @@ def items(soak: str) -> Items:
         (f"{_BENCH} --cuda-graph --output report/bench-graph.json", (0,)),
         (f"{_BENCH} --soak {soak} --output report/soak.json", (0,)),
         ("sh uav/build.sh", (0,)),
+        (f"sudo -n jetson_clocks --restore {_CLOCKS}", _ANY),
         ("dmesg | tail -100 > report/dmesg.txt", _ANY),
     ]
 

@@ -51,7 +51,7 @@ class MemberConfig(BaseModel):
 
 
 class TeacherTrainConfig(TrainConfig):
-    """As for every network, but labelled frames alone: others train a teacher only in reconstruction."""
+    """As for every network, but labelled frames alone: others train a first generation only in reconstruction."""
 
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
 

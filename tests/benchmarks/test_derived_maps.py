@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
+
 
 def test_every_derived_map_is_timed(benchmark_module):
-    module = benchmark_module("derived_maps")
+    module, threads = benchmark_module("derived_maps"), cv2.getNumThreads()
     found = module.measure(1, (36, 64))
+    assert cv2.getNumThreads() == threads
     assert len(found) == 14 and min(found.values()) > 0
     text = module.markdown(found)
     assert all(f"| {name} |" in text for name in found) and f"| all | {sum(found.values()):.1f} |" in text

@@ -40,6 +40,7 @@ def test_commands_end_well_in_every_encoding(tiny_bundle, words, encoding):
         assert json.loads(said)["bundle" if words[0] == "verify" else "name"] in (str(tiny_bundle), "tiny")
 
 
+@pytest.mark.slow
 def test_what_measures_estimates_and_exports_ends_well_too(tiny_bundle, tmp_path):
     """Class names of another script are among what is printed."""
     student = pytest.importorskip("edgekit.students.student")

@@ -59,7 +59,7 @@ def as_npz(path: Path, arrays: dict) -> None:
 @pytest.mark.parametrize("stage", ["teacher", "baseline", "student"])
 def test_in_a_trained_network(copied, tell, evil, stage):
     path = sorted(copied.root.glob(f"stages/{stage}-*/network.pt"))[0]
-    torch.save({"format": 1, "state": evil, "spec": evil}, path)
+    torch.save({"format": 2, "state": evil, "spec": evil}, path)
     marked_whole(path.parent, "network.pt")
     refused = tell("distill", copied.run)
     assert refused.code == 2 and refused.found["error"]["where"] == str(path)

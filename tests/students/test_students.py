@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -280,23 +281,28 @@ def test_a_malicious_checkpoint_is_refused_and_not_executed(form, tmp_path):
         assert sprung.exists()
 
 
+WHOLE = {"student": "repseg", "tasks": [DEPTH], "width": 4, "input_scale": 1.0, "shape": {}, "may_lack": []}
+WHOLE |= {"modalities": [asdict(RGB)]}
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "why"),
     [
-        {},
-        {"format": 2, "spec": {"student": "repseg"}},
-        {"format": 2, "spec": {"student": "unheard-of"}},
-        {"format": 2, "spec": {"student": "repseg"}},
-        {"format": 2, "spec": {"student": "repseg", "tasks": [{"nonsense": 1}], "width": 4, "input_scale": 1.0}},
-        {"format": 2, "spec": {"student": "repseg", "tasks": [DEPTH], "width": 4, "input_scale": 1.0}, "state": {}},
-        {"format": 2, "spec": {"student": "repseg", "tasks": 3, "width": 4, "input_scale": 1.0}, "state": {}},
+        ({}, "not a student of this version"),
+        ({"format": 1, "spec": WHOLE, "state": {}}, "not a student of this version"),
+        ({"format": 2, "spec": {**WHOLE, "student": "unheard-of"}}, "not a student that is installed"),
+        ({"format": 2, "spec": {"student": "repseg"}}, "lacks the field"),
+        ({"format": 2, "spec": {**WHOLE, "tasks": [{"nonsense": 1}]}}, "nonsense"),
+        ({"format": 2, "spec": {**WHOLE, "tasks": 3}, "state": {}}, "tasks"),
+        ({"format": 2, "spec": WHOLE, "state": {}}, "not a whole student"),
     ],
     ids=range(7),
 )
-def test_something_else_than_a_student_is_refused(content, tmp_path):
+def test_something_else_than_a_student_is_refused(content, why, tmp_path):
     save_checkpoint(tmp_path / "other.pt", content)
     with pytest.raises(EdgekitError, match="not a") as caught:
         load_student(tmp_path / "other.pt")
+    assert why in caught.value.what
     assert caught.value.where == str(tmp_path / "other.pt")
 
 

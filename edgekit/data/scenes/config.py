@@ -39,7 +39,9 @@ class CameraConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    altitude: tuple[float, float] = Field((42.0, 66.0), description="metres above ground, drawn between these")
+    altitude: tuple[float, float] = Field(
+        (42.0, 66.0), description="metres above the valleys, drawn between these; over hills it is less"
+    )
     pitch: tuple[float, float] = Field(
         (-34.0, -19.0), description="mean degrees above the horizon, drawn between these; it nods by up to 15 about it"
     )

@@ -247,10 +247,13 @@ WRONG = {
     "a pickle": (only_a_pickle, "no weights in safetensors"),
     "code": (lambda f: code(f, "config.json"), "requires custom or third-party code: auto_map"),
     "code that prepares": (lambda f: code(f, "preprocessor_config.json"), "requires custom or third-party code"),
-    "a kernel": (lambda f: edited(f, "config.json", attn_implementation="org/kernel"), "asks for code"),
+    "a kernel": (
+        lambda f: edited(f, "config.json", attn_implementation="org/kernel"),
+        "requires custom or third-party code",
+    ),
     "a kernel inside": (
         lambda f: edited(f, "config.json", text_config={"attn_implementation": "org/kernel"}),
-        "asks for code",
+        "requires custom or third-party code",
     ),
     "no preparation": (lambda f: (f / "preprocessor_config.json").unlink(), "cannot open the network"),
     "half the weights": (
