@@ -53,6 +53,7 @@ class MemberConfig(BaseModel):
 class TeacherTrainConfig(TrainConfig):
     """As for every network, but labelled frames alone: others train a first generation only in reconstruction."""
 
+    steps: int = Field(3000, ge=1)
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
 
     labelled_share: float = Field(1.0, ge=0, le=1, description="share of each batch drawn from labelled frames")

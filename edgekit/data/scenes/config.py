@@ -40,7 +40,7 @@ class CameraConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     altitude: tuple[float, float] = Field(
-        (42.0, 66.0), description="metres above the valleys, drawn between these; over hills it is less"
+        (42.0, 66.0), description="metres above valleys, drawn between these; less over hills"
     )
     pitch: tuple[float, float] = Field(
         (-34.0, -19.0), description="mean degrees above the horizon, drawn between these; it nods by up to 15 about it"
