@@ -29,7 +29,7 @@ MISFITS = {
     "theirs misspelt": ({"land": ["soli"], "water": [], "sky": []}, [], "no class 'soli'"),
     "theirs twice": ({"land": ["sea"], "water": ["sea"], "sky": []}, [], "'sea' is used twice"),
     "merged and ignored": ({"land": ["sea"], "water": [], "sky": []}, ["sea"], "'sea' is used twice"),
-    "theirs forgotten": ({"land": ["soil"], "water": ["sea", "river"], "sky": ["sky"]}, [], "'person' matches no class"),
+    "theirs forgotten": ({"land": ["soil"], "water": ["sea", "river"], "sky": ["sky"]}, [], "'person' matches no"),
     "ignored misspelt": ({"land": ["soil"], "water": [], "sky": ["sky"]}, ["persn"], "no class 'persn'"),
 }
 
