@@ -11,10 +11,12 @@ import onnx
 
 from edgekit import __version__
 from edgekit.bundle.manifest import SIZE_MULTIPLE, STANDARDISED, Artifact, Preprocessing, Profile, Tensor
-from edgekit.export.config import OpenDimensions
+from edgekit.export.config import ExportConfig, OpenDimensions
+from edgekit.export.contract import Size, contract, forms_of
 from edgekit.export.deploy import LOGITS_ONLY, Deployed, deploy, deploy_body
 from edgekit.export.lanes import ArtifactRow
 from edgekit.export.outputs import Style
+from edgekit.students.student import Student
 from edgekit.tasks import Task
 
 Bodies = Mapping[str, onnx.ModelProto]
@@ -38,6 +40,31 @@ class ExportPlan:
     open_dimensions: frozenset[str]
     bounds: OpenDimensions
     provenance: Mapping[str, str]
+
+
+def plan_of(
+    student: Student,
+    config: ExportConfig,
+    size: Size,
+    frame: Size,
+    *,
+    open_dimensions: frozenset[str] = frozenset(),
+    provenance: Mapping[str, str] | None = None,
+) -> ExportPlan:
+    """The plan that a recipe's section asks for, of a network of ``size`` for frames of ``frame``, each (H, W).
+
+    EdgekitError for outputs that the student does not have.
+    """
+    return ExportPlan(
+        tasks=student.tasks,
+        forms=forms_of(student.tasks, config.outputs),
+        preprocessing=contract(student, size, config.fit, frame),
+        stride=student.network.stride,
+        style=Style(config.upsampling, config.floats),
+        open_dimensions=open_dimensions,
+        bounds=config.open,
+        provenance=provenance or {},
+    )
 
 
 def deployed(row: ArtifactRow, body: onnx.ModelProto, plan: ExportPlan) -> Deployed:

@@ -12,17 +12,13 @@ from edgekit.bundle.manifest import Artifact
 from edgekit.compile.compiler import USUAL_CAPABILITIES, Compiled, Profiles, check_installed, compile_model, is_there
 from edgekit.compile.kernels import count
 from edgekit.errors import EdgekitError
-from edgekit.export.body import bodies
-from edgekit.export.config import OpenDimensions
-from edgekit.export.contract import contract, forms_of
-from edgekit.export.files import ExportPlan, artifacts_of, deployed
+from edgekit.export.files import artifacts_of, plan_of
 from edgekit.export.lanes import ARTIFACT_ROWS
-from edgekit.graphs.halve import halved
 from edgekit.graphs.read import spatial_places, tensor_shape
-from edgekit.pipeline.preflight import USUAL_SIZE, USUAL_STYLE, Size, is_bundle, student_or_file
+from edgekit.pipeline.draft import draft_files
+from edgekit.pipeline.preflight import USUAL_SIZE, Size, is_bundle, student_or_file
 from edgekit.preflight.network import read_onnx
-from edgekit.quantize.qdq import write_qdq
-from edgekit.quantize.topology import Topology
+from edgekit.recipe.schema import ExportSection
 from edgekit.students.student import Student
 from edgekit.training.progress import Progress
 
@@ -112,32 +108,11 @@ def student_files(
     open_dimensions: frozenset[str] = frozenset(),
     outputs: Mapping[str, Sequence[str]] | None = None,
 ) -> list[File]:
-    """The TensorRT files that an export would make of a student unless its recipe says otherwise.
-
-    Ranges are made up: kernels do not depend on them.
-    """
-    plan = ExportPlan(
-        tasks=student.tasks,
-        forms=forms_of(student.tasks, {task: list(forms) for task, forms in (outputs or {}).items()}),
-        preprocessing=contract(student, size, "stretch", size),
-        stride=student.network.stride,
-        style=USUAL_STYLE,
-        open_dimensions=open_dimensions,
-        bounds=OpenDimensions(),
-        provenance={},
-    )
+    """The TensorRT files that an export would make of a student unless its recipe says otherwise."""
+    config = ExportSection(fit="stretch", outputs={task: list(forms) for task, forms in (outputs or {}).items()})
+    plan = plan_of(student, config, size, size, open_dimensions=open_dimensions)
     rows = list({row.file: row for row in ARTIFACT_ROWS if row.tensorrt}.values())
-    made = bodies(student, size, sorted({row.opset for row in rows}))
-    body = made[min(made)]
-    ranges = dict.fromkeys(Topology(body).activations, (-1.0, 1.0))
-    files = {}
-    for row in rows:
-        graph = made[row.opset]
-        if row.style:
-            graph = write_qdq(body, ranges, style="tensorrt", dtype="float16" if row.half else "float32")
-        elif row.half:
-            graph = halved(graph)
-        files[row.file] = deployed(row, graph, plan)
+    files = draft_files(rows, student, plan, config.quantize)
     contents = {name: file.model.SerializeToString() for name, file in files.items()}
     return list(_of(artifacts_of(rows, files, plan), contents))
 

@@ -24,13 +24,12 @@ from edgekit.evaluate.pictures import spread_out
 from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script, profile_options
 from edgekit.export.card import CARD, model_card
-from edgekit.export.contract import contract, forms_of, network_size
+from edgekit.export.contract import network_size
 from edgekit.export.deepstream import deepstream_files, deepstream_graphs
-from edgekit.export.files import ExportPlan, artifacts_of, deployed
+from edgekit.export.files import ExportPlan, artifacts_of, deployed, plan_of
 from edgekit.export.fuse import fused
 from edgekit.export.golden import GOLDEN, synthetic_feed
 from edgekit.export.lanes import ARTIFACT_ROWS, ArtifactRow, ExportTarget, row_of, rows_for
-from edgekit.export.outputs import Style
 from edgekit.export.parity import Checker, parity_summary
 from edgekit.graphs.halve import halved
 from edgekit.networks import parameter_count
@@ -250,22 +249,13 @@ def _plan(subject: Subject, request: Request) -> ExportPlan:
     frame = subject.frame_size()
     size = request.size or config.size or network_size(frame, student.input_scale)
     check_size(size)
-    preprocessing = contract(student, size, config.fit, frame)
     unknown = request.dynamic - {"batch", "size"}
     if unknown:
         raise EdgekitError(
             f"'{min(unknown)}' cannot be left open", where="--dynamic", fix="use batch, size or batch,size"
         )
-    return ExportPlan(
-        tasks=student.tasks,
-        forms=forms_of(student.tasks, config.outputs),
-        preprocessing=preprocessing,
-        stride=student.network.stride,
-        style=Style(config.upsampling, config.floats),
-        open_dimensions=request.dynamic,
-        bounds=config.open,
-        provenance={k: str(v) for k, v in subject.provenance.items()},
-    )
+    provenance = {k: str(v) for k, v in subject.provenance.items()}
+    return plan_of(student, config, size, frame, open_dimensions=request.dynamic, provenance=provenance)
 
 
 def _bodies(rows: Sequence[ArtifactRow], made: Mapping[int, onnx.ModelProto]) -> dict[str, onnx.ModelProto]:

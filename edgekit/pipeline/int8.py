@@ -126,7 +126,8 @@ class Quantizer:
         for row in asked:
             recovery = found[row.style]
             keep = frozenset(recovery.keep_float)
-            bodies[row.file] = self._write(row, recovery.model, recovery.calibration.ranges, keep)
+            ranges = recovery.calibration.ranges
+            bodies[row.file] = write_row(row, recovery.model, ranges, keep, reduce_range=self.config.reduce_range)
         plain = body
         # The cache lane uses the TensorRT style's result if there is one: TensorRT's rows are the last of the table.
         recovery = found[asked[-1].style]
@@ -170,11 +171,6 @@ class Quantizer:
         finally:
             report.end()
 
-    def _write(self, row: ArtifactRow, body: onnx.ModelProto, ranges, keep: frozenset[str]) -> onnx.ModelProto:
-        if row.half:
-            return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
-        return write_style(body, ranges, keep, style=row.style, reduce_range=self.config.reduce_range)
-
 
 def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: Preprocessing) -> Ranges:
     """The manifest's section, tied to the cache lane's file and the pre-processing by their SHA-256.
@@ -194,6 +190,15 @@ def manifest_ranges(calibration: Calibration, plain_file: bytes, preprocessing: 
         if len(readers) == 1 and readers[0].op_type == "Relu" and readers[0].output[0] in tensors:
             tensors[name] = tensors[readers[0].output[0]]
     return dataclasses.replace(found, tensors=tensors, unranged=tuple(n for n in found.unranged if n not in tensors))
+
+
+def write_row(
+    row: ArtifactRow, body: onnx.ModelProto, ranges, keep: frozenset[str], *, reduce_range: bool
+) -> onnx.ModelProto:
+    """Q/DQ in the row's style and types."""
+    if row.half:
+        return write_qdq(body, ranges, style="tensorrt", dtype="float16", keep_float=keep)
+    return write_style(body, ranges, keep, style=row.style, reduce_range=reduce_range)
 
 
 def write_style(

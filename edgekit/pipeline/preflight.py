@@ -13,23 +13,19 @@ from edgekit.bundle.bundle import open_bundle
 from edgekit.bundle.manifest import MANIFEST, PRECISIONS, Artifact, Precision
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
-from edgekit.export.contract import contract
-from edgekit.export.deploy import deploy, deploy_body
-from edgekit.export.outputs import Style
+from edgekit.export.files import deployed, plan_of
+from edgekit.export.lanes import ARTIFACT_ROWS, row_of
 from edgekit.frames.files import expand_home
-from edgekit.networks import FAMILIES
 from edgekit.preflight.lint import LintReport, Target, lint, target_of
 from edgekit.preflight.network import Network, network_of, read_onnx
 from edgekit.preflight.roofline import Estimate, assumptions, default_precision, estimate
 from edgekit.recipe.schema import ExportSection
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student, example_student, load_student
-from edgekit.tasks import kind_of
 
 Size = tuple[int, int]
 USUAL_SIZE: Size = (544, 960)
 USUAL_CLASSES = 8
-USUAL_STYLE = Style(ExportSection().upsampling, ExportSection().floats)  # the default export style
 
 
 def lint_reports(
@@ -116,14 +112,9 @@ def is_bundle(path: Path) -> bool:
 
 def _graph_of(student: Student, size: Size, jetpack: JetPack, *, dla: bool) -> onnx.ModelProto:
     """As it would be exported: uint8 frames to maps for the GPU, bare logits for DLA."""
-    stride = FAMILIES[STUDENTS[student.name].family].stride
-    graph = body(student, size, opset=min(17, jetpack.opset))
-    if dla:
-        return deploy_body(graph, student.tasks, stride).model
-    forms = {task.name: kind_of(task).form_names[:1] for task in student.tasks}
-    return deploy(
-        graph, student.tasks, forms, contract(student, size, "letterbox", size), stride, style=USUAL_STYLE
-    ).model
+    row = row_of(ARTIFACT_ROWS, "cache/fp32" if dla else "weak/fp32")
+    graph = body(student, size, opset=min(row.opset, jetpack.opset))
+    return deployed(row, graph, plan_of(student, ExportSection(), size, size)).model
 
 
 def _of_a_bundle(path: Path, jetpack: JetPack, size: Size | None, *, dla: bool) -> Iterator[tuple[str, Network]]:

@@ -19,21 +19,19 @@ from edgekit.bench.machine import describe_machine
 from edgekit.bench.stopwatch import BenchPlan, measure
 from edgekit.boards.lookup import find_board
 from edgekit.errors import EdgekitError
-from edgekit.export.body import body
-from edgekit.export.contract import contract, forms_of, network_size
-from edgekit.export.files import ExportPlan, deployed
+from edgekit.export.contract import network_size
+from edgekit.export.files import plan_of
 from edgekit.export.lanes import ARTIFACT_ROWS, ArtifactRow, row_of
-from edgekit.export.outputs import Style
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.read import dtype_of, tensor_shape
 from edgekit.networks import parameter_count
+from edgekit.pipeline.draft import draft_files
 from edgekit.pipeline.export import Request, export
-from edgekit.pipeline.int8 import write_style
 from edgekit.pipeline.subject import Subject, shots_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.preflight.network import network_of
 from edgekit.preflight.roofline import estimate, peak_bytes
-from edgekit.quantize.topology import Topology
+from edgekit.recipe.schema import ExportSection
 from edgekit.remote.registry import find
 from edgekit.students.student import Student
 
@@ -140,29 +138,15 @@ def cost_of(latency: LatencySource, bench: Workbench, student: Student, precisio
     """What the bench's student costs in a precision. EdgekitError where it cannot be exported or timed."""
     row = row_of(ARTIFACT_ROWS, f"{latency.lane}/{precision}")
     first = bench.frames.frames(bench.recipe.evaluate.split)[0]
-    model = _file(student, bench, bench.frames.read(first, ["rgb"])["rgb"].shape[:2], row)
+    frame = bench.frames.read(first, ["rgb"])["rgb"].shape[:2]
+    model = _row_file(student, bench.recipe.export, frame, row)
     floats = "fp32" if latency.lane == "onnxruntime" else "fp16"
     memory = peak_bytes(network_of(model, "the candidate"), precision, floats=floats)
     ms, band = latency.time(model, bench, student, precision)
     return Cost(ms, band, memory, parameter_count(student))
 
 
-def _file(student: Student, bench: Workbench, frame: tuple[int, int], row: ArtifactRow) -> onnx.ModelProto:
-    """The row's file as an export would make it, with made-up ranges."""
-    config = bench.recipe.export
+def _row_file(student: Student, config: ExportSection, frame: tuple[int, int], row: ArtifactRow) -> onnx.ModelProto:
+    """The row's file, for frames of this size."""
     size = config.size or network_size(frame, student.input_scale)
-    plan = ExportPlan(
-        tasks=student.tasks,
-        forms=forms_of(student.tasks, config.outputs),
-        preprocessing=contract(student, size, config.fit, frame),
-        stride=student.network.stride,
-        style=Style(config.upsampling, config.floats),
-        open_dimensions=frozenset(),
-        bounds=config.open,
-        provenance={},
-    )
-    graph = body(student, size, opset=row.opset)
-    if row.style:
-        ranges, kept = dict.fromkeys(Topology(graph).activations, (-1.0, 1.0)), frozenset(config.quantize.keep_float)
-        graph = write_style(graph, ranges, kept, style=row.style, reduce_range=config.quantize.reduce_range)
-    return deployed(row, graph, plan).model
+    return draft_files([row], student, plan_of(student, config, size, frame), config.quantize)[row.file].model
