@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("edgekit.cli.build", "Build a TensorRT engine from a bundle, on the device."),
     "bundle": ("edgekit.cli.bundle", "Show what a bundle holds, or check that it is whole."),
     "compile": ("edgekit.cli.compile", "Give a bundle's files to NVIDIA's compiler, without a GPU."),
-    "data": ("edgekit.cli.data", "Convert a recipe's data to one npz per frame and task."),
+    "data": ("edgekit.cli.data", "Make, show and convert data sets, and choose frames to label."),
     "distill": ("edgekit.cli.distill", "Train the ensemble of a recipe and distil it into a student."),
     "doctor": ("edgekit.cli.doctor", "Check what this machine lacks to build engines."),
     "estimate": ("edgekit.cli.estimate", "Estimate a graph's time on a board by a roofline."),
