@@ -11,7 +11,7 @@ import onnx
 
 from edgekit.bundle.manifest import STANDARDISED, OutputTensor
 from edgekit.export.body import logits_name
-from edgekit.export.config import Floats, Upsampling
+from edgekit.export.config import ExportConfig, Floats, Upsampling
 from edgekit.graphs.draft import Draft, value_info
 from edgekit.graphs.read import Shape, dtype_of, opset, tensor_shape
 from edgekit.heads import HEADS
@@ -28,8 +28,8 @@ class Style:
     floats      type of the other forms, which stay at the student's resolution
     """
 
-    upsampling: Upsampling = "nearest"
-    floats: Floats = "float32"
+    upsampling: Upsampling = ExportConfig().upsampling
+    floats: Floats = ExportConfig().floats
 
 
 def give_outputs(

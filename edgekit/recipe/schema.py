@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from edgekit.data.registry import SOURCES
 from edgekit.distill.config import BaselineConfig, DistillConfig, TargetsConfig
-from edgekit.export.config import ExportConfig, Upsampling
+from edgekit.export.config import ExportConfig
 from edgekit.part_schema import chosen_by
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.students.config import StudentConfig
@@ -70,9 +70,6 @@ class EvaluateConfig(BaseModel):
 class ExportSection(ExportConfig):
     """How the student is deployed."""
 
-    # A student answers at a quarter of the size at which it sees frames: decided there, classes have blocks for edges,
-    # and files would score a point less than the module that the table is of.
-    upsampling: Upsampling = Field("bilinear", description=ExportConfig.model_fields["upsampling"].description)
     quantize: QuantizeConfig = QuantizeConfig()
 
 

@@ -63,6 +63,9 @@ def test_a_student_of_rgb_alone_has_one_input_and_says_what_it_sees(made, studen
     ]
 
 
+NEAREST = Style("nearest")
+
+
 def frames(count: int = 1, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
@@ -96,7 +99,7 @@ def assert_levels(found: np.ndarray, expected: np.ndarray) -> None:
 
 def test_every_form_is_what_numpy_makes_of_the_logits(student, made, contract):
     pixels = frames()
-    deployed = deploy(made, student.tasks, ALL, contract, student.network.stride)
+    deployed = deploy(made, student.tasks, ALL, contract, student.network.stride, style=NEAREST)
     found = run(deployed.model, pixels)
     raw = logits_of(student, pixels)
     assert list(found) == [o.name for o in deployed.outputs] == [f"{t}_{f}" for t in ALL for f in ALL[t]]
@@ -145,7 +148,7 @@ def test_bilinear_interpolates_before_it_decides(student, made, contract):
 
 def test_half_precision_is_written_in_the_types(student, made_in, contract):
     model = halved(made_in[19])
-    deployed = deploy(model, student.tasks, ALL, contract, 4)
+    deployed = deploy(model, student.tasks, ALL, contract, 4, style=NEAREST)
     assert opset(deployed.model) == 19
     weights = [t for t in deployed.model.graph.initializer if t.name.endswith(".weight")]
     assert weights and all(t.data_type == onnx.TensorProto.FLOAT16 for t in weights)
@@ -175,7 +178,8 @@ def test_a_weight_beyond_half_precision_is_refused(made_in):
 
 def test_open_dimensions_take_any_batch_and_size(student, made, contract):
     forms = {task.name: FORMS[task.kind][:1] for task in student.tasks}
-    deployed = deploy(made, student.tasks, forms, contract, 4, open_dimensions=frozenset({"batch", "size"}))
+    both = frozenset({"batch", "size"})
+    deployed = deploy(made, student.tasks, forms, contract, 4, style=NEAREST, open_dimensions=both)
     assert deployed.input.shape == ("batch", "height", "width", 3)
     shapes = {o.name: o.shape for o in deployed.outputs}
     assert shapes["semantic_classes"] == ("batch", "height", "width")

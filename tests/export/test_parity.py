@@ -122,7 +122,7 @@ def test_wrong_post_processing_fails(student, made, preprocessing, frames):
         scaled("post.depth.least", 1.05)(graph)
         scaled("post.levels", 0.9)(graph)
 
-    deployed = deploy(made[17], student.tasks, FORMS, preprocessing, 4)
+    deployed = deploy(made[17], student.tasks, FORMS, preprocessing, 4, style=Style("nearest"))
     shift(deployed.model.graph)
     checker = check(student, made[17], preprocessing, frames)
     checker.outputs(deployed, "nearest")
