@@ -73,9 +73,6 @@ class Code(ExternalModel):
     def key(self) -> Any:
         return [sha256(path) for path in ([self._source] if self._source else []) + self._files]
 
-    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
-        return self.raw_batch([frame], [maps], size)[0]
-
     @torch.no_grad()
     def raw_batch(
         self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]

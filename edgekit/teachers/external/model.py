@@ -41,7 +41,7 @@ class Setting:
 
 
 class ExternalModel(ABC):
-    """One model, opened: ``ExternalModel(config, setting)``.
+    """One model, opened: ``ExternalModel(config, setting)``. It has ``raw``, or ``raw_batch`` where it takes several.
 
     ``Config``  its keys in a recipe: an ExternalCommon with ``kind: Literal[…]``
     ``needs``   modalities that it must be shown
@@ -51,6 +51,12 @@ class ExternalModel(ABC):
     Config: ClassVar[type[BaseModel]]
     needs: Sequence[str] = ()
     stored = False
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """TypeError for a kind that cannot predict."""
+        super().__init_subclass__(**options)
+        if cls.raw is ExternalModel.raw and cls.raw_batch is ExternalModel.raw_batch:
+            raise TypeError(f"{cls.__name__} needs raw or raw_batch")
 
     def classes(self, task: str) -> Sequence[str] | None:
         """The classes of its output for a task, where it knows them itself."""
@@ -72,17 +78,17 @@ class ExternalModel(ABC):
     def key(self) -> Any:
         """JSON-able: changes when its predictions may."""
 
-    @abstractmethod
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
         """Task → raw map (1, C, h, w), at any resolution; None where it has no prediction for this frame.
 
         ``maps``: the needed native maps that the frame has; ``size`` (height, width) is the frame's.
         """
+        return self.raw_batch([frame], [maps], size)[0]
 
     def raw_batch(
         self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
     ) -> list[dict[str, Tensor] | None]:
-        """``raw`` of several frames of one size: one after the other, where a kind cannot take them together."""
+        """``raw`` of several frames of one size: one after the other, where a kind does not take them together."""
         return [self.raw(frame, m, size) for frame, m in zip(frames, maps, strict=True)]
 
 

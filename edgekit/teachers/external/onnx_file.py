@@ -51,14 +51,12 @@ class OnnxFile(ExternalModel):
     def key(self) -> Any:
         return sha256(self._path)
 
-    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
-        return self._run([maps], size)[0]
-
     def raw_batch(
         self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
     ) -> list[dict[str, Tensor] | None]:
         fixed = any(isinstance(x.shape[0], int) for x in self._session.get_inputs())
-        return super().raw_batch(frames, maps, size) if fixed else self._run(maps, size)
+        runs = [[own] for own in maps] if fixed else [maps]
+        return [found for run in runs for found in self._run(run, size)]
 
     def _run(self, frames: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]) -> list[dict[str, Tensor]]:
         feeds = {}

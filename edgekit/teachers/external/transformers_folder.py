@@ -103,9 +103,6 @@ class Transformers(ExternalModel):
     def key(self) -> Any:
         return {path.name: sha256(path) for path in _files(self._folder)}
 
-    def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor]:
-        return self.raw_batch([frame], [maps], size)[0]
-
     @torch.no_grad()
     def raw_batch(
         self, frames: Sequence[FrameInfo], maps: Sequence[Mapping[str, np.ndarray]], size: tuple[int, int]
