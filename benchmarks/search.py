@@ -20,7 +20,7 @@ from edgekit.api import distill
 from edgekit.frames.files import write_text
 from edgekit.pipeline.training import untrained_student
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.find import find_recipe
+from edgekit.recipe.load import find_recipe
 from edgekit.search.command import search_recipe
 from edgekit.search.latency import OnCpu, cost_of
 from edgekit.search.space import overrides_of

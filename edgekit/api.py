@@ -112,7 +112,7 @@ def distill(
     a stated requirement that does not hold is no error: see ``DistillResult.holds``.
     """
     from edgekit.pipeline import run as pipeline
-    from edgekit.recipe.find import find_recipe
+    from edgekit.recipe.load import find_recipe
     from edgekit.recipe.shipped import shipped_recipes
 
     path = Path(recipe)

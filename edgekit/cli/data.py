@@ -35,7 +35,7 @@ def convert(recipe: Path, overrides: tuple[str, ...], out: Path, as_json: bool, 
     continues the conversion.
     """
     from edgekit.pipeline.conversion import convert_data
-    from edgekit.recipe.find import find_recipe
+    from edgekit.recipe.load import find_recipe
 
     done = convert_data(*find_recipe(recipe, overrides), out, **options)
     sets = ", ".join(f"{count} in {name}" for name, count in done["frames"].items())

@@ -43,8 +43,7 @@ def copy_recipe(name: str, out: Path, as_json: bool) -> None:
 @json_option
 def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print RECIPE with its `extends` chain, its --set overrides and all defaults resolved, as YAML."""
-    from edgekit.recipe.find import find_recipe
-    from edgekit.recipe.load import dump
+    from edgekit.recipe.load import dump, find_recipe
 
     model, _ = find_recipe(recipe, overrides)
     if as_json:
@@ -65,7 +64,7 @@ def check(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from edgekit.pipeline.fit import fewer_maskings
     from edgekit.pipeline.scales import describe_scales
     from edgekit.pipeline.workbench import check_data
-    from edgekit.recipe.find import find_recipe
+    from edgekit.recipe.load import find_recipe
 
     model, base = find_recipe(recipe, overrides)
     (report, resolved), data = check_data(model, base), model.data

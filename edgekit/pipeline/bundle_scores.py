@@ -14,7 +14,7 @@ from edgekit.pipeline.evaluation import score_with_progress, without
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.scorer import frame_predict
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.find import find_recipe
+from edgekit.recipe.load import find_recipe
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
 from edgekit.tasks import Task

@@ -23,7 +23,6 @@ from edgekit.frames.locks import locked
 from edgekit.frames.outside import read_json, read_text
 from edgekit.frames.typed import Misfit, as_typed
 from edgekit.networks import parameter_count
-from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.evaluation import draw_pictures, predictors, score_models
 from edgekit.pipeline.fit import fewer_maskings
 from edgekit.pipeline.keys import student_start
@@ -41,7 +40,7 @@ from edgekit.pipeline.stages import (
     teacher_stages,
 )
 from edgekit.pipeline.targets import build_ensemble
-from edgekit.pipeline.training import train_student, train_teachers
+from edgekit.pipeline.training import distil_student, train_student, train_teachers
 from edgekit.pipeline.trial import BETTER, WORSE, describe_trial, no_trial, run_trial, trial_of
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_recipe, recipe_hash

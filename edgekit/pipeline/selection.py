@@ -29,7 +29,7 @@ from edgekit.pipeline.run import Run
 from edgekit.pipeline.selection_page import selection_page
 from edgekit.pipeline.stages import targets_stage
 from edgekit.pipeline.workbench import open_data
-from edgekit.recipe.find import find_recipe
+from edgekit.recipe.load import find_recipe
 from edgekit.tasks.task import IGNORE
 from edgekit.training.progress import Progress
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -110,6 +111,17 @@ def train_teachers(bench: Workbench, generation: int | None = None) -> list[Mult
 def first_targets(bench: Workbench) -> tuple[TargetStore, dict, str]:
     """What the ensemble of the first generation says of all train frames; see ``compute_targets``."""
     return compute_targets(bench, build_ensemble(bench, train_teachers(bench, 1)), targets_stage(bench, 1))
+
+
+def distil_student(bench: Workbench) -> tuple[Student, list[MultiModal], dict[str, Any]]:
+    """The recipe's distilled student, its teachers, and facts of the targets (see ``compute_targets``).
+
+    Stages that are done are read.
+    """
+    networks = train_teachers(bench)
+    store, facts, key = compute_targets(bench, build_ensemble(bench, networks))
+    first = networks[0] if student_start(bench.recipe) == "teacher" else None
+    return train_student(bench, targets=store.read, targets_key=key, first_teacher=first), networks, facts
 
 
 def train_student(

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.parallel import FIRST_TARGETS, STUDENT, TRIAL
 from edgekit.pipeline.run import Run
-from edgekit.pipeline.training import first_targets, train_student, train_teacher
+from edgekit.pipeline.training import distil_student, first_targets, train_student, train_teacher
 from edgekit.pipeline.trial import trial_of
 
 INTERRUPTED, REFUSED = 130, 2

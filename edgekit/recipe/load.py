@@ -1,4 +1,4 @@
-"""Loading a recipe, printing it, and hashing it."""
+"""Finding and loading a recipe, printing it, and hashing it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,20 @@ from pydantic_core import to_jsonable_python
 from edgekit.recipe.document import to_yaml
 from edgekit.recipe.overrides import EXTENDS, apply_overrides, read_chain
 from edgekit.recipe.problems import raise_problems
+from edgekit.recipe.schema import Recipe
+from edgekit.recipe.shipped import locate
 from edgekit.recipe.validate import validate
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def find_recipe(recipe: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
+    """A file's recipe, or the one of this name that comes with edgekit, and the folder its relative paths start from.
+
+    EdgekitErrors of ``locate`` and ``load_recipe``.
+    """
+    file, base = locate(recipe)
+    return load_recipe(Recipe, file, overrides), base
 
 
 def load_recipe(model: type[M], path: Path, overrides: Sequence[str] = ()) -> M:

@@ -25,8 +25,7 @@ from edgekit.pipeline.targets import build_ensemble, compute_targets
 from edgekit.pipeline.training import train_student, train_teachers, untrained_student
 from edgekit.pipeline.trial import LEAST_HELD_BACK
 from edgekit.pipeline.workbench import Workbench
-from edgekit.recipe.find import find_recipe
-from edgekit.recipe.load import recipe_hash
+from edgekit.recipe.load import find_recipe, recipe_hash
 from edgekit.report.search import search_page
 from edgekit.search.front import front
 from edgekit.search.latency import Cost, LatencySource, cost_of

@@ -14,10 +14,10 @@ import torch
 
 from edgekit.errors import EdgekitError
 from edgekit.pipeline import parallel
-from edgekit.pipeline.distillation import distil_student
 from edgekit.pipeline.parallel import BASELINE, STUDENT, train_at_once
 from edgekit.pipeline.run import Run, distill_run
 from edgekit.pipeline.stages import baseline_stage, teacher_stage
+from edgekit.pipeline.training import distil_student
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.training.checkpoint import load_checkpoint

@@ -14,7 +14,7 @@ from edgekit.frames.images import read_rgb, write_png
 from edgekit.pipeline.selection import candidates_of
 from edgekit.pipeline.subject import calibrate_with, subject_of
 from edgekit.pipeline.workbench import open_data
-from edgekit.recipe.find import find_recipe
+from edgekit.recipe.load import find_recipe
 
 
 @pytest.fixture

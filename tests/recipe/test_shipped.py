@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.recipe.find import find_recipe
-from edgekit.recipe.load import load_recipe
+from edgekit.recipe.load import find_recipe, load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.recipe.shipped import about, copy, folder, locate, shipped_recipes
 
