@@ -19,8 +19,8 @@ LEAST_READINGS = 5  # for an energy
 def summarise_telemetry(
     sampler: Sampler, before: dict[str, Any], after: dict[str, Any], windows: Sequence[Span], frames: int
 ) -> dict[str, Any]:
-    """Ready for JSON. ``before``, ``after``: of ``read_state``; ``windows``: when something was measured, on
-    time.monotonic; ``frames`` ran in the first one, which energy per frame is from."""
+    """Ready for JSON, the state ``before`` at its top. ``before``, ``after``: of ``read_state``; ``windows``: when
+    something was measured, on time.monotonic; ``frames`` ran in the first one, which energy per frame is from."""
     inside = [r for r in sampler.readings if any(began <= r.time <= ended for began, ended in windows)]
     joules = energy(sampler.readings, *windows[0])
     drops = [drop for window in windows for drop in find_drops(sampler.readings, *window)]
@@ -28,7 +28,6 @@ def summarise_telemetry(
     total = total_rails(inside[0].rails) if inside else None
     return {
         **before,
-        "before": before,
         "after": after,
         "source": sampler.source,
         "trouble": sampler.trouble,
@@ -69,12 +68,12 @@ def energy(readings: Sequence[Reading], began: float, ended: float) -> float | N
 def marks(telemetry: dict[str, Any]) -> list[str]:
     """Sentences that a reader of the numbers must know."""
     said = []
-    locked = {telemetry["before"]["clocks_locked"], telemetry["after"]["clocks_locked"]}
+    locked = {state["clocks_locked"] for state in (telemetry, telemetry["after"])}
     if False in locked:
         said.append("taken without locked clocks: they may differ next time (on a Jetson: sudo jetson_clocks)")
     elif None in locked:
         said.append("it is not known whether the clocks were locked")
-    modes = [telemetry[when]["power_mode"] for when in ("before", "after")]
+    modes = [state["power_mode"] for state in (telemetry, telemetry["after"])]
     if modes[0] != modes[1]:
         said.append(f"the power mode changed while measuring, from {modes[0]} to {modes[1]}")
     said += [f"throttled: {drop}" for drop in telemetry["drops"]]
