@@ -115,7 +115,7 @@ class Subject:
         """Scores on the evaluated split of a body's logits, decoded as the student's are."""
         import torch
 
-        from edgekit.evaluate.pictures import spread_out
+        from edgekit.data.source import spread_out
         from edgekit.evaluate.score import native_maps, score
         from edgekit.pipeline.targets import encode_inputs
 
@@ -148,7 +148,7 @@ class Subject:
         """Signal to quantization noise of the logits, dB, over the evaluated split: steadier than mIoU."""
         import cv2
 
-        from edgekit.evaluate.pictures import spread_out
+        from edgekit.data.source import spread_out
 
         exact, noise, signal = runner(self.model(self.native)), 0.0, 0.0
         for info in spread_out(self.bench.frames.frames(self.split), most):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from edgekit.tasks.task import Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,8 @@ class Source(Protocol):
 
     def flow(self, frame: FrameInfo) -> np.ndarray | None:
         """Exact optical flow (H, W, 2) in pixels to the next frame of the scene, or None."""
+
+
+def spread_out(infos: Sequence[T], count: int) -> list[T]:
+    """``count`` of the frames, evenly spaced; all where there are fewer."""
+    return [infos[i] for i in np.unique(np.linspace(0, len(infos) - 1, min(count, len(infos))).round().astype(int))]

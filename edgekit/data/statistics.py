@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.data.frameset import FrameSet
-from edgekit.data.source import FrameInfo
+from edgekit.data.source import FrameInfo, spread_out
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task, kind_of
 
@@ -41,7 +41,7 @@ def compute_statistics(frames: FrameSet, split: Sequence[FrameInfo], names: Sequ
     constant channel gets a deviation of 1, so that standardising it gives 0 and does not divide by zero. EdgekitError
     for a modality that no frame has.
     """
-    chosen = [split[i] for i in np.unique(np.linspace(0, len(split) - 1, MOST_FRAMES).round().astype(int))]
+    chosen = spread_out(split, MOST_FRAMES)
     sums = {name: np.zeros((3, kind_of(frames.tasks[name]).channels(frames.tasks[name]))) for name in names}
     for frame in chosen:
         for name, array in frames.read(frame, names).items():

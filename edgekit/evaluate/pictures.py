@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from edgekit.tasks.colours import heat
 from edgekit.teachers.ensemble import Prediction
 
 _COLUMN_WIDTH = 288
-
-T = TypeVar("T")
 
 
 def picture_grid(
@@ -48,8 +45,3 @@ def picture_grid(
     columns = ["input", "label", "ensemble", "disagreement", "student", "error"]
     scale = min(1.0, _COLUMN_WIDTH / rows[0][0].shape[1])
     return grid(rows, [frame.name for frame in infos], columns, scale=scale)
-
-
-def spread_out(infos: Sequence[T], count: int) -> list[T]:
-    """``count`` of the frames, evenly spaced; all where there are fewer."""
-    return [infos[i] for i in np.unique(np.linspace(0, len(infos) - 1, min(count, len(infos))).round().astype(int))]

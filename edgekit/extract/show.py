@@ -10,8 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from edgekit.data.dronescapes.description import Description, read_description
+from edgekit.data.source import spread_out
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.pictures import spread_out
 from edgekit.extract.files import Tree
 from edgekit.extract.record import PlanRecord, read_plan, read_record
 from edgekit.report.page import page, picture

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.bundle.manifest import Preprocessing
-from edgekit.data.source import FrameInfo
+from edgekit.data.source import FrameInfo, spread_out
 from edgekit.evaluate.breakdown import MODELS, Breakdown
-from edgekit.evaluate.pictures import picture_grid, spread_out
+from edgekit.evaluate.pictures import picture_grid
 from edgekit.evaluate.score import (
     DISAGREEMENT,
     Observe,

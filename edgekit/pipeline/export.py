@@ -18,9 +18,9 @@ from edgekit.bundle.manifest import SCHEMA, Golden, Manifest, Precision, Preproc
 from edgekit.bundle.manifest import StudentInfo as StudentFacts
 from edgekit.bundle.write import check_place, write_bundle
 from edgekit.compile.compiler import PORTABLE_CAPABILITIES, USUAL_CAPABILITIES, check_capabilities, is_there
+from edgekit.data.source import spread_out
 from edgekit.engine.calibration_cache import scale_table
 from edgekit.errors import EdgekitError
-from edgekit.evaluate.pictures import spread_out
 from edgekit.export.body import bodies, check_size
 from edgekit.export.build_script import SCRIPT, TABLE, build_script, profile_options
 from edgekit.export.card import CARD, model_card

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle.manifest import Artifact, Manifest
-from edgekit.data.source import FrameInfo
-from edgekit.evaluate.pictures import spread_out
+from edgekit.data.source import FrameInfo, spread_out
 from edgekit.evaluate.score import Predict, TaskScores, native_maps
 from edgekit.export.deploy import Deployed, deploy
 from edgekit.export.files import ExportPlan

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgekit.data.frameset import FrameSet
 from edgekit.data.source import FrameInfo
-from edgekit.evaluate.pictures import picture_grid, spread_out
+from edgekit.evaluate.pictures import picture_grid
 from edgekit.evaluate.score import native_maps
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.colours import RIGHT, WRONG
@@ -74,17 +72,6 @@ def test_large_frames_are_shown_smaller():
     ensemble = [{"semantic": Prediction(torch.from_numpy(soft)[None], torch.zeros(1, 640, 960))}]
     grid = picture_grid(SEMANTIC, FrameSet(Large()), INFOS[:1], ensemble, [{"semantic": soft.argmax(0)}])
     assert grid.shape[1] < 6 * 300 and grid.shape[0] < 300
-
-
-@given(st.integers(1, 50), st.integers(0, 60))
-def test_frames_are_spread_over_the_split(length, count):
-    infos = [FrameInfo(str(i), "s", i, "val", True) for i in range(length)]
-    chosen = [f.index for f in spread_out(infos, count)]
-    assert len(chosen) == min(length, count) and chosen == sorted(set(chosen))
-    if len(chosen) > 1:
-        assert chosen[0] == 0 and chosen[-1] == length - 1
-        steps = np.diff(chosen)
-        assert steps.max() - steps.min() <= 1
 
 
 def test_soft_tensors_become_native_maps():
