@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, did_you_mean
 
 
 def class_matrix(
@@ -36,13 +35,12 @@ def class_matrix(
             raise EdgekitError(
                 f"the teacher has no class '{missing[0]}'; it has {', '.join(theirs)}",
                 where=f"{where}.classes",
-                fix=f"name its classes that belong to it: merge: {{{missing[0]}: [{_near(missing[0], theirs)}], …}}",
+                fix=f"name its classes that belong to it: merge: {{{missing[0]}: […], …}}",
             )
     for name in merge:
         if name not in ours:
-            raise EdgekitError(
-                f"the task has no class '{name}'", where=f"{where}.merge", fix=f"did you mean '{_near(name, ours)}'?"
-            )
+            fix = did_you_mean(name, ours) or f"it has {', '.join(ours)}"
+            raise EdgekitError(f"the task has no class '{name}'", where=f"{where}.merge", fix=fix)
     empty = [name for name in ours if name not in merge]
     if empty:
         fix = f"name the teacher's classes that belong to it, or none: {empty[0]}: []"
@@ -74,9 +72,5 @@ def _check_theirs(name: str, theirs: Sequence[str], where: str) -> None:
         raise EdgekitError(
             f"the teacher has no class '{name}'; it has {', '.join(theirs)}",
             where=where,
-            fix=f"did you mean '{_near(name, theirs)}'?",
+            fix=did_you_mean(name, theirs) or "use one of these",
         )
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    return (difflib.get_close_matches(name, names, n=1, cutoff=0.0) or [names[0]])[0]
