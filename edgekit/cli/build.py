@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ import click
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, bundle_argument
 from edgekit.cli.output import answer, json_option, print_rich
-from edgekit.frames.terminal import console
 
 
 @click.command(
@@ -124,10 +122,12 @@ def _report(engines: Sequence) -> list[Any]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """A listener for ``edgekit.engine.build.build``: a bar on stderr per engine, with TensorRT's current phase."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from edgekit.cli.progress import bars
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(sys.stderr)) as progress:
+    with bars(*columns) as progress:
         lines: dict[str, Any] = {}
 
         def listen(engine: str, event: dict[str, Any]) -> None:

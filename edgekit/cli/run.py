@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options, bundle_argument
 from edgekit.cli.output import answer, json_option
 from edgekit.errors import EdgekitError
-from edgekit.frames.terminal import console
 
 
 @click.command(cls=BoardCommand, epilog="Example: edgekit run bundles/uav.tar --input flight.mp4 --output overlay.mp4")
@@ -128,11 +126,11 @@ def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> 
 @contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
     """A bar on stderr, or a spinner where no end is known."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    from edgekit.cli.progress import bars
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(), console=console(sys.stderr)
-    ) as bar:
+    with bars(*columns, TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn()) as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda done, note: bar.update(task, completed=done, note=note)

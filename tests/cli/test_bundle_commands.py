@@ -108,7 +108,7 @@ def test_run_paints_photographs(bundle, tmp_path, capsys):
     assert main(arguments) == 0
     captured = capsys.readouterr()
     assert "2 in" in captured.out and "fps" in captured.out and "onnxruntime/int8" in captured.out
-    assert "running tiny" in captured.err
+    assert captured.err == ""  # bars are for terminals
     assert read_rgb(tmp_path / "out" / "a.jpg").shape == frame.shape
     assert main([*arguments, "--task", "normals", "--task", "depth", "--frames", "1", "--json"]) == 0
     said = document(capsys)
