@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgekit.bench.document import in_threads
+from edgekit.frames.terminal import rich_table
 
 COLUMNS = ("mean", "p50", "p90", "p95", "p99", "max", "jitter")
 MOST_LAYERS = 40
@@ -45,12 +46,13 @@ def _latencies(document: Mapping[str, Any]) -> Table:
     batch = f", batch {subject['batch']}" if subject["batch"] != 1 else ""
     frames = f", frames of {frame}" if frame != size else ""
     what = f"{subject['student']} {subject['precision']} at {size}, {subject['backend']}"
-    table = Table(title=f"{subject['bundle']}: {what}{threads}{batch}{frames}", title_justify="left")
-    _add_columns(table, "ms", *(f">{column}" for column in (*COLUMNS, "runs")), "what it is")
+    rows = []
     for name, timing in document["timings"].items():
         values = [f"{timing[column]:.3f}" for column in COLUMNS]
-        table.add_row(name.replace("_", " "), *values, str(timing["count"]), timing["definition"])
-    return table
+        rows.append((name.replace("_", " "), *values, str(timing["count"]), timing["definition"]))
+    numbers = (*COLUMNS, "runs")
+    title = f"{subject['bundle']}: {what}{threads}{batch}{frames}"
+    return rich_table(title, ("ms", *numbers, "what it is"), rows, right=numbers, overflow="ellipsis")
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[str]:
@@ -93,17 +95,13 @@ def _unit(seen: Mapping[str, Any], unit: str) -> str:
 
 def _layers(layers: list[Mapping[str, Any]]) -> Table:
     total = sum(entry["ms"] for entry in layers) or 1.0
-    table = Table(title="layers, mean ms while profiled; profiling slows the network down", title_justify="left")
-    table.add_column("layer", overflow="fold")
-    _add_columns(table, ">ms", ">%")
-    for entry in layers[:MOST_LAYERS]:
-        table.add_row(entry["layer"], f"{entry['ms']:.4f}", f"{100 * entry['ms'] / total:.1f}")
+    shown = [(entry["layer"], entry["ms"]) for entry in layers[:MOST_LAYERS]]
     if len(layers) > MOST_LAYERS:
         rest = sum(entry["ms"] for entry in layers[MOST_LAYERS:])
-        table.add_row(
-            f"… {len(layers) - MOST_LAYERS} more (all with --json)", f"{rest:.4f}", f"{100 * rest / total:.1f}"
-        )
-    return table
+        shown.append((f"… {len(layers) - MOST_LAYERS} more (all with --json)", rest))
+    title = "layers, mean ms while profiled; profiling slows the network down"
+    rows = [(name, f"{ms:.4f}", f"{100 * ms / total:.1f}") for name, ms in shown]
+    return rich_table(title, ("layer", "ms", "%"), rows, right=("ms", "%"))
 
 
 def _soak(soak: Mapping[str, Any]) -> Table:
@@ -112,39 +110,32 @@ def _soak(soak: Mapping[str, Any]) -> Table:
     title = f"soak of {soak['seconds']:.0f} s: p99 drift ×{soak['p99_drift']:.3f}, memory {growth}"
     if soak.get("board_memory_growth_mib") is not None:
         title += f", the board's {soak['board_memory_growth_mib']:+.1f} MiB"
-    table = Table(title=title, title_justify="left")
-    _add_columns(table, *(f">{column}" for column in ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W")))
+    columns, rows = ("at s", "runs", "p50", "p99", "max", "memory MiB", "°C", "W"), []
     for w in windows[:: max(1, len(windows) // 12)]:
         power = None if w["power"] is None else w["power"] / 1000
         values = [f"{w['at']:.0f}", str(int(w["count"])), *(f"{w[k]:.2f}" for k in ("p50", "p99", "max"))]
-        table.add_row(*values, *("–" if v is None else f"{v:.1f}" for v in (w["memory_mib"], w["hottest"], power)))
-    return table
-
-
-def _add_columns(table: Table, *names: str) -> None:
-    """A name that begins with ">" is a column aligned to the right."""
-    for name in names:
-        table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
+        rows.append([*values, *("–" if v is None else f"{v:.1f}" for v in (w["memory_mib"], w["hottest"], power))])
+    return rich_table(title, columns, rows, right=columns, overflow="ellipsis")
 
 
 def comparison_tables(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What `edgekit bench compare` prints."""
-    table = Table(title=f"A {found['a']}  →  B {found['b']}", title_justify="left")
-    _add_columns(table, "measured", "timing", ">A ms", ">B ms", ">B / A", ">bounds", ">verdict")
-    for pair in found["pairs"]:
-        for finding in pair["findings"]:
-            colour = _COLOURS[finding["verdict"]]
-            verdict = Text(finding["verdict"], colour)
-            table.add_row(
-                pair["label"],
-                finding["timing"].replace("_", " "),
-                f"{finding['a']:.3f}",
-                f"{finding['b']:.3f}",
-                f"{finding['ratio']:.3f}",
-                f"{finding['low']:.3f} – {finding['high']:.3f}",
-                verdict,
-            )
-    yield table
+    rows = [
+        (
+            pair["label"],
+            finding["timing"].replace("_", " "),
+            f"{finding['a']:.3f}",
+            f"{finding['b']:.3f}",
+            f"{finding['ratio']:.3f}",
+            f"{finding['low']:.3f} – {finding['high']:.3f}",
+            Text(finding["verdict"], _COLOURS[finding["verdict"]]),
+        )
+        for pair in found["pairs"]
+        for finding in pair["findings"]
+    ]
+    names, numbers = ("measured", "timing"), ("A ms", "B ms", "B / A", "bounds", "verdict")
+    title = f"A {found['a']}  →  B {found['b']}"
+    yield rich_table(title, (*names, *numbers), rows, right=numbers, overflow="ellipsis")
     for pair in found["pairs"]:
         for line in pair["differences"]:
             yield Text.assemble(("note", "yellow"), f"  {pair['label']}: {line}")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from edgekit.bundle.bundle import Bundle
 from edgekit.bundle.manifest import Manifest, Sensor
+from edgekit.frames.terminal import rich_table
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.modality import RGB
 
@@ -94,11 +95,8 @@ def _what(task: Task) -> str:
 
 
 def _artifacts(bundle: Bundle) -> Any:
-    table = Table(title="artifacts", title_justify="left")
-    for column in ("lane", "precision", "file", "size", "opset", "input", "outputs", "TensorRT"):
-        table.add_column(column, justify="right" if column in ("size", "opset") else "left")
-    for a in bundle.manifest.artifacts:
-        table.add_row(
+    rows = [
+        (
             a.lane,
             a.precision,
             a.file,
@@ -108,20 +106,22 @@ def _artifacts(bundle: Bundle) -> Any:
             ", ".join(o.name for o in a.outputs),
             a.versions or "-",
         )
-    return table
+        for a in bundle.manifest.artifacts
+    ]
+    columns = ("lane", "precision", "file", "size", "opset", "input", "outputs", "TensorRT")
+    return rich_table("artifacts", columns, rows, right=("size", "opset"), overflow="ellipsis")
 
 
 def _metrics(manifest: Manifest) -> Any:
     """The primary metric of every task, per step of the export."""
     split = manifest.provenance.get("split")
-    table = Table(title=f"scores{f' on {split}' if split else ''}", title_justify="left")
-    table.add_column("step")
-    for task in manifest.tasks:
-        table.add_column(f"{task.name} {kind_of(task).primary.name}", justify="right")
+    columns = [f"{task.name} {kind_of(task).primary.name}" for task in manifest.tasks]
+    rows = []
     for step, scores in manifest.metrics.items():
         values = [_primary_metric(scores, task) for task in manifest.tasks]
-        table.add_row(step, *(f"{v:.4f}" if isinstance(v, (int, float)) else "-" for v in values))
-    return table
+        rows.append((step, *(f"{v:.4f}" if isinstance(v, (int, float)) else "-" for v in values)))
+    title = f"scores{f' on {split}' if split else ''}"
+    return rich_table(title, ("step", *columns), rows, right=columns, overflow="ellipsis")
 
 
 def _primary_metric(scores: Any, task: Task) -> Any:
@@ -131,13 +131,9 @@ def _primary_metric(scores: Any, task: Task) -> Any:
 
 
 def _parity(manifest: Manifest) -> Any:
-    table = Table(title="parity", title_justify="left")
     columns = ("step", "task", "metric", "value", "limit", "holds")
-    for column in columns:
-        table.add_column(column, justify="right" if column in ("value", "limit") else "left")
-    for row in manifest.parity:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    return table
+    rows = [[_cell(row.get(column)) for column in columns] for row in manifest.parity]
+    return rich_table("parity", columns, rows, right=("value", "limit"), overflow="ellipsis")
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ import click
 from edgekit.cli.options import PATH
 from edgekit.cli.output import json_option, print_json, print_rich
 from edgekit.cli.student_options import size_option
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit compile bundles/uav-jetson --compute-capability 8.6,8.9,12.0")
@@ -78,8 +79,6 @@ def _bundle(subject: str, lane: str | None):
 
 
 def _print(compiled) -> None:
-    from rich.table import Table
-
     from edgekit.pipeline.compile import verdict
 
     click.echo(f"{compiled.subject}: {verdict(compiled)}  (TensorRT for RTX {compiled.version})")
@@ -96,13 +95,11 @@ def _print(compiled) -> None:
     click.echo(f"  built in {engine.seconds:.1f} s; {', '.join(memory)}; plan {len(engine.plan):,} bytes")
     for line in engine.not_understood:
         click.echo(f"  not understood: {line[:200]}")
-    table = Table()
-    for column in ("", "kernel", "reads", "writes", "ONNX nodes in it"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for place, kernel in enumerate(engine.kernels, 1):
         reads, writes = (", ".join(dict.fromkeys(t.type for t in ts)) for ts in (kernel.reads, kernel.writes))
-        table.add_row(str(place), kernel.kind, reads, writes, ", ".join(kernel.nodes))
-    print_rich(table)
+        rows.append((str(place), kernel.kind, reads, writes, ", ".join(kernel.nodes)))
+    print_rich(rich_table(None, ("", "kernel", "reads", "writes", "ONNX nodes in it"), rows))
 
 
 def _save(compiled, folder: Path) -> None:

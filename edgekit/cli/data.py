@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import answer, json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_json, print_rich
+from edgekit.frames.terminal import rich_table
 
 
 @click.group("data", epilog="Example: edgekit data extract pipeline.yaml --out data/flights")

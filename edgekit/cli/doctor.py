@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import PATH
-from edgekit.cli.output import answer, json_option, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_rich
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit doctor --folder engines")

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PRECISION
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import json_option, print_json, print_rich
 from edgekit.cli.student_options import graph_options
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit estimate repseg --board orin-nano-8gb --precision fp16")

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, PRECISION, Threads, listed, set_option
-from edgekit.cli.output import answer, json_option, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_rich
 from edgekit.cli.student_options import student_options
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit export runs/uav-1a2b3c4d5e --target jetson --board orin-nano-8gb --jetpack 6.2")

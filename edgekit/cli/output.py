@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -42,15 +42,3 @@ def print_rich(*renderables: Any) -> None:
     shown = console(width=None if sys.stdout.isatty() else 200)
     for renderable in renderables:
         shown.print(renderable)
-
-
-def rich_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Collection[str] = ()) -> Any:
-    """A rich table of ``rows`` (strings or rich Texts) below ``columns``; those in ``right`` are aligned right."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table

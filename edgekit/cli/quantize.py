@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, Threads, set_option
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import json_option, print_json, print_rich
 from edgekit.cli.student_options import student_options
+from edgekit.frames.terminal import rich_table
 
 
 @click.group("quantize", epilog="Example: edgekit quantize sensitivity runs/uav-1a2b3c4d5e")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.cli.output import rich_table
+from edgekit.frames.terminal import rich_table
 
 
 def score_tables(title: str, result: dict[str, Any]) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, Threads, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import answer, json_option, print_rich, rich_table
+from edgekit.cli.output import answer, json_option, print_rich
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit search uav --budget 5ms --cpu --trials 24")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from edgekit.cli.options import Threads
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import json_option, print_json, print_rich
 from edgekit.cli.student_options import size_option
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(epilog="Example: edgekit students --size 544x960")

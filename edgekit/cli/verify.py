@@ -10,7 +10,8 @@ import click
 
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import backend_options, bundle_argument
-from edgekit.cli.output import json_option, print_json, print_rich, rich_table
+from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.frames.terminal import rich_table
 
 
 @click.command(cls=BoardCommand, epilog="Example: edgekit verify bundles/uav.tar --precision int8")

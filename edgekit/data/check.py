@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from edgekit.data.source import FrameInfo, Source
 from edgekit.data.values import ValueSummary
 from edgekit.errors import EdgekitError, WriteError
+from edgekit.frames.terminal import rich_table
 from edgekit.tasks import kind_of
 from edgekit.tasks.kind import share
 from edgekit.tasks.task import IGNORE
@@ -216,12 +217,8 @@ def _percent(share: float | None) -> str:
 
 
 def _table(title: str, headers: list[str], rows: Any) -> Any:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
-    for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i == 0 or header in ("file", "reason") else "right")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+    right = [header for header in headers[1:] if header not in ("file", "reason")]
+    texts = ([Text(str(cell)) for cell in row] for row in rows)
+    return rich_table(title, headers, texts, right, overflow="ellipsis")
