@@ -9,7 +9,7 @@ import click
 from edgekit.cli.default_command import DefaultGroup
 from edgekit.cli.on_board import BoardCommand
 from edgekit.cli.options import PATH, backend_options
-from edgekit.cli.output import answer, json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 
 
 @click.group(cls=DefaultGroup, default="measure")
@@ -114,15 +114,9 @@ def suite(ctx: click.Context, suite: Path, output: Path | None, as_json: bool) -
     from edgekit.bench.campaign import run_suite_file
 
     found = run_suite_file(suite, output, say=lambda line: click.echo(line, err=True))
-    if as_json:
-        print_json(found)
-    else:
-        counts = f"{found['measured']} rows measured, {found['already']} before, {found['failed']} failed"
-        click.echo(f"{counts}, {found['left']} left: {found['file']}")
-        if found["interruption"]:
-            click.echo(found["interruption"])
-        else:
-            click.echo(f"next: edgekit bench report {found['file']}")
+    counts = f"{found['measured']} rows measured, {found['already']} before, {found['failed']} failed"
+    following = found["interruption"] or f"next: edgekit bench report {found['file']}"
+    answer(as_json, found, f"{counts}, {found['left']} left: {found['file']}\n{following}")
     if found["failed"] or found["left"]:
         ctx.exit(1)
 

@@ -51,13 +51,11 @@ def list_boards(as_json: bool) -> None:
     from rich.table import Table
 
     known = registry.boards().values()
-    if as_json:
-        print_json({"file": str(registry.file()), "boards": [board.__dict__ for board in known]})
-        return
     table = Table("name", "address", "folder there", box=None)
     for board in known:
         table.add_row(board.name, board.host, board.folder)
-    print_rich(table if known else "no boards; edgekit board add NAME USER@HOST")
+    document = {"file": str(registry.file()), "boards": [board.__dict__ for board in known]}
+    answer(as_json, document, lambda: print_rich(table if known else "no boards; edgekit board add NAME USER@HOST"))
 
 
 @command.command("remove", epilog="Example: edgekit board remove orin")
@@ -129,10 +127,7 @@ def check(ctx: click.Context, name: str, bundle: Path, soak: str, output: Path |
         for (line, expected), code in zip(items, codes[1:-1], strict=True)
     ]
     wrong = [one for one in found if not one["holds"]]
-    if as_json:
-        print_json({"file": str(file), "steps": found, "holds": not wrong})
-    else:
-        for one in wrong:
-            click.echo(f"otherwise than expected, exit code {one['exit_code']}: {one['line']}")
-        click.echo(f"{len(found) - len(wrong)} of {len(found)} steps ended as they should; to send back: {file}")
+    lines = [f"otherwise than expected, exit code {one['exit_code']}: {one['line']}" for one in wrong]
+    lines.append(f"{len(found) - len(wrong)} of {len(found)} steps ended as they should; to send back: {file}")
+    answer(as_json, {"file": str(file), "steps": found, "holds": not wrong}, "\n".join(lines))
     ctx.exit(1 if wrong else 0)

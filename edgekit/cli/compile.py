@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import PATH
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 from edgekit.cli.student_options import size_option
 from edgekit.frames.terminal import rich_table
 
@@ -57,12 +57,10 @@ def command(
         if save and compiled.engine:
             _save(compiled, save)
     kept = [str(path) for path in keep_engines(bundle, found, words)] if bundle else []
-    if as_json:
-        files = [compiled.to_json() for compiled in found]
-        print_json({"taken": all(compiled.taken for compiled in found), "files": files, "engines": kept})
-    else:
-        click.echo("\n".join(f"kept {path}: built, not run" for path in kept), nl=bool(kept))
-    if not all(compiled.taken for compiled in found):
+    taken, files = all(compiled.taken for compiled in found), [compiled.to_json() for compiled in found]
+    lines = "".join(f"kept {path}: built, not run\n" for path in kept)
+    answer(as_json, {"taken": taken, "files": files, "engines": kept}, lambda: click.echo(lines, nl=False))
+    if not taken:
         ctx.exit(1)
 
 

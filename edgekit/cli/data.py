@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, allow_code_option, recipe_argument, set_option
-from edgekit.cli.output import answer, json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 from edgekit.frames.terminal import rich_table
 
 
@@ -129,9 +129,11 @@ def status(ctx: click.Context, folder: Path, as_json: bool) -> None:
     from edgekit.extract.command import status_of
 
     found = status_of(folder)
-    if as_json:
-        print_json(found)
-        ctx.exit(0 if found["complete"] else 1)
+    answer(as_json, found, lambda: _print_status(folder, found))
+    ctx.exit(0 if found["complete"] else 1)
+
+
+def _print_status(folder: Path, found: dict[str, Any]) -> None:
     counts = ("frames", "done", "stale", "failed", "missing")
     rows, lines = [], []
     for task in found["films"][0]["tasks"] if found["films"] else []:
@@ -149,7 +151,6 @@ def status(ctx: click.Context, folder: Path, as_json: bool) -> None:
     title = f"{folder}: {len(found['films'])} films"
     print_rich(rich_table(title, ["map", *counts, "per second"], rows, right=[*counts, "per second"]))
     click.echo("\n".join(lines))
-    ctx.exit(0 if found["complete"] else 1)
 
 
 @command.command("verify", epilog="Example: edgekit data verify data/flights --remove")

@@ -46,10 +46,7 @@ def show(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from edgekit.recipe.load import dump, find_recipe
 
     model, _ = find_recipe(recipe, overrides)
-    if as_json:
-        print_json(model.model_dump(mode="json", by_alias=True))
-    else:
-        click.echo(dump(model), nl=False)
+    answer(as_json, model.model_dump(mode="json", by_alias=True), lambda: click.echo(dump(model), nl=False))
 
 
 @command.command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgekit.cli.options import Threads
-from edgekit.cli.output import json_option, print_json, print_rich
+from edgekit.cli.output import answer, json_option, print_rich
 from edgekit.cli.student_options import size_option
 from edgekit.frames.terminal import rich_table
 
@@ -21,9 +21,6 @@ def command(size: tuple[int, int], classes: int, threads: int, as_json: bool) ->
 
     rows = list_students(size, classes, threads)
     at = f"{size[0]}x{size[1]}"
-    if as_json:
-        print_json({"size": at, "classes": classes, "threads": threads, "students": rows})
-        return
     cells = [
         (
             row["name"],
@@ -38,4 +35,6 @@ def command(size: tuple[int, int], classes: int, threads: int, as_json: bool) ->
     ]
     title = f"students at {at}, {classes} classes, {threads} thread(s)"
     numbers = ("parameters", "fused", "GMAC", "latency ms")
-    print_rich(rich_table(title, ("name", "family", *numbers, "about"), cells, right=numbers))
+    table = rich_table(title, ("name", "family", *numbers, "about"), cells, right=numbers)
+    document = {"size": at, "classes": classes, "threads": threads, "students": rows}
+    answer(as_json, document, lambda: print_rich(table))
