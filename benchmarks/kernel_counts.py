@@ -18,10 +18,10 @@ from edgekit.boards.lookup import find_board
 from edgekit.bundle.manifest import Precision
 from edgekit.compile.compiler import check_installed, compile_model
 from edgekit.compile.kernels import count
+from edgekit.frames.sizes import parse_size
 from edgekit.pipeline.compile import student_files
 from edgekit.preflight.network import network_of
 from edgekit.preflight.roofline import estimate
-from edgekit.students.listing import parse_size
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import Student
 from edgekit.tasks import Task

@@ -27,7 +27,7 @@ from results import command_line, provenance, table, write_section
 from edgekit.bench.statistics import summarise
 from edgekit.bundle.bundle import open_bundle
 from edgekit.errors import EdgekitError
-from edgekit.students.listing import parse_size
+from edgekit.frames.sizes import parse_size
 
 SECTION = "Latency on a CPU"
 WORKER = Path(__file__).parent / "latency_peers.py"

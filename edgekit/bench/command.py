@@ -17,6 +17,7 @@ from edgekit.bench.trtexec import trtexec_command
 from edgekit.bundle.bundle import open_bundle
 from edgekit.engine.build import UNRUN
 from edgekit.errors import EdgekitError
+from edgekit.frames.sizes import parse_size
 from edgekit.runtime.load import load
 from edgekit.runtime.predictor import Predictor
 
@@ -48,7 +49,7 @@ def measure_bundle(
     EdgekitError where the bundle, the backend or the engine cannot be opened, or an option does not fit them.
     """
     soak_seconds = parse_duration(soak, "--soak") if soak else 0.0
-    size = parse_frame_size(frame_size) if frame_size else None
+    size = parse_size(frame_size, "--frame-size", most=16384) if frame_size else None
     plan = BenchPlan(warm_up, duration, runs)
     if bundle.suffix in ENGINES and bundle.is_file():
         bundle, engine, backend = bundle_of(bundle), bundle, backend or "tensorrt"
@@ -97,16 +98,6 @@ def bundle_of(engine: Path) -> Path:
         where=str(engine),
         fix=f"name both: edgekit bench BUNDLE --backend tensorrt --engine {engine}",
     )
-
-
-def parse_frame_size(text: str) -> tuple[int, int]:
-    """``"540x960"`` → (540, 960). EdgekitError for anything else."""
-    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text, re.ASCII)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(16 <= side <= 16384 for side in size):
-        fix = "write HEIGHTxWIDTH, e.g. 1080x1920, each 16 to 16384"
-        raise EdgekitError(f"'{text}' is not a size of frames", where="--frame-size", fix=fix)
-    return size
 
 
 def _use_graph(predictor: Predictor, frames: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import PATH, together
+from edgekit.frames.sizes import parse_size
 
 
 class SizeType(click.ParamType):
@@ -15,8 +16,6 @@ class SizeType(click.ParamType):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        from edgekit.students.listing import parse_size
-
         return parse_size(value) if isinstance(value, str) else value
 
 

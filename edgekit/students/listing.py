@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
 from torch.utils.benchmark import Timer
 
-from edgekit.errors import EdgekitError
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.students.registry import STUDENTS
 from edgekit.students.student import example_student
 
-_LEAST_SIDE = 16
 _SECONDS = 1.0  # that a student is timed
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``"544x960"`` → (544, 960). EdgekitError for anything else, or sides below 16 or above 9999."""
-    match = re.fullmatch(r"(\d{2,4})[x×](\d{2,4})", text, re.ASCII)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if min(size) < _LEAST_SIDE:
-        fix = f"write HEIGHTxWIDTH, e.g. 544x960, each at least {_LEAST_SIDE}"
-        raise EdgekitError(f"'{text}' is not a size", where="--size", fix=fix)
-    return size
 
 
 def list_students(size: tuple[int, int], classes: int, threads: int) -> list[dict[str, Any]]:

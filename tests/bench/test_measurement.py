@@ -14,7 +14,7 @@ import pytest
 
 import edgekit
 from edgekit.bench.cold_start import cold_start
-from edgekit.bench.command import bundle_of, measure_bundle, parse_frame_size
+from edgekit.bench.command import bundle_of, measure_bundle
 from edgekit.bench.document import check_measurement
 from edgekit.bench.host import host_steps, resize_frames
 from edgekit.bench.measurement import measure_predictor
@@ -202,8 +202,7 @@ def test_the_bundle_of_an_engine(tmp_path):
         bundle_of(tmp_path / "elsewhere/e.plan")
 
 
-def test_sizes_and_durations():
-    assert parse_frame_size("540x960") == (540, 960)
+def test_durations():
     assert [parse_duration(t, "") for t in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]
     for text in ("", "0", "m", "-3", "3 d", "1e9", "٣"):
         with pytest.raises(EdgekitError, match="not a duration"):

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from edgekit.cli.main import main
-from edgekit.errors import EdgekitError
 from edgekit.students import listing
 from edgekit.students.registry import PARAMETER_LIMIT, STUDENTS
 
@@ -43,15 +42,9 @@ def test_the_table_names_them_all(capsys):
     assert all(name in out for name in STUDENTS) and "students at 32x32" in out
 
 
-def test_sizes():
-    assert listing.parse_size("544x960") == (544, 960) == listing.parse_size("544×960")
-
-
 @pytest.mark.parametrize(
     "text", ["", "544", "544x", "x960", "544x960x3", "-544x960", "0x0", "00x64", "64x08", "544x 960"]
 )
 def test_what_is_no_size_is_refused(text, capsys):
-    with pytest.raises(EdgekitError, match="is not a size"):
-        listing.parse_size(text)
     assert main(["students", f"--size={text}"]) == 2
     assert "544x960" in capsys.readouterr().err

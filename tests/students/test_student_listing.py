@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgekit.errors import EdgekitError
 from edgekit.networks import parameter_count
 from edgekit.networks.macs import multiply_adds
 from edgekit.students import listing
@@ -52,14 +51,3 @@ def test_the_thread_count_is_put_back():
         patch.setattr(listing, "multiply_adds", lambda student, frame: 0)
         listing.list_students((32, 32), 2, before + 1)
     assert seen == {before + 1} and torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize(("text", "size"), [("544x960", (544, 960)), ("32×48", (32, 48))])
-def test_sizes(text, size):
-    assert listing.parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "544", "544x", "x960", "5x9", "-32x48", "544x960x3", "544 x 960", "544.0x960"])
-def test_what_is_no_size_is_refused(text):
-    with pytest.raises(EdgekitError, match="is not a size"):
-        listing.parse_size(text)
