@@ -5,7 +5,7 @@ created  UTC, ISO 8601
 subject  what was measured: bundle, student, size, batch, precision, and what the backend says of itself
 machine  see ``machine``
 plan     warm_up and duration in seconds, runs
-accuracy per task {task, metric, value, higher_is_better}, as measured at export; empty where it was not
+accuracy per task {task, kind, metric, value, higher_is_better}, as measured at export; empty where it was not
 timings  name → ``definition``, the fields of ``Summary`` and ``samples_ms``, every run in the order taken
 throughput  name → queries per second
 start_up, memory, telemetry, soak, layers, trtexec   or None
@@ -116,7 +116,11 @@ class _Machine(TypedDict, total=False):
     edgekit: str
 
 
-class _Accuracy(TypedDict):
+class _Kind(TypedDict, total=False):
+    kind: str
+
+
+class _Accuracy(_Kind):
     task: str
     metric: str
     value: float

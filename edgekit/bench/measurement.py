@@ -107,8 +107,8 @@ def _accuracy(predictor: Predictor) -> list[dict[str, Any]]:
         kind = kind_of(task)
         value = (scores.get(task.name) or {}).get(kind.primary.name)
         if isinstance(value, (int, float)):
-            higher = kind.primary.higher_is_better
-            found.append({"task": task.name, "metric": kind.primary.name, "value": value, "higher_is_better": higher})
+            about = {"task": task.name, "kind": kind.name, "metric": kind.primary.name}
+            found.append({**about, "value": value, "higher_is_better": kind.primary.higher_is_better})
     return found
 
 

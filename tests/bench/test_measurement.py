@@ -152,8 +152,8 @@ def test_accuracy_is_the_primary_metric_of_this_precision(tiny_bundle, frames, q
         object.__setattr__(predictor.manifest, "metrics", scores)
         found = measure_predictor(predictor, {"rgb": frames}, SHORT, system=quiet)["accuracy"]
     assert found == [
-        {"task": "semantic", "metric": "miou", "value": 0.5, "higher_is_better": True},
-        {"task": "depth", "metric": "absrel", "value": 0.1, "higher_is_better": False},
+        {"task": "semantic", "kind": "semantic", "metric": "miou", "value": 0.5, "higher_is_better": True},
+        {"task": "depth", "kind": "depth", "metric": "absrel", "value": 0.1, "higher_is_better": False},
     ]
 
 

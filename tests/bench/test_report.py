@@ -14,6 +14,7 @@ from edgekit.bench.report.entries import entry_of, highlights
 from edgekit.bench.report.markdown import report_markdown
 from edgekit.bench.report.read import read_report
 from edgekit.errors import EdgekitError
+from edgekit.tasks import KINDS
 
 
 def document(student="repseg", precision="int8", p50=5.0, miou=0.5, energy=40.0, mode="15W", marks=()) -> dict:
@@ -134,3 +135,45 @@ def test_what_all_have_in_common_is_said_once(tmp_path):
     text = written(tmp_path, document(), document("big", "fp16"))
     assert "All: size 544×960, backend tensorrt, power mode 15W." in text
     assert "| student | precision | semantic mIoU % | p50 ms |" in text
+
+
+WET = """
+from types import MappingProxyType
+
+from edgekit.tasks.binary import Binary
+from edgekit.tasks.metric import PrimaryMetric
+
+
+class Wet(Binary):
+    name = "wet"
+    primary = PrimaryMetric("dry", unit="points", limit=1.0)
+    columns = MappingProxyType({"dry": ("dry ‰", 1000, 1)})
+
+
+WET = Wet()
+"""
+
+
+def test_a_kind_of_another_package_is_shown_with_its_own_title_and_factor(install_package):
+    pools = {"task": "pools", "kind": "wet", "metric": "dry", "value": 0.25, "higher_is_better": True}
+
+    def shown() -> tuple[str, float]:
+        (accuracy,) = entry_of("row", document() | {"accuracy": [pools]}).accuracy
+        return accuracy.unit, accuracy.shown
+
+    assert shown() == ("pools dry", 0.25)  # where it is not installed
+    install_package("wet-kind", {"kind.py": WET}, {"edgekit.kinds": {"wet": "wet_kind.kind:WET"}})
+    try:
+        assert shown() == ("pools dry ‰", 250.0)
+    finally:
+        KINDS._loaded.pop("wet", None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit"),
+    [("miou", "t mIoU %"), ("iou", "t IoU %"), ("absrel", "t AbsRel"), ("mean_angle", "t mean °"), ("new", "t new")],
+)
+def test_a_measurement_that_does_not_say_the_kind(metric, unit):
+    said = {"task": "t", "metric": metric, "value": 0.5, "higher_is_better": True}
+    (accuracy,) = entry_of("row", document() | {"accuracy": [said]}).accuracy
+    assert (accuracy.unit, accuracy.shown) == (unit, 50.0 if "%" in unit else 0.5)

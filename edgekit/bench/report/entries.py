@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.bench.document import in_threads
-
-_PERCENT = ("miou", "iou")
+from edgekit.tasks import KINDS
 
 
 @dataclass(frozen=True)
@@ -17,18 +16,23 @@ class Accuracy:
     metric: str
     value: float
     higher_is_better: bool
+    kind: str | None = None  # of the task; earlier measurements do not say
 
     @property
     def shown(self) -> float:
-        return 100 * self.value if self.metric in _PERCENT else self.value
+        return self.value * self._column[1]
 
     @property
     def unit(self) -> str:
         """``semantic mIoU %``."""
-        name = {"miou": "mIoU %", "iou": "IoU %", "absrel": "AbsRel", "mean_angle": "mean °"}.get(
-            self.metric, self.metric
-        )
-        return f"{self.task} {name}"
+        return f"{self.task} {self._column[0]}"
+
+    @property
+    def _column(self) -> tuple[str, float]:
+        """The metric's title and factor in tables; its name and 1 where its kind is not installed."""
+        kinds = KINDS.imported() if self.kind is None else [self.kind]
+        columns = [KINDS[kind].columns for kind in kinds if kind in KINDS]
+        return next((found[self.metric][:2] for found in columns if self.metric in found), (self.metric, 1.0))
 
 
 @dataclass(frozen=True)
