@@ -42,13 +42,15 @@ def edgekit(method: str) -> Calibrate:
     import onnx
 
     from edgekit.graphs.read import consumers
-    from edgekit.quantize.calibration import calibrate
+    from edgekit.quantize.calibration import calibrations
+    from edgekit.quantize.observers import OBSERVERS
     from edgekit.quantize.qdq import write_qdq
 
     def run(model: str, out: str, frames: Frames) -> None:
         body = onnx.load(model)
         first = {node.name for node in consumers(body.graph)["input"]}  # float in what `edgekit export` writes
-        onnx.save(write_qdq(body, calibrate(body, frames, observer=method).ranges, keep_float=first), out)
+        ranges = calibrations(body, frames, {method: OBSERVERS[method]()})[method].ranges
+        onnx.save(write_qdq(body, ranges, keep_float=first), out)
 
     return run
 

@@ -17,7 +17,7 @@ from edgekit.graphs.execute import Runner
 from edgekit.graphs.read import Shape, tensor_shape
 from edgekit.quantize.frames import MakeFrames
 from edgekit.quantize.histogram import Histogram, Tally
-from edgekit.quantize.observers import OBSERVERS, Observer
+from edgekit.quantize.observers import Observer
 from edgekit.quantize.parameters import Range
 from edgekit.quantize.topology import Topology, is_passing
 from edgekit.runtime.cpu import usable_cores
@@ -54,27 +54,6 @@ class Calibration:
         return Ranges(self.observer, self.count, self.ranges, self.unranged, model, self.frames, preprocessing)
 
 
-def calibrate(
-    model: ModelProto,
-    frames: MakeFrames,
-    *,
-    observer: str | Observer = "entropy",
-    progress: Callable[[int], None] = lambda done: None,
-    threads: int | None = None,
-) -> Calibration:
-    """The range of every activation worth quantizing.
-
-    ``observer`` is a name of ``OBSERVERS``, or one built with its settings. ``progress(frames done)`` starts again
-    from 1 in a further pass, which an observer needs where outliers leave it too few bins for the rest. ``threads``:
-    frames at work at once, by default one per core up to 8; memory grows with threads, not with frames, and the result
-    depends on neither. EdgekitError without frames, for frames of another shape than the network's input, and for
-    activations that are not finite.
-    """
-    name = observer if isinstance(observer, str) else _name_of(observer)
-    built = OBSERVERS[name]() if isinstance(observer, str) else observer
-    return calibrations(model, frames, {name: built}, progress=progress, threads=threads)[name]
-
-
 def calibrations(
     model: ModelProto,
     frames: MakeFrames,
@@ -83,7 +62,13 @@ def calibrations(
     progress: Callable[[int], None] = lambda done: None,
     threads: int | None = None,
 ) -> dict[str, Calibration]:
-    """``calibrate`` by each of the observers, which share the first pass over the frames."""
+    """The range of every activation worth quantizing, by each of the observers, which share the first pass.
+
+    ``progress(frames done)`` starts again from 1 in a further pass, which an observer needs where outliers leave it too
+    few bins for the rest. ``threads``: frames at work at once, by default one per core up to 8; memory grows with
+    threads, not with frames, and the result depends on neither. EdgekitError without frames, for frames of another
+    shape than the network's input, and for activations that are not finite.
+    """
     topology = Topology(model)
     groups = topology.groups()
     observed = _observed(topology)
@@ -117,10 +102,6 @@ def calibrations(
         unranged = tuple(t for t in topology.activations if t not in ranges)
         made[name] = Calibration(name, ranges, unranged, count, digest)
     return made
-
-
-def _name_of(observer: Observer) -> str:
-    return next(name for name in OBSERVERS.imported() if type(observer) is OBSERVERS[name])
 
 
 def _observed(topology: Topology) -> list[str]:

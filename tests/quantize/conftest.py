@@ -9,6 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.quantize.calibration import Calibration, calibrations
+from edgekit.quantize.observers import OBSERVERS, Observer
+
 Layer = tuple[str, Sequence[str], str, dict]
 
 
@@ -93,3 +96,15 @@ def frames() -> Callable[[], Iterable[np.ndarray]]:
             yield rng.standard_normal((1, 3, 12, 16)).astype(np.float32)
 
     return frames
+
+
+@pytest.fixture(scope="session")
+def calibrate() -> Callable[..., Calibration]:
+    """``calibrations`` by one observer: a name of ``OBSERVERS``, or one built with its settings."""
+
+    def calibrate(model: onnx.ModelProto, frames, observer: str | Observer = "entropy", **more) -> Calibration:
+        name = observer if isinstance(observer, str) else type(observer).__name__.lower()
+        built = OBSERVERS[observer]() if isinstance(observer, str) else observer
+        return calibrations(model, frames, {name: built}, **more)[name]
+
+    return calibrate

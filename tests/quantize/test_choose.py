@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.graphs.execute import Runner
 from edgekit.quantize.bias import correct_bias
-from edgekit.quantize.calibration import calibrate
+from edgekit.quantize.calibration import calibrations
 from edgekit.quantize.choose import calibrate_best
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.equalise import equalise
@@ -52,7 +52,7 @@ def noise(outliers: float):
 
 def written_out(network, graph, frames, observer: str, ranges=None) -> float:
     """The geometric mean of 1 - mIoU and of the relative error of depth, INT8 of ``graph`` against float."""
-    ranges = ranges or calibrate(graph, frames, observer=observer).ranges
+    ranges = ranges or calibrations(graph, frames, QuantizeConfig(observer=observer).observers())[observer].ranges
     exact, integers = Runner(network), Runner(write(graph, ranges))
     classes, depths = [], []
     for frame in frames():
@@ -69,7 +69,7 @@ def written_out(network, graph, frames, observer: str, ranges=None) -> float:
 
 
 @pytest.mark.parametrize(("outliers", "uneven"), [(1.0, 1.0), (40.0, 1.0), (1.0, 60.0)])
-def test_the_one_that_changes_least(network, frames, outliers, uneven):
+def test_the_one_that_changes_least(network, frames, outliers, uneven, calibrate):
     frames, network = noise(outliers), with_uneven_channels(network, uneven)
     graph, found = calibrate_best(network, frames, QuantizeConfig(), [SEMANTIC, DEPTH], [write])
     graphs = {"": network, ", equalised": equalise(network)}

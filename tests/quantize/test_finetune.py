@@ -10,10 +10,11 @@ from onnx.reference import ReferenceEvaluator
 
 from edgekit.graphs.execute import Runner
 from edgekit.graphs.opset import at_opset
-from edgekit.quantize.calibration import calibrate
+from edgekit.quantize.calibration import calibrations
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.differentiable import DifferentiableGraph, UnknownOperatorError
 from edgekit.quantize.finetune import CROP, _crop, finetuned
+from edgekit.quantize.observers.minmax import MinMax
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import recover
 from edgekit.tasks import Task
@@ -22,7 +23,7 @@ STYLES = [{"style": "onnxruntime"}, {"style": "onnxruntime", "reduce_range": Tru
 
 
 def writer(model, frames, *, keep_float=frozenset(), **style):
-    ranges = calibrate(model, frames, observer="minmax").ranges
+    ranges = calibrations(model, frames, {"minmax": MinMax()})["minmax"].ranges
     return lambda m: write_qdq(m, ranges, keep_float=keep_float, **style)
 
 

@@ -15,7 +15,6 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgekit.engine.calibration_cache import INT8_MOST
-from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.parameters import REDUCED_MOST
 from edgekit.quantize.qdq import write_qdq
 
@@ -31,7 +30,7 @@ SATURATES = _saturates()
 
 
 @pytest.fixture(scope="module")
-def ranges(student, frames):
+def ranges(student, frames, calibrate):
     return calibrate(student, frames, observer="minmax").ranges
 
 
@@ -142,7 +141,7 @@ def test_a_float_layer_reads_and_has_floats(student, frames, ranges):
 
 @pytest.mark.parametrize("operator", ["Tanh", "Softplus", "Erf", "Exp"])
 @pytest.mark.parametrize("activated", [False, True])
-def test_what_a_float_layer_gives_is_read_as_it_is(build, frames, operator, activated):
+def test_what_a_float_layer_gives_is_read_as_it_is(build, frames, operator, activated, calibrate):
     """A float operator reads integers behind an integer layer, and floats behind one that is left in float."""
     weight = np.random.default_rng(0).standard_normal((16, 3, 1, 1)).astype(np.float32)
     relu, read = ([("Relu", ["c"], "r", {})], "r") if activated else ([], "c")
@@ -179,7 +178,7 @@ def test_weights_of_seven_bits(student, ranges):
     assert len(weights) == 5 and all(np.abs(w.astype(int)).max() == 64 for w in weights)
 
 
-def test_a_silenced_channel_keeps_its_value(build, frames):
+def test_a_silenced_channel_keeps_its_value(build, frames, calibrate):
     weight = np.zeros((16, 3, 1, 1), np.float32)
     weight[:, 0] = 1.0
     weight[3] *= 1e-13
@@ -193,7 +192,7 @@ def test_a_silenced_channel_keeps_its_value(build, frames):
     np.testing.assert_allclose(said, 0.5, atol=0.02)
 
 
-def test_an_upsampling_convolution_has_integer_weights_per_channel(build, frames):
+def test_an_upsampling_convolution_has_integer_weights_per_channel(build, frames, calibrate):
     rng = np.random.default_rng(0)
     model = build(
         [

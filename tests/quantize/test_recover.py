@@ -17,7 +17,6 @@ from edgekit.compile.kernels import count
 from edgekit.errors import EdgekitError
 from edgekit.graphs.execute import Runner
 from edgekit.quantize.bias import correct_bias
-from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.config import QuantizeConfig
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.recover import Recovery, recover
@@ -281,7 +280,7 @@ def test_layers_that_the_recipe_names_stay_in_float(build):
         (two_culprits, loud, ("ca_node", "cb_node")),
     ],
 )
-def test_nvidias_compiler_takes_every_crafted_network(build, crafted, frames, keep_float, dtype):
+def test_nvidias_compiler_takes_every_crafted_network(build, crafted, frames, keep_float, dtype, calibrate):
     """With the scales that such ranges make, and with layers in float beside those in INT8, which it leaves so."""
     model = crafted(build)
     ranges = calibrate(model, frames, observer="minmax").ranges
@@ -294,7 +293,7 @@ def test_nvidias_compiler_takes_every_crafted_network(build, crafted, frames, ke
     assert reading == {"INT8": convolutions - len(keep_float), **left}
 
 
-def test_corrected_biases_give_the_right_means(student, frames):
+def test_corrected_biases_give_the_right_means(student, frames, calibrate):
     """Layer by layer: without, an early shift would be corrected once in every layer behind it."""
     ranges = calibrate(student, frames, observer="minmax").ranges
     # Coarse weights, so that there is something to correct.
@@ -311,7 +310,7 @@ def test_corrected_biases_give_the_right_means(student, frames):
     assert after < 0.1 * before
 
 
-def test_sensitivity_is_the_noise_of_one_layer_alone(student, frames):
+def test_sensitivity_is_the_noise_of_one_layer_alone(student, frames, calibrate):
     ranges = calibrate(student, frames, observer="minmax").ranges
     some = list(frames())[:3]
     found = sensitivity(student, ranges, some, writer(style="tensorrt"))
@@ -325,7 +324,7 @@ def test_sensitivity_is_the_noise_of_one_layer_alone(student, frames):
     assert found[2].noise["logits"] == pytest.approx(np.mean((said - truth) ** 2) / variance, rel=1e-3)
 
 
-def test_sensitivity_finds_the_culprit(build):
+def test_sensitivity_finds_the_culprit(build, calibrate):
     model = loud_input(build)
     ranges = calibrate(model, loud, observer="minmax").ranges
     found = sensitivity(model, ranges, list(loud()), writer(style="onnxruntime"))

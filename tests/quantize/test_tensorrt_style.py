@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from edgekit.quantize.calibration import calibrate
 from edgekit.quantize.qdq import write_qdq
 from edgekit.quantize.tensorrt_style import is_thin
 from edgekit.quantize.topology import Topology
@@ -37,7 +36,7 @@ class Written:
 
 
 @pytest.fixture(scope="module")
-def ranges(student, frames):
+def ranges(student, frames, calibrate):
     return calibrate(student, frames, observer="minmax").ranges
 
 
@@ -99,7 +98,7 @@ def test_a_float_layer_reads_and_has_floats(student, ranges):
     assert not written.quantized("sum_node", 0)  # the sum feeds no integer layer any more
 
 
-def test_a_sum_of_two_convolutions_keeps_one_to_be_fused(build, frames):
+def test_a_sum_of_two_convolutions_keeps_one_to_be_fused(build, frames, calibrate):
     weight = np.random.default_rng(0).standard_normal((16, 3, 3, 3)).astype(np.float32)
     square = np.random.default_rng(1).standard_normal((16, 16, 3, 3)).astype(np.float32)
     model = build(
@@ -122,7 +121,9 @@ def test_a_sum_of_two_convolutions_keeps_one_to_be_fused(build, frames):
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 @pytest.mark.parametrize("between", [False, True])
 @pytest.mark.parametrize("second_reader", ["a layer", "a float operator", "the output", None])
-def test_a_branch_that_something_else_reads_is_no_convolution_to_fuse(build, frames, order, between, second_reader):
+def test_a_branch_that_something_else_reads_is_no_convolution_to_fuse(
+    build, frames, order, between, second_reader, calibrate
+):
     """a and b are fresh from convolutions. Where a is read elsewhere too, it stays in memory: b is fused, a quantized.
 
     ``between``: a passes through a pooling on its way into the sum, and the second reader stands before that.
@@ -146,7 +147,7 @@ def test_a_branch_that_something_else_reads_is_no_convolution_to_fuse(build, fra
     assert quantized == ({"a"} if second_reader else {order[0]})
 
 
-def test_transposed_convolutions_have_a_scale_per_output_channel(build, frames):
+def test_transposed_convolutions_have_a_scale_per_output_channel(build, frames, calibrate):
     weight = np.random.default_rng(0).standard_normal((3, 16, 2, 2)).astype(np.float32)
     square = np.random.default_rng(0).standard_normal((16, 32, 2, 2)).astype(np.float32)
     model = build(
@@ -163,7 +164,7 @@ def test_transposed_convolutions_have_a_scale_per_output_channel(build, frames):
     assert axes == {1}
 
 
-def test_products_of_activations_are_quantized_on_both_sides(build, frames):
+def test_products_of_activations_are_quantized_on_both_sides(build, frames, calibrate):
     model = build(
         [("Transpose", ["input"], "t", {"perm": [0, 1, 3, 2]}), ("MatMul", ["input", "t"], "out", {})], {}, ["out"]
     )
@@ -200,7 +201,7 @@ def test_products_of_activations_are_quantized_on_both_sides(build, frames):
         (64, 32, (3, 3), 16, False, True),  # 4 in, 2 out
     ],
 )
-def test_thin_layers_are_left_alone(build, frames, c_in, c_out, kernel, groups, first, thin):
+def test_thin_layers_are_left_alone(build, frames, c_in, c_out, kernel, groups, first, thin, calibrate):
     weight = np.ones((c_out, c_in // groups, *kernel), np.float32)
     before = [] if first else [("Conv", ["input", "w0"], "x", {})]
     model = build(
@@ -242,7 +243,7 @@ def test_it_says_what_the_float_network_says(student, ranges, frames, dtype):
         assert np.abs(said - expected).mean() < 0.03 * np.abs(expected).mean()
 
 
-def test_tiny_weights_survive_float16(build, frames):
+def test_tiny_weights_survive_float16(build, frames, calibrate):
     """max|w| / 127 is below what float16 holds: rounded to zero, the channel would be lost."""
     weight = np.full((16, 3, 1, 1), 1e-6, np.float32)
     model = build([("Conv", ["input", "w"], "out", {})], {"w": weight}, ["out"])
