@@ -24,6 +24,9 @@ from edgekit.frames.unfinished import remove_abandoned
 ENGINES = "engines"
 """Where in a bundle's directory engines are built, which are the machine's and not the bundle's."""
 
+SHIPPED = Path(__file__).parent / "shipped"
+"""The bundles that come with edgekit, one folder each, which their name opens from anywhere."""
+
 _AGAIN = "copy the bundle again if it was whole where it came from, else export it again"
 
 
@@ -144,27 +147,33 @@ class Bundle:
 def open_bundle(path: str | os.PathLike) -> Bundle:
     """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file, its graphs.
 
-    EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
+    A name under which nothing lies here may be that of a bundle that comes with edgekit. EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
     where a graph is another than the manifest says, or one that must not be loaded.
     """
     source = Path(path)
     if not source.exists():
         remove_abandoned(source.absolute().parent)  # a killed export may have moved it aside
+    if not source.exists() and source.name in shipped_bundles() and source == Path(source.name):
+        source = SHIPPED / source
     if problem := what_it_is(source):
         raise problem
     folder = source
     if source.is_file():
         folder = unpack(source)
     elif not source.is_dir():
-        raise EdgekitError(
-            "there is no bundle here", where=str(source), fix="give the directory or .tar that `edgekit export` made"
-        )
+        fix = f"give the directory or .tar that `edgekit export` made, or the name of a bundle that comes with edgekit: {', '.join(shipped_bundles())}"
+        raise EdgekitError("there is no bundle here", where=str(source), fix=fix)
     manifest = read_manifest(folder / MANIFEST)
     bundle = Bundle(manifest, folder, source)
     for name, digest in manifest.files.items():
         _check_file(folder / name, digest)
     check_graphs(manifest, bundle.read, str(folder))
     return bundle
+
+
+def shipped_bundles() -> list[str]:
+    """The names of the bundles that come with edgekit."""
+    return sorted(folder.name for folder in SHIPPED.iterdir())
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -20,10 +20,9 @@ from edgekit.errors import EdgekitError
 @click.option(
     "--input",
     "given",
-    required=True,
     metavar="WHAT",
     help="A photograph, a folder of them, a video, a camera's index (0), a stream's URL, csi://0 on a Jetson, or a "
-    "GStreamer pipeline that ends in an appsink.",
+    "GStreamer pipeline that ends in an appsink. Left out where frames come without rgb: then --also names all.",
 )
 @click.option(
     "--also",
@@ -49,7 +48,7 @@ from edgekit.errors import EdgekitError
 def command(
     ctx: click.Context,
     bundle: Path,
-    given: str,
+    given: str | None,
     also: tuple[str, ...],
     output: Path | None,
     tasks: tuple[str, ...],
@@ -64,7 +63,7 @@ def command(
 
     Overlays have the frame's own size. Frames of a camera that arrive while another one is processed are dropped, so
     that the newest is shown; Ctrl-C ends it. Where the network sees other modalities than rgb, --input is its rgb, or
-    else the first of them, and a frame may come without those that it may lack. Exit code 1: photographs of a folder
+    else the first of them, and a frame may come without those that it may lack; how many did is said. Exit code 1: photographs of a folder
     could not be read; the others are done.
     """
     from edgekit.bundle.bundle import open_bundle
@@ -77,7 +76,8 @@ def command(
     opened = open_bundle(bundle)
     pre = opened.manifest.preprocessing
     seen = [task.name for task in pre.modalities]
-    inputs = {"rgb" if "rgb" in seen else seen[0]: given} | dict(map(_modality, also))
+    inputs = {"rgb" if "rgb" in seen else seen[0]: given} if given else {}
+    inputs |= dict(map(_modality, also))
     names = list(dict.fromkeys(tasks)) or [opened.manifest.tasks[0].name]
     with ExitStack() as stack:
         predictor = stack.enter_context(load(opened, outputs=names, **backend))
@@ -115,6 +115,8 @@ def _lines(report: dict[str, Any], ran: dict[str, Any], output: Path | None) -> 
             yield f"{name}   {times['p50']:.1f} ms (p50), {times['p95']:.1f} (p95), {times['max']:.1f} (max)"
     if report["dropped"]:
         yield f"dropped   {report['dropped']} stale frames"
+    for name, count in report["without"].items():
+        yield f"without   {name}: {count} frames"
     yield f"ran       {what}"
     if output:
         yield f"output    {output}"

@@ -46,7 +46,11 @@ def paired(
     *,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Paired:
-    """Ask every model about every frame once. At least two frames; frame i is in group i modulo their number."""
+    """Ask every model about every frame once. At least two frames.
+
+    Groups are runs of neighbours: frames of a film in a row say nearly the same, and spread over all groups they would
+    make the error too small.
+    """
     count = min(GROUPS, len(infos))
     kind = kind_of(task)
     meters: dict[str, list[Meter]] = {name: [kind.meter(task) for _ in range(count + 1)] for name in models}
@@ -57,7 +61,7 @@ def paired(
         for name, predict in models.items():
             predicted = predict(frame, size)[task.name]
             for group, meter in enumerate(meters[name]):
-                if group != i % count and task.name in maps:
+                if group != i * count // len(infos) and task.name in maps:
                     meter.update(predicted, maps[task.name], frame.scene)
             done += 1
             progress(done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,9 @@ def stored_size(path: str | os.PathLike) -> tuple[tuple[int, int], int]:
         return _stored_size(image), _orientation(image)
 
 
-def is_photograph(path: Path) -> bool:
+def is_photograph(path: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> bool:
     """By its name; hidden files are other systems' notes about their neighbours."""
-    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
 
 def turn(array: np.ndarray, orientation: int) -> np.ndarray:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class FrameSource:
     rate        frames per second, where known
     seconds     length of a film, where known
     dropped     number of frames of a live source that nobody took
+    without     modality → number of frames that came without it
     """
 
     live: bool = False
@@ -53,6 +55,7 @@ class FrameSource:
     rate: float | None = None
     seconds: float | None = None
     dropped: int = 0
+    without: Mapping[str, int] = MappingProxyType({})
 
     def __iter__(self) -> Iterator[CapturedFrame]:
         raise NotImplementedError
@@ -66,18 +69,26 @@ class Photographs(FrameSource):
 
     Files of a folder that cannot be read are skipped, and listed in ``unreadable``. EdgekitError for a folder without
     photographs; while iterating, where the only photograph, or every one of a folder, cannot be read.
+
+    ``read``: file → frame, of files that end in ``suffixes``.
     """
 
-    def __init__(self, path: Path):
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[Path], np.ndarray] = read_rgb,
+        suffixes: Sequence[str] = PHOTO_SUFFIXES,
+    ):
+        self._read = read
         self.files = [path]
         self.folder = path if path.is_dir() else None
         if path.is_dir():
-            self.files = sorted(f for f in path.iterdir() if is_photograph(f))
+            self.files = sorted(f for f in path.iterdir() if is_photograph(f, suffixes))
             if not self.files:
                 raise EdgekitError(
                     "the folder has no photographs",
                     where=str(path),
-                    fix=f"give a folder with files that end in {', '.join(PHOTO_SUFFIXES)}",
+                    fix=f"give a folder with files that end in {', '.join(suffixes)}",
                 )
         self.count = len(self.files)
 
@@ -88,7 +99,7 @@ class Photographs(FrameSource):
             # a.jpg and a.png are two frames, and must not overwrite each other's results
             name = file.stem if stems.count(file.stem) == 1 else file.name.replace(".", "_")
             try:
-                image = read_rgb(file)
+                image = self._read(file)
             except EdgekitError as error:
                 if self.folder is None:
                     raise

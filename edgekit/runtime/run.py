@@ -104,7 +104,8 @@ def run(
     ``limit`` frames at most; ``tile`` as in ``Predictor.infer``; ``steady``: as ``Predictor.stream`` answers.
     ``progress(done, note)`` after each. An interrupt ends a live source as if it had ended.
 
-    Returns frames, seconds, fps, dropped, unreadable (``{"file", "why"}`` each), and in milliseconds ``predict_ms``
+    Returns frames, seconds, fps, dropped, unreadable (``{"file", "why"}`` each), ``without`` (modality → frames that
+    came without it), and in milliseconds ``predict_ms``
     (frame in memory → maps) and, for a live source, ``latency_ms`` (captured → maps), each with p50, p95 and max.
     """
     began = time.perf_counter()
@@ -144,6 +145,7 @@ def run(
         "fps": round(len(predicting) / seconds, 2) if predicting else None,
         "dropped": source.dropped,
         "unreadable": [{"file": error.where, "why": error.what} for error in source.unreadable],
+        "without": dict(source.without),
         "predict_ms": _spread(predicting),
         "latency_ms": _spread(latency) if source.live else None,
     }

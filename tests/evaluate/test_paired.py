@@ -56,13 +56,31 @@ def test_scores_and_standard_error_are_those_of_the_jackknife_by_hand(count):
     whole = score("good", everything) - score("bad", everything)
     parts = []
     for g in range(groups):
-        left = [n for i, n in enumerate(everything) if i % groups != g]
+        left = [n for i, n in enumerate(everything) if i * groups // count != g]
         parts.append(score("good", left) - score("bad", left))
     error = math.sqrt((groups - 1) / groups * sum((p - sum(parts) / groups) ** 2 for p in parts))
     difference = found.difference("good", "bad")
     assert difference == pytest.approx((whole, error)) and whole > 0 and error > 0
     assert found.difference("bad", "good") == pytest.approx((-whole, error))
     assert found.difference("good", "good") == (0.0, 0.0)
+
+
+def test_frames_in_a_row_that_say_the_same_are_left_out_together():
+    """Ten runs of six equal frames: the error is that of ten frames, not the smaller one of sixty."""
+    rng = np.random.default_rng(0)
+    ten = rng.normal(12, 1, 10).round(3)
+    every = np.repeat(ten, 6)
+
+    def found(values: np.ndarray) -> tuple[float, float]:
+        labels = {f"f{i}": np.full(SIZE, 10.0, np.float32) for i in range(len(values))}
+        models = {
+            "right": lambda f, s: {"depth": labels[f.name]},
+            "off": lambda f, s: {"depth": np.full(SIZE, values[f.index], np.float32)},
+        }
+        return paired(models, Frames(labels, "depth"), infos(len(values)), DEPTH).difference("right", "off")
+
+    assert found(every) == pytest.approx(found(ten))
+    assert found(ten)[1] == pytest.approx(np.std(np.abs(ten - 10) / 10, ddof=1) / math.sqrt(10), rel=1e-4)
 
 
 def test_a_smaller_error_is_better_where_the_metric_is_an_error():
