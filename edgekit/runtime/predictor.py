@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -172,8 +173,10 @@ class Predictor(AbstractContextManager):
         return out
 
     def tiling(self, frame_size: tuple[int, int], tile: bool | int = True) -> Tiling:
-        """The tiles of frames of a size (H, W); ``tile`` as in ``infer``."""
-        overlap = None if tile is True else tile
+        """The tiles of frames of a size (H, W); ``tile`` as in ``infer``. EdgekitError for an overlap that is none."""
+        if not isinstance(tile, Integral) or tile < 0:
+            raise EdgekitError(f"tiles overlap by a whole number of pixels, not by {tile!r}", where="tile", fix="give 64, say")
+        overlap = None if tile is True else int(tile)
         return Tiling.of(
             frame_size, self.size, self.manifest.student.receptive_field, self.manifest.student.stride, overlap
         )

@@ -236,8 +236,12 @@ def _points(study: Any, own: Mapping[str, Any] | None, higher_is_better: bool) -
         elif "why" in trial.user_attrs and "twin" not in trial.user_attrs:
             left[trial.user_attrs["why"]] = left.get(trial.user_attrs["why"], 0) + 1
     sign = -1 if higher_is_better else 1
-    points.sort(key=lambda p: (sign * p["score"], p["ms"]))
-    costs = [(sign * p["score"], p["ms"], p["memory"], p["parameters"]) for p in points]
+
+    def cost(point: Mapping[str, Any]) -> tuple[float, ...]:
+        return sign * point["score"], point["ms"], point["memory"], point["parameters"]
+
+    points.sort(key=cost)  # the first, the best, is of the front
+    costs = [cost(point) for point in points]
     for name, of in (("front", costs), ("fastest", [cost[:2] for cost in costs])):
         best = set(front(of)) if points else set()
         for place, point in enumerate(points):

@@ -129,6 +129,9 @@ def test_decisions_alone_cannot_be_blended(tiny_bundle):
         (None, True, "how far the network sees is not known", "--overlap"),
         (90, True, "tiles of 64x96 pixels are too small for the network's receptive field, 90", "at least 112 each"),
         (None, 64, "tiles of 64x96 pixels cannot overlap by 64", "at least 80 each"),
+        (None, -40, "not by -40", "64"),
+        (None, 16.5, "not by 16.5", "64"),
+        (None, "16", "not by '16'", "64"),
     ],
 )
 def test_tiles_that_are_too_small_are_told(tiny_bundle, field, tile, said, fix):
