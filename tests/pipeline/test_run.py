@@ -99,6 +99,22 @@ def test_a_finished_run_is_written_for_tensorboard_without_training(copied, tell
     assert [(e.step, e.value) for e in events.Scalars("teacher 1 of 2", "loss")] == losses
 
 
+def test_a_run_and_two_beside_each_other_have_a_page(copied, tell, tmp_path):
+    def scored(found) -> list[str]:
+        return [f"{100 * found['scores'][row]['semantic']['miou']:.2f}" for row in ("ensemble", "baseline", "student")]
+
+    other = tell("distill", copied.recipe, "--out", copied.root, "--set", "student.width=32").found
+    for name, runs in (("one", [copied.run]), ("two", [copied.run, Path(other["run"])])):
+        page = tmp_path / f"{name}.html"
+        assert tell("report", *runs, "--out", page).code == 0
+        text = page.read_text(encoding="utf-8")
+        documents = [json.loads((run / "result.json").read_text()) for run in runs]
+        for document in documents:
+            assert all(figure in text for figure in scored(document)) and Path(document["run"]).name in text
+        for title in ("Confusion", "Worst frames", "Reliability"):
+            assert title.lower() in text.lower()
+
+
 def test_another_student_reuses_teachers_and_targets(copied, tell):
     before = times(copied.root)
     other = tell("distill", copied.recipe, "--out", copied.root, "--set", "student.width=32", "--no-baseline")
