@@ -147,13 +147,14 @@ class Bundle:
 def open_bundle(path: str | os.PathLike) -> Bundle:
     """Open a bundle's directory or .tar and check all of it: schema, completeness, SHA-256 of every file, its graphs.
 
-    A name under which nothing lies here may be that of a bundle that comes with edgekit. EdgekitError with the reason where it is missing, truncated, tampered with, incomplete, or of a newer schema, and
-    where a graph is another than the manifest says, or one that must not be loaded.
+    A name under which nothing lies here may be that of a bundle that comes with edgekit. EdgekitError with the reason
+    where it is missing, truncated, tampered with, incomplete, or of a newer schema, and where a graph is another than
+    the manifest says, or one that must not be loaded.
     """
     source = Path(path)
     if not source.exists():
         remove_abandoned(source.absolute().parent)  # a killed export may have moved it aside
-    if not source.exists() and source.name in shipped_bundles() and source == Path(source.name):
+    if not source.exists() and str(source) in shipped_bundles():
         source = SHIPPED / source
     if problem := what_it_is(source):
         raise problem
@@ -161,7 +162,10 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     if source.is_file():
         folder = unpack(source)
     elif not source.is_dir():
-        fix = f"give the directory or .tar that `edgekit export` made, or the name of a bundle that comes with edgekit: {', '.join(shipped_bundles())}"
+        own = ", ".join(shipped_bundles())
+        fix = (
+            f"give the directory or .tar that `edgekit export` made, or the name of one that comes with edgekit: {own}"
+        )
         raise EdgekitError("there is no bundle here", where=str(source), fix=fix)
     manifest = read_manifest(folder / MANIFEST)
     bundle = Bundle(manifest, folder, source)

@@ -175,7 +175,9 @@ class Predictor(AbstractContextManager):
     def tiling(self, frame_size: tuple[int, int], tile: bool | int = True) -> Tiling:
         """The tiles of frames of a size (H, W); ``tile`` as in ``infer``. EdgekitError for an overlap that is none."""
         if not isinstance(tile, Integral) or tile < 0:
-            raise EdgekitError(f"tiles overlap by a whole number of pixels, not by {tile!r}", where="tile", fix="give 64, say")
+            raise EdgekitError(
+                f"tiles overlap by a whole number of pixels, not by {tile!r}", where="tile", fix="give 64, say"
+            )
         overlap = None if tile is True else int(tile)
         return Tiling.of(
             frame_size, self.size, self.manifest.student.receptive_field, self.manifest.student.stride, overlap
