@@ -30,7 +30,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The words of each `edgekit …` that a page writes in full; what stands for several commands (a|b, …) is left out."""
+    """The words of each `edgekit …` that a page writes in full, not of what stands for several commands (a|b, …)."""
     text = page.read_text(encoding="utf-8")
     fenced = [line for _, block in BLOCK.findall(text) for line in block.replace("\\\n", " ").splitlines()]
     inline = re.findall(r"`(edgekit [^`]*)`", BLOCK.sub("", text).replace("\n", " "))

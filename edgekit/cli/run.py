@@ -63,8 +63,8 @@ def command(
 
     Overlays have the frame's own size. Frames of a camera that arrive while another one is processed are dropped, so
     that the newest is shown; Ctrl-C ends it. Where the network sees other modalities than rgb, --input is its rgb, or
-    else the first of them, and a frame may come without those that it may lack; how many did is said. Exit code 1: photographs of a folder
-    could not be read; the others are done.
+    else the first of them, and a frame may come without those that it may lack; how many did is said. Exit code 1:
+    photographs of a folder could not be read; the others are done.
     """
     from edgekit.bundle.bundle import open_bundle
     from edgekit.runtime.load import load

@@ -17,7 +17,7 @@ from edgekit.frames.files import expand_home
 from edgekit.frames.images import PHOTO_SUFFIXES, is_photograph, read_rgb
 from edgekit.frames.names import component, plain
 from edgekit.frames.source import CapturedFrame
-from edgekit.frames.video import VIDEO_SUFFIXES, Video
+from edgekit.frames.video import RECORDED_SUFFIXES, Video
 from edgekit.tasks.modality import RGB
 
 _SAMPLE = 1 << 20  # bytes at the beginning, middle and end of a film that tell it from another
@@ -39,6 +39,12 @@ class Shot:
         self.name, self.place, self.identity, self.known_as = name, place, identity, known_as or name
         self.next: Shot | None = None
         self._read = read
+
+    def identity_with(self, following: bool) -> str:
+        """What a map depends on: the file that it was read from, and where ``following`` also the next moment's."""
+        if not following or self.next is None or self.next.identity == self.identity:
+            return self.identity
+        return f"{self.identity} {self.next.identity}"
 
     @cached_property
     def rgb(self) -> np.ndarray:
@@ -156,7 +162,7 @@ def find_films(config: ExtractConfig, base: Path, *, numbered: bool = False) -> 
                 raise EdgekitError(
                     f"there are no films or photographs in '{text}'",
                     where=f"extract.sets.{folder}.{i}",
-                    fix=f"films end in {', '.join(VIDEO_SUFFIXES)}, photographs in {', '.join(PHOTO_SUFFIXES)}; "
+                    fix=f"films end in {', '.join(RECORDED_SUFFIXES)}, photographs in {', '.join(PHOTO_SUFFIXES)}; "
                     "the path is relative to the pipeline's own folder",
                 )
             films += sorted(found, key=lambda film: natural(film.name))
@@ -186,7 +192,7 @@ def _films(folder: str, path: Path) -> Iterator[Film]:
         if photographs := [p for p in inside if p.is_file() and is_photograph(p)]:
             yield Film(folder, _name(path.resolve().name), path, photographs)
         for p in inside:
-            if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES:
+            if p.is_file() and p.suffix.lower() in RECORDED_SUFFIXES:
                 yield Film(folder, _name(p.stem), p)
             elif p.is_dir() and not p.name.startswith("."):
                 yield from _films(folder, p)

@@ -37,7 +37,8 @@ class Frame:
 
     def key(self, name: str) -> str:
         """Of a map's file: all that it depends on, and the film."""
-        return key_of(self._steps[name].key, self.shot.identity)
+        step = self._steps[name]
+        return key_of(step.key, self.shot.identity_with(step.following))
 
     def path(self, name: str) -> str:
         return self._tree.file(self.film.folder, name, self.shot.name)

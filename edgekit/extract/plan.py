@@ -39,6 +39,8 @@ class Step:
     batch: int = 1
     derivation: Derivation | None = None
     computed: Computed | None = None
+    following: bool = False
+    """Whether it, or what it needs, was made of the next frame too."""
 
     @property
     def name(self) -> str:
@@ -90,8 +92,10 @@ def open_plan(config: ExtractConfig, base: Path) -> dict[str, Step]:
     steps = {"rgb": Step(RGB, (), key_of(_FORMAT, "rgb", config.size))}
     for name in order:
         steps[name] = _opened(name, config, base, steps)
-        if steps[name].ahead:  # which frame is the next one
-            steps[name].key = key_of(steps[name].key, sampling)
+        step = steps[name]
+        step.following = step.ahead or any(steps[need].following for need in step.needs if need in steps)
+        if step.ahead:  # which frame is the next one
+            step.key = key_of(step.key, sampling)
     return steps
 
 

@@ -69,6 +69,10 @@ class PlanRecord:
     films: list[tuple[str, str]]
     layout: str = LAYOUTS[0]
 
+    def following(self, task: str) -> bool:
+        """Whether a task's maps, or those that it needs, were made of the next frame too."""
+        return task in self.ahead or any(map(self.following, self.needs.get(task, ())))
+
     def tree(self, out: Path) -> Tree:
         return Tree(out, self.layout)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from edgekit.data.derived.votes import Disagreement
 from edgekit.data.dronescapes.description import NAME, Description
@@ -241,11 +242,15 @@ class _Work:
         except WriteError:
             raise
         except Exception as error:  # experts may run third-party code
-            if len(ready) > 1:
-                self._answer(step, ready[: len(ready) // 2])
-                self._answer(step, ready[len(ready) // 2 :])
+            if len(ready) == 1:
+                self._fail(ready[0][0], step, error)
                 return
-            self._fail(ready[0][0], step, error)
+            if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+                step.batch = min(step.batch, len(ready) // 2)  # of the batches to come too
+            soft = None
+        if soft is None:  # outside of `except`: the error would keep alive all that the failed attempt held
+            self._answer(step, ready[: len(ready) // 2])
+            self._answer(step, ready[len(ready) // 2 :])
             return
         for (frame, _), answer in zip(ready, soft, strict=True):
             if step.name in answer:

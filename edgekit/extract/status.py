@@ -91,15 +91,16 @@ def status(out: Path) -> Status:
 
 
 def _cell(tree: Tree, plan: PlanRecord, record: FilmRecord, task: str) -> Cell:
-    cell = Cell()
+    cell, following = Cell(), plan.following(task)
     key = cache(lambda identity: key_of(plan.keys[task], identity))
     for shot in record.shots():
         if task in plan.ahead and shot.next is None:
             continue
         cell.frames += 1
         there = key_in(tree.file(record.folder, task, shot.name))
-        cell.done += there == key(shot.identity)
-        cell.stale += there is not None and there != key(shot.identity)
+        current = key(shot.identity_with(following))
+        cell.done += there == current
+        cell.stale += there is not None and there != current
     return cell
 
 

@@ -22,6 +22,8 @@ from edgekit.frames.pyav import Upright, import_av, open_film
 from edgekit.frames.source import CapturedFrame, FrameSource
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm")
+RECORDED_SUFFIXES = (*VIDEO_SUFFIXES, ".ts", ".mts", ".m2ts", ".mpg", ".mpeg")
+"""Of films in folders: recorders of streams and camcorders write more than is written here."""
 _CODECS = {".mp4": "mpeg4", ".m4v": "mpeg4", ".mov": "mpeg4", ".avi": "mjpeg", ".mkv": "mpeg4"}
 _BITS = 4  # of a pixel, at most
 _CONTAINERS = {

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.data.dronescapes.description import read_description
+from edgekit.data.dronescapes.source import USUAL_SETS
 from edgekit.data.frameset import FrameSet
 from edgekit.data.image_folder.listing import find_files, read_names
 from edgekit.data.select.choose import choose
@@ -32,6 +33,8 @@ from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.load import find_recipe
 from edgekit.tasks.task import IGNORE
 from edgekit.training.progress import Progress
+
+_NOT_TRAINED = {name for split in ("val", "test") for name in USUAL_SETS[split]}
 
 
 def select_frames(
@@ -156,6 +159,7 @@ def _reader(frames: FrameSet, frame: FrameInfo) -> Callable[[], np.ndarray]:
 
 
 def _of_extraction(out: Path) -> list[CandidateFrame]:
+    """Frames of the sets that are trained on."""
     plan, description = read_plan(out), read_description(out)
     if description is None or "rgb" not in description.tasks:
         raise EdgekitError("the folder has no description", where=str(out), fix="extract again: it writes one")
@@ -169,6 +173,8 @@ def _of_extraction(out: Path) -> list[CandidateFrame]:
 
     candidates = []
     for folder, film in plan.films:
+        if folder in _NOT_TRAINED:
+            continue
         record = read_record(out, folder, film)
         for name in record.names if record else []:
             rgb = partial(tree.read, folder, name, tasks["rgb"])

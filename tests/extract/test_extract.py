@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -210,6 +211,22 @@ def test_photographs_keep_their_names(work, frames_of, spelled, stored):
     assert not (work.out / "train_set/flow").exists()  # photographs are no moments of a film
     work.keys = "  film: true\n"
     assert work.run().written["flow"] == 1  # from IMG_2 to IMG_10, behind which comes the broken one
+
+
+def test_flow_between_photographs_follows_what_comes_next(work, frames_of):
+    """A photograph between two others, and one that is replaced, make the flow before it another."""
+    pictures, folder = frames_of(9), work.base / "roofs"
+    for name, i in (("IMG_1", 0), ("IMG_3", 2), ("IMG_4", 3)):
+        write_png(folder / f"{name}.png", pictures[i])
+    work.sets, work.keys = "{train_set: [roofs]}", "  film: true\n"
+    work.tasks = "\n    flow: {derive: flow_dis, of: rgb}"
+    assert work.run().written == {"rgb": 3, "flow": 2}
+    write_png(folder / "IMG_2.png", pictures[1])
+    assert work.run().written == {"rgb": 1, "flow": 2} and status(work.out).complete
+    os.utime(folder / "IMG_3.png", (1, 1))  # as another file of the same name
+    assert work.run().written == {"rgb": 1, "flow": 2} and status(work.out).complete
+    work.run(work.base / "fresh")
+    assert work.tree() == work.tree(work.base / "fresh")
 
 
 def test_predictions_on_disk_are_an_expert_too(work, stored):

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgekit.extract import run as run_module
+from edgekit.teachers.external.teacher import ExternalTeacher
 
 
 def states(work):
@@ -187,6 +189,26 @@ def test_a_batch_that_is_too_large_is_halved(moody):
     moody.tasks = moody.tasks.replace("fail: [2, 4]", "fail: [], most: 2")
     done = moody.run()
     assert done.failed == [] and done.written["bright"] == 8
+
+
+def test_what_a_failed_batch_held_is_free_before_its_halves_are_tried(moody, monkeypatch):
+    """On a GPU the halves would not find the memory; and no later batch is tried at the size that failed."""
+    real, held, sizes, alive = ExternalTeacher.answers, [], [], []
+
+    def answers(self, infos, *others):
+        alive.append(sum(reference() is not None for reference in held))
+        activations = np.zeros(8)
+        held.append(weakref.ref(activations))
+        sizes.append(len(infos))
+        if len(infos) > 2:
+            raise MemoryError
+        return real(self, infos, *others)
+
+    monkeypatch.setattr(ExternalTeacher, "answers", answers)
+    moody.tasks = moody.tasks.replace("fail: [2, 4]", "fail: []")
+    done = moody.run()
+    assert done.failed == [] and done.written["bright"] == 8
+    assert sizes[0] > 2 and max(sizes[1:]) <= 2 and sum(sizes[1:]) == 8 and set(alive) == {0}
 
 
 def test_a_film_that_ends_early_gives_the_frames_before_its_end(work, film, frames_of):

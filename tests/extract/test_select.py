@@ -40,3 +40,11 @@ def test_predictions_are_those_of_the_files(work, stored):
     # the frame's features do not depend on a map that is gone, but for what it said
     (work.out / "train_set/seg_a/a_000001.npz").unlink()
     assert np.ptp(candidates["a_000001"].predicted().classes[0]) == 0
+
+
+def test_films_that_are_scored_on_are_not_chosen_from(work):
+    work.run()
+    assert {c.scene for c in candidates_of(work.out)} == {"a", "b"}
+    work.sets = "{train_set: [a.mp4], validation_set: [b.mp4]}"
+    work.run()
+    assert {c.scene for c in candidates_of(work.out)} == {"a"}

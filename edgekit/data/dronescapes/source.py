@@ -19,7 +19,7 @@ from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
 
-_USUAL = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
+USUAL_SETS = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
 _ANNOTATED = "_annotated_only"
 
 
@@ -109,7 +109,7 @@ class Dronescapes:
                             fix=f"use {', '.join(there) or 'another root: it has no folders'}",
                         )
             return wanted
-        found = {split: [s for name in sets if (s := self._present(name))] for split, sets in _USUAL.items()}
+        found = {split: [s for name in sets if (s := self._present(name))] for split, sets in USUAL_SETS.items()}
         found = {split: sets for split, sets in found.items() if sets}
         if not found:
             raise EdgekitError(

@@ -139,6 +139,19 @@ class CheckpointConfig(ExternalCommon):
     size: tuple[InputSide, InputSide] | None = Field(None, description="of its input; default: its own data_shape")
 
 
+class BundleConfig(ExternalCommon):
+    """A bundle of edgekit: what the network answers, it knows itself.
+
+    bundle     a directory or .tar, relative to the recipe, or the name of one that comes with edgekit
+    precision  of the file that runs, in onnxruntime; default: the bundle's lowest
+    """
+
+    knows_its_maps: ClassVar[bool] = True
+    kind: Literal["bundle"]
+    bundle: str = Field(min_length=1, max_length=4096)
+    precision: Literal["fp32", "int8"] | None = None
+
+
 class TransformersConfig(ExternalCommon):
     """A network of the transformers library.
 

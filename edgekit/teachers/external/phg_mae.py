@@ -38,7 +38,9 @@ class PhgMae(ExternalModel):
 
     def __init__(self, config: CheckpointConfig, setting: Setting):
         self._config = config
-        self._tasks = setting.tasks
+        # With what the recipe says of maps that the data does not have: new modalities.
+        own = {name: output.task.task(name) for name, output in config.outputs.items() if output.task is not None}
+        self._tasks = {**setting.tasks, **own}
         self._path = setting.file(config.file)
         self._where = setting.where
         self._slots, self._statistics, self.network = read_checkpoint(self._path)

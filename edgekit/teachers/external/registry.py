@@ -17,6 +17,7 @@ EXTERNAL_MODELS: Parts[type[ExternalModel]] = Parts(
         "npz": "edgekit.teachers.external.predictions:Predictions",
         "onnx": "edgekit.teachers.external.onnx_file:OnnxFile",
         "phg_mae": "edgekit.teachers.external.phg_mae:PhgMae",
+        "bundle": "edgekit.teachers.external.bundle:ExportedStudent",
         "transformers": "edgekit.teachers.external.transformers_folder:Transformers",
         "torch": "edgekit.teachers.external.code:Code",
     },

@@ -116,6 +116,23 @@ def test_hidden_tasks_are_zero_and_outputs_lose_their_statistics(write_checkpoin
     np.testing.assert_allclose(found["normals"], vectors / np.linalg.norm(vectors, axis=0), atol=1e-4)
 
 
+def test_its_output_can_be_a_map_that_the_data_does_not_have(write_checkpoint, open_teacher, ask, rgb):
+    """As an expert of `data extract` and as a modality of a recipe."""
+    statistics = {**RGB, "depth_output": [[0.0], [300.0], [40.0], [25.0]]}
+    content = write_checkpoint({"rgb": [3, 6, 8], "depth_output": [1, 6, 8]}, statistics=statistics)
+    map_ = {"kind": "depth", "range": [1.0, 100.0], "unit": "m"}
+    outputs = {"far": {"output": "depth_output", "task": map_}}
+    teacher = open_teacher(kind="phg_mae", file="model.ckpt", role="modality", outputs=outputs)
+    network = SafeUAV(4, 4, width=4)
+    network.load_state_dict(content["state_dict"])
+    x = torch.zeros(1, 4, 6, 8)
+    x[0, :3] = torch.from_numpy(((rgb - np.array(RGB["rgb"][2])) / np.array(RGB["rgb"][3])).transpose(2, 0, 1))
+    with torch.no_grad():
+        metres = network.eval()(x)[0, 3].numpy().astype(np.float64) * 25 + 40
+    found = ask(teacher)["far"][0]
+    np.testing.assert_allclose(found, np.log(np.clip(metres, 1, 100)) / np.log(100), atol=1e-5)
+
+
 def test_a_binary_output_is_a_value_between_no_and_yes(write_checkpoint, open_teacher, ask, rgb):
     """As trained, by regression: no logit, and now and then a little outside."""
     shapes = {"rgb": [3, 6, 8], "roof": [1, 6, 8]}
