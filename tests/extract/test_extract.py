@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -227,6 +228,15 @@ def test_flow_between_photographs_follows_what_comes_next(work, frames_of):
     assert work.run().written == {"rgb": 1, "flow": 2} and status(work.out).complete
     work.run(work.base / "fresh")
     assert work.tree() == work.tree(work.base / "fresh")
+
+
+@pytest.mark.parametrize("ending", ["ts", "MTS", "mpg", "mp4"])
+def test_films_of_recorders_in_a_folder_are_found(work, ending):
+    (work.base / "films").mkdir()
+    shutil.copy(work.base / "a.mp4", work.base / f"films/flight.{ending}")  # what is inside decides how it is read
+    (work.base / "films/notes.txt").write_text("no film")
+    work.sets, work.tasks = "{train_set: [films/]}", ""
+    assert work.run().written == {"rgb": 5}
 
 
 def test_predictions_on_disk_are_an_expert_too(work, stored):
