@@ -51,7 +51,8 @@ class ExternalTeacher:
 
     def key(self) -> list[Any]:
         """Changes when its predictions may: its section of the recipe, and the content of its files."""
-        section = self.config.model_dump(mode="json", exclude={"name", "file", "folders", "files", "model", "bundle", "missing"})
+        elsewhere = {"name", "file", "folders", "files", "model", "bundle", "missing"}
+        section = self.config.model_dump(mode="json", exclude=elsewhere)
         return [section, self.model.key()]
 
     def answer(self, frames: FrameSet, frame: FrameInfo, size: tuple[int, int] | None) -> dict[str, Tensor]:
