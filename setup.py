@@ -8,6 +8,7 @@ setup(
     package_data={
         "edgekit": ["py.typed"],
         "edgekit.boards": ["boards.yaml"],
+        "edgekit.bundle": ["shipped/*/*"],
         "edgekit.recipes": ["*.yaml"],
         "edgekit.report": ["templates/*"],
     },

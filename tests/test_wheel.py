@@ -11,7 +11,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from edgekit.frames.images import write_png
 
 ROOT = Path(__file__).parents[1]
 TINY = (
@@ -82,6 +85,13 @@ def test_recipes_by_name_in_any_folder(edgekit, tmp_path):
     assert edgekit("recipe", "copy", "uav", cwd=tmp_path) == "uav.yaml\n"
     assert (tmp_path / "uav.yaml").read_bytes() == (ROOT / "recipes" / "uav.yaml").read_bytes()
     assert edgekit("recipe", "show", "uav.yaml", cwd=tmp_path) == shown
+
+
+@pytest.mark.slow
+def test_a_student_comes_with_it(edgekit, tmp_path):
+    write_png(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (150, 200, 3), dtype=np.uint8))
+    said = json.loads(edgekit("run", "uav", "--input", "photo.png", "--output", "over.png", "--json", cwd=tmp_path))
+    assert said["frames"] == 1 and (tmp_path / "over.png").is_file()
 
 
 @pytest.mark.slow

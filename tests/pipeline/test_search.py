@@ -17,6 +17,7 @@ from edgekit.pipeline.training import untrained_student
 from edgekit.pipeline.workbench import Workbench
 from edgekit.recipe.load import dump, load_recipe
 from edgekit.recipe.schema import Recipe
+from edgekit.search import command
 
 pytest.importorskip("optuna")
 
@@ -70,6 +71,27 @@ def test_a_search_and_its_end(capsys, recipe, searched):
     before = stages(study)
     again = search(capsys, recipe, study, *OPTIONS)
     assert again == found and stages(study) == before  # nothing is trained twice
+
+
+def test_on_this_cpu_in_int8_the_score_is_of_the_file_that_was_timed(capsys, recipe, tmp_path):
+    few = ["--vary", "precision=int8", "--vary", "student.width=8", "--vary", "export.upsampling=nearest"]
+    options = ["--cpu", "--trials", "1", "--vary", "student.input_scale=1.0", *few]
+    found = search(capsys, recipe, tmp_path / "s", *options, budget="1s")
+    (point,) = found["points"]
+    assert point["values"]["precision"] == "int8" and 0 < point["ms"] < 1000 and point["band_ms"] is None
+    assert 0 <= point["score"] <= 1 and point["front"] and found["left"] == {}
+    # the table for people, of what is done already
+    assert main(["search", recipe, "--study", str(tmp_path / "s"), "--budget", "1s", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "front of tiny: measured on" in shown and Path(point["run"]).name in shown
+
+
+def test_a_candidate_whose_export_fails_its_gates_is_left_with_the_reason(capsys, recipe, tmp_path, monkeypatch):
+    few = ["--vary", "precision=int8", "--vary", "student.width=8", "--vary", "student.input_scale=1.0"]
+    options = ["--cpu", "--trials", "1", *few, "--vary", "export.upsampling=nearest"]
+    monkeypatch.setattr(command, "export", lambda *_: {"holds": False, "failed": "int8 costs semantic 9 points"})
+    found = search(capsys, recipe, tmp_path / "s", *options, budget="1s")
+    assert found["points"] == [] and found["left"] == {"no int8 file: int8 costs semantic 9 points": 1}
 
 
 @pytest.mark.parametrize(
