@@ -105,7 +105,7 @@ def main() -> None:
     with load(given.bundle, precision="int8", outputs=["semantic"]) as predictor:
         (task,) = (task for task in predictor.manifest.tasks if task.name == "semantic")
         for title, told in SETS.items():
-            source = ImageFolder(ImageFolderConfig(source="image_folder", **told), given.data)
+            source = ImageFolder(ImageFolderConfig(**told), given.data)
             parts.append(section(title, task, confusion(predictor, source, task)))
     body = "\n\n".join(parts)
     print(body)

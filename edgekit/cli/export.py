@@ -57,8 +57,9 @@ from edgekit.frames.terminal import rich_table
 def command(ctx: click.Context, dynamic: str, capabilities: str, as_json: bool, **options: Any) -> None:
     """Make a bundle of RUN's student: ONNX files for every runtime of the target, checked against the module.
 
-    RUN is a run's folder (default: the one under ./runs that was finished last) or a student's .pt. Exit code 1: a step
-    of the export differs too much from the one before it; the first tensor that diverges is named, nothing is written.
+    RUN is a run's folder (default: the one under ./runs that was finished last), the .pt of one of its students
+    (RUN/baseline.pt learned from labels only), or of any student. Exit code 1: a step of the export differs too much
+    from the one before it; the first tensor that diverges is named, nothing is written.
     """
     from edgekit.api import export
 

@@ -80,9 +80,14 @@ def latest_run(root: Path = Path("runs")) -> Path:
 
 
 def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = None) -> Subject:
-    """A run's folder, or a student's ``.pt`` (then ``frames`` is needed). EdgekitError for anything else."""
+    """A run's folder, one of its students' ``.pt``, or another student's (then ``frames`` is needed).
+
+    EdgekitError for anything else.
+    """
     if path.is_dir():
-        return _of_run(path, overrides, frames)
+        return _of_run(path / "student.pt", overrides, frames)
+    if frames is None and path.is_file() and (path.parent / "run.json").is_file():
+        return _of_run(path, overrides, None)
     if not path.exists():
         raise EdgekitError("there is no such run or student", where=str(path), fix="name a run's folder or a .pt")
     if overrides:
@@ -151,12 +156,13 @@ def folder_shots(folder: Path, student: Student) -> list[LazyFrame]:
     return [LazyFrame(path.name, folder.name, lambda path=path: {"rgb": read_rgb(path)}) for path in files]
 
 
-def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subject:
+def _of_run(path: Path, overrides: Sequence[str], frames: Path | None) -> Subject:
+    """``path``: the student's file in the run's folder."""
+    folder = path.parent
     run = Run.open(folder)
     if overrides:
         _check_overrides(overrides)
         run.recipe = load_recipe(Recipe, folder / "recipe.yaml", overrides)
-    path = folder / "student.pt"
     if not path.is_file():
         raise EdgekitError("the run has no student yet", where=str(folder), fix=f"edgekit distill {folder}")
     student = load_student(path)
@@ -166,6 +172,7 @@ def _of_run(folder: Path, overrides: Sequence[str], frames: Path | None) -> Subj
         "recipe": recipe.name,
         "recipe_hash": folder.resolve().name.removeprefix(f"{recipe.name}-"),
         "run": folder.name,
+        "student": path.name,
         "student_sha256": sha256(path),
         "data": recipe.data.source,
         "data_key": bench.data_key,

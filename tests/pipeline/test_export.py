@@ -295,11 +295,12 @@ def test_synthetic_golden_frames_leave_no_photograph_in_the_bundle(run, base, tm
 
 
 def test_a_students_file_needs_frames_and_takes_a_folder(run, base, tmp_path):
+    file = Path(shutil.copy(run / "student.pt", tmp_path))
     with pytest.raises(EdgekitError, match="no frames") as caught:
-        subject_of(run / "student.pt")
+        subject_of(file)
     assert "--frames" in caught.value.fix
     folder = base / "photographs" / "train" / "images"
-    subject = subject_of(run / "student.pt", frames=folder)
+    subject = subject_of(file, frames=folder)
     result = export(subject, Request("cpu", tmp_path / "bundle", size=(32, 48), dynamic=frozenset({"batch"})))
     bundle = open_bundle(tmp_path / "bundle")
     (row,) = [row for row in result["parity"] if row["step"] == "scores"]

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from edgekit.pipeline.run import Run
+from edgekit.pipeline.subject import subject_of
 from edgekit.recipe.load import load_recipe
 from edgekit.recipe.schema import Recipe
 from edgekit.report.breakdown import read_breakdown
@@ -97,6 +98,19 @@ def test_a_finished_run_is_written_for_tensorboard_without_training(copied, tell
     logged = [json.loads(line) for line in (copied.run / "log.jsonl").read_text().splitlines()]
     losses = [(e["step"], pytest.approx(e["loss"])) for e in logged if e["stage"] == "teacher 1/2"]
     assert [(e.step, e.value) for e in events.Scalars("teacher 1 of 2", "loss")] == losses
+
+
+def test_either_student_of_a_run_is_exported_with_its_recipe(first):
+    """Where distillation did not help, the one on labels only."""
+    run = first.run
+    distilled, labels = subject_of(run), subject_of(run / "baseline.pt")
+    assert labels.bench is not None and labels.config == distilled.config
+    assert [shot.name for shot in labels.check] == [shot.name for shot in distilled.check]
+    for subject, file in ((distilled, "student.pt"), (labels, "baseline.pt")):
+        stored = load_student(run / file).state_dict()
+        assert all(torch.equal(stored[name], value) for name, value in subject.student.state_dict().items())
+        assert subject.provenance["student"] == file
+    assert labels.provenance["student_sha256"] != distilled.provenance["student_sha256"]
 
 
 def test_a_run_and_two_beside_each_other_have_a_page(copied, tell, tmp_path):
