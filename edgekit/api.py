@@ -200,7 +200,7 @@ def export(
 ) -> ExportResult:
     """Make a bundle of a run's student: ONNX files for every runtime of the target, checked against the module.
 
-    run                 a run's folder, the .pt of one of its students, or of any; default: the run under ./runs finished last
+    run                 a run's folder, or the .pt of a student; default: the run under ./runs that was finished last
     precision           the lowest to make; default: all that the target has
     compute_capability  with ``rtx``: what engines are built for, as "8.9"; default: RTX 30, 40 and 50
     size                (height, width) of the network's input; default: the frames', up to a multiple of 16

@@ -1,4 +1,4 @@
-"""The bundles that come with edgekit: they open by name, are whole and small, and say what they were exported to say."""
+"""The bundles that come with edgekit: they open by name, are whole and small, and pass their own check."""
 
 from __future__ import annotations
 
