@@ -20,6 +20,13 @@ class AugmentConfig(BaseModel):
         description="zoom, log-uniform between these two; none: 0.7 to 1.6 times student.input_scale, and for teachers "
         "1 to 2.4 times the size at which a frame's sides are 1.25 times those of a crop",
     )
+    exact: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of crops that show a frame at its own size, to the pixel; none: a quarter where the network sees "
+        "frames so after training, else 0",
+    )
     colour: float = Field(0.3, ge=0, le=1, description="strength of brightness, contrast, saturation and tint changes")
     cutmix: float = Field(0.0, ge=0, le=1, description="share of frames that get a rectangle of another one")
 

@@ -19,6 +19,7 @@ _COVER = 1.25  # sides of a frame, in crops of its area
 _STUDENT_ZOOM = (0.7, 1.6)  # relative to the size at which it sees frames on the device
 _TEACHER_ZOOM = (1.0, 2.4)  # the same; teachers do not run on the device, so they may see larger frames
 _TEACHER_MOST = 0.8  # of a frame's size, at the least zoom: so that small frames are not only enlarged
+_EXACT = 0.25  # share of crops that are pixels of the frame, where frames are not resized after training
 _FRAMES = 5  # whose sizes are looked at
 
 
@@ -31,7 +32,7 @@ def frame_size(frames: FrameSet) -> Size:
 
 
 def with_scales(recipe: Recipe, size: Size) -> Recipe:
-    """The recipe with numbers for ``student.input_scale``, ``augment.scale`` and ``ensemble.scales``.
+    """The recipe with numbers for ``student.input_scale``, ``augment.scale``, ``augment.exact`` and ``ensemble.scales``.
 
     ``size``: of a frame. What the recipe says stays.
     """
@@ -41,13 +42,15 @@ def with_scales(recipe: Recipe, size: Size) -> Recipe:
     if scale is None:
         scale = _within(asked) if asked else _rounded(min(1.0, _covering(distill.train, area)))
     student = student.model_copy(update={"input_scale": scale})
-    distill = distill.model_copy(update={"train": _zoomed(distill.train, scale, _STUDENT_ZOOM)})
+    distill = distill.model_copy(update={"train": _seen_at(_zoomed(distill.train, scale, _STUDENT_ZOOM), [scale])})
 
     of_teacher = lambda train: _zoomed(train, min(_TEACHER_MOST, _covering(train, area)), _TEACHER_ZOOM)  # noqa: E731
     members = [m.model_copy(update={"train": of_teacher(m.train)}) if m.train else m for m in teacher.members]
     teacher = teacher.model_copy(update={"train": of_teacher(teacher.train), "members": members})
     if ensemble.scales is None:
         ensemble = ensemble.model_copy(update={"scales": _scales(teacher.train.augment.scale)})
+    members = [m.model_copy(update={"train": _seen_at(m.train, ensemble.scales)}) if m.train else m for m in members]
+    teacher = teacher.model_copy(update={"train": _seen_at(teacher.train, ensemble.scales), "members": members})
     return recipe.model_copy(update={"distill": distill, "student": student, "teacher": teacher, "ensemble": ensemble})
 
 
@@ -71,6 +74,14 @@ def _zoomed(train: TrainConfig, scale: float, zoom: tuple[float, float]) -> Trai
         return train
     found = (_rounded(scale * zoom[0]), _rounded(scale * zoom[1]))
     return train.model_copy(update={"augment": train.augment.model_copy(update={"scale": found})})
+
+
+def _seen_at(train: TrainConfig, scales: Sequence[float]) -> TrainConfig:
+    """``scales``: those at which frames are seen after training."""
+    if train.augment.exact is not None:
+        return train
+    exact = _EXACT if 1.0 in scales else 0.0
+    return train.model_copy(update={"augment": train.augment.model_copy(update={"exact": exact})})
 
 
 def _scales(zoom: Sequence[float]) -> list[float]:

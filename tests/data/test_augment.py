@@ -70,6 +70,27 @@ def test_without_augmentation_a_frame_comes_back_untouched():
         assert apply_view(view, task, array) is array
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_a_share_of_the_views_are_pixels_of_the_frame(share, flip):
+    """Slices of it, mirrored or not; all others are what they would be without that share."""
+    frame = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    config = AugmentConfig(flip=flip, rotate=30, scale=(0.4, 1.3), exact=share)
+    free, exact = config.model_copy(update={"exact": 0.0}), 0
+    for seed in range(100):
+        view, other = (random_view(np.random.default_rng(seed), c, frame.shape[:2], (8, 9)) for c in (config, free))
+        if view.zoom != 1.0:
+            np.testing.assert_array_equal(view.matrix, other.matrix)
+            np.testing.assert_array_equal(view.offset, other.offset)
+            continue
+        exact += 1
+        seen = apply_view(view, RGB, frame)
+        slices = np.lib.stride_tricks.sliding_window_view(frame, (8, 9), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+        there = [(slices == way).all(axis=(2, 3, 4)).any() for way in (seen, seen[:, ::-1])]
+        assert there[0] or (flip and there[1])
+    assert abs(exact - 100 * share) <= 13
+
+
 def test_a_crop_at_whole_pixels_is_a_slice():
     view = view_of(np.eye(2), (3, 1), (10, 12), (5, 6))
     for task, array in maps_of(10, 12).items():

@@ -31,6 +31,9 @@ def sizes(found: Recipe) -> tuple:
 def test_worked_by_hand():
     # Crops of 192×288 have 55,296 pixels: sqrt(55296 / 240000) = 0.48, times 1.25 = 0.6.
     found = with_scales(recipe(), (400, 600))
+    assert found.distill.train.augment.exact == found.teacher.train.augment.exact == 0.0  # neither sees frames at 1.0
+    small = with_scales(recipe(ensemble={"scales": [0.8, 1.0]}), (192, 288))
+    assert small.distill.train.augment.exact == small.teacher.train.augment.exact == 0.25
     # sqrt(0.6 × 1.2) = 0.849; 1.44 / 1.2 = 1.2
     assert sizes(found) == (0.6, (0.42, 0.96), (0.6, 1.44), [0.849, 0.6, 1.2])
     assert describe_scales(found) == (
@@ -47,8 +50,8 @@ def test_worked_by_hand():
 def test_what_the_recipe_says_stays():
     said = recipe(
         student={"input_scale": 0.5},
-        distill={"train": {"augment": {"scale": [0.35, 0.8]}}},
-        teacher={"train": {"augment": {"scale": [0.5, 1.2]}}},
+        distill={"train": {"augment": {"scale": [0.35, 0.8], "exact": 0.1}}},
+        teacher={"train": {"augment": {"scale": [0.5, 1.2], "exact": 0.0}}},
         ensemble={"scales": [0.7]},
     )
     assert with_scales(said, (400, 600)) == said
@@ -67,6 +70,7 @@ def test_a_member_with_a_training_of_its_own():
     member = {"family": "repseg", "train": {"crop": [96, 144]}}
     found = with_scales(recipe(teacher={"members": [member, {"family": "repseg"}]}), (400, 600))
     assert found.teacher.members[0].train.augment.scale == (0.3, 0.72)
+    assert found.teacher.members[0].train.augment.exact == 0.0
     assert found.teacher.members[1].train is None and found.teacher.train.augment.scale == (0.6, 1.44)
 
 
