@@ -24,8 +24,8 @@ class AugmentConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="share of crops that show a frame at its own size, to the pixel; none: a quarter where the network sees "
-        "frames so after training, else 0",
+        description="share of crops that show a frame at its own size, to the pixel; none: a quarter where the network "
+        "sees frames so after training, else 0",
     )
     colour: float = Field(0.3, ge=0, le=1, description="strength of brightness, contrast, saturation and tint changes")
     cutmix: float = Field(0.0, ge=0, le=1, description="share of frames that get a rectangle of another one")

@@ -32,7 +32,7 @@ def frame_size(frames: FrameSet) -> Size:
 
 
 def with_scales(recipe: Recipe, size: Size) -> Recipe:
-    """The recipe with numbers for ``student.input_scale``, ``augment.scale``, ``augment.exact`` and ``ensemble.scales``.
+    """The recipe with numbers for ``student.input_scale``, ``ensemble.scales``, ``augment.scale`` and its ``exact``.
 
     ``size``: of a frame. What the recipe says stays.
     """
