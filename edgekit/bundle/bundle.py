@@ -162,10 +162,8 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     if source.is_file():
         folder = unpack(source)
     elif not source.is_dir():
-        own = ", ".join(shipped_bundles())
-        fix = (
-            f"give the directory or .tar that `edgekit export` made, or the name of one that comes with edgekit: {own}"
-        )
+        own = " or ".join(shipped_bundles())
+        fix = f"give the directory or .tar that `edgekit export` made, or {own}, which comes with edgekit"
         raise EdgekitError("there is no bundle here", where=str(source), fix=fix)
     manifest = read_manifest(folder / MANIFEST)
     bundle = Bundle(manifest, folder, source)

@@ -14,7 +14,7 @@ import edgekit
 from edgekit.errors import EdgekitError
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.frames.live import Newest
-from edgekit.frames.source import CapturedFrame, Photographs
+from edgekit.frames.source import CapturedFrame, FrameSource, Photographs
 from edgekit.frames.video import Video, VideoWriter
 from edgekit.runtime.run import open_output, run
 
@@ -89,7 +89,7 @@ def test_a_folder_may_have_a_dot_in_its_name(tiny_bundle, photographs, tmp_path,
         assert sorted(p.name for p in folder.iterdir()) == ["p0.jpg", "p1.jpg", "p2.jpg"]
 
 
-class Film:
+class Film(FrameSource):
     """Frames of 64×48 at given times; ``seconds`` long."""
 
     live, files, folder, unreadable, count, rate, dropped = False, (), None, (), None, 10.0, 0
@@ -189,7 +189,7 @@ class SlowPredictor:
         return {}
 
 
-class FastCamera:
+class FastCamera(FrameSource):
     """100 frames, one each millisecond or slower."""
 
     live, files, unreadable, count, rate, seconds = True, (), (), None, None, None
@@ -232,7 +232,7 @@ def test_live_frames_never_lag():
 
 
 def test_an_interrupt_ends_a_live_source_and_not_a_film(tiny_bundle):
-    class Interrupted:
+    class Interrupted(FrameSource):
         count = rate = None
         dropped, unreadable = 0, ()
 
