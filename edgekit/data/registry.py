@@ -44,6 +44,7 @@ SOURCES: Parts[SourceEntry] = Parts(
         "cvat": SourceEntry(CvatConfig, Cvat),
         "cityscapes": SourceEntry(CityscapesConfig, Cityscapes),
         "depth_folder": SourceEntry(DepthFolderConfig, DepthFolder),
+        "annotated": "edgekit.data.annotated:ANNOTATED",  # by address: it needs this table
     },
     base=SourceEntry,
 )

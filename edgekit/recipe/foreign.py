@@ -24,6 +24,7 @@ def foreign_parts(recipe: Recipe, tasks: Mapping[str, Task]) -> list[str]:
     named = [
         *((table, kind) for table in (KINDS, HEADS) for kind in kinds if kind in table),
         (SOURCES, recipe.data.source),
+        *((SOURCES, part.source) for part in vars(recipe.data).values() if hasattr(part, "source")),
         (STUDENTS, recipe.student.name),
         (FAMILIES, STUDENTS[recipe.student.name].family),
         *((FAMILIES, member.family) for member in recipe.teacher.members),

@@ -74,7 +74,7 @@ def recorded(tiny, jetson, tiny_bundle, tmp_path_factory) -> list[dict]:
         dynamic = jetson.write_jetson_bundle(tiny, tiny_bundle, own / "dynamic", dynamic=True)
         environment = dict(
             os.environ,
-            PYTHONPATH=os.pathsep.join([str(FAKES), str(ROOT)]),
+            PYTHONPATH=os.pathsep.join([str(FAKES), str(ROOT), *filter(None, sys.path)]),
             FAKE_TENSORRT_VERSION=version,
             FAKE_TENSORRT_RECORD=str(record),
             EDGEKIT_CACHE=str(own / "cache"),

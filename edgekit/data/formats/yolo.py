@@ -45,6 +45,7 @@ class Yolo(Drawn):
     """Frames of a `YoloConfig`: ``rgb`` and ``semantic``, as `ImageFolder`'s."""
 
     label_endings = (".txt",)
+    layout = ()  # its YAML says it
     small_above = True
 
     def _describe(self, config: YoloConfig) -> Task:

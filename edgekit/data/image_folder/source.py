@@ -46,7 +46,7 @@ class ImageFolder:
 
     label = "semantic"
     label_endings: tuple[str, ...] = PHOTO_SUFFIXES
-    layout = ("{}/images", "{}/labels")  # where the images and labels of a split lie if the recipe does not say it
+    layout: tuple[str, ...] = ("{}/images", "{}/labels")  # where a split lies if the recipe does not say it
 
     def __init__(self, config: ImageFolderConfig, base: Path, cache: Path | None = None):
         self._root = root_folder(config.root, base)
