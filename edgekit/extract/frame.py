@@ -38,7 +38,7 @@ class Frame:
     def key(self, name: str) -> str:
         """Of a map's file: all that it depends on, and the film."""
         step = self._steps[name]
-        return key_of(step.key, self.shot.identity_with(step.following))
+        return key_of(step.key, self.shot.identity_with(step.following), *step.key_of_film(self.film.name))
 
     def path(self, name: str) -> str:
         return self._tree.file(self.film.folder, name, self.shot.name)

@@ -27,7 +27,7 @@ _FORMAT = 1
 
 @dataclass
 class Step:
-    """One map of every frame: ``needs`` by name, ``key`` of all it depends on but the film.
+    """One map of every frame: ``needs`` by name, ``key`` of all it depends on but the film and what lies on disk of it.
 
     One of ``expert`` (run ``batch`` frames at a time), ``derivation`` and ``computed``; none of them for rgb itself.
     """
@@ -41,6 +41,8 @@ class Step:
     computed: Computed | None = None
     following: bool = False
     """Whether it, or what it needs, was made of the next frame too."""
+    on_disk: tuple[ExternalTeacher, ...] = ()
+    """The experts whose predictions lie on disk, of it and of what it needs."""
 
     @property
     def name(self) -> str:
@@ -55,6 +57,10 @@ class Step:
     def exact(self) -> bool:
         """Whether others are made from what its file holds, rather than from the map before it was rounded."""
         return self.expert is not None or self.name == "rgb" or kind_of(self.task).interpolation == "nearest"
+
+    def key_of_film(self, film: str) -> list[Any]:
+        """What its maps of a film depend on beside ``key`` and the film itself."""
+        return [expert.model.key_of_film(film) for expert in self.on_disk]
 
     def to_disk(self, native: np.ndarray, where: str) -> np.ndarray:
         """As its file holds it: the depth of an expert whole, since geometry is derived from it."""
@@ -93,7 +99,10 @@ def open_plan(config: ExtractConfig, base: Path) -> dict[str, Step]:
     for name in order:
         steps[name] = _opened(name, config, base, steps)
         step = steps[name]
-        step.following = step.ahead or any(steps[need].following for need in step.needs if need in steps)
+        below = [steps[need] for need in step.needs if need in steps]
+        step.following = step.ahead or any(need.following for need in below)
+        own = (step.expert,) if step.expert is not None and step.expert.model.stored else ()
+        step.on_disk = own + tuple(dict.fromkeys(expert for need in below for expert in need.on_disk))
         if step.ahead:  # which frame is the next one
             step.key = key_of(step.key, sampling)
     return steps
@@ -125,7 +134,8 @@ def _opened(name: str, config: ExtractConfig, base: Path, steps: Mapping[str, St
     if isinstance(section, ExpertTask):
         teacher = ExternalTeacher(section.opened_as(name), base, known, where)
         needs = list(dict.fromkeys(["rgb", *teacher.model.needs]))
-        return Step(teacher.tasks[name], tuple(needs), key(needs, teacher.key()), expert=teacher, batch=section.batch)
+        made = key(needs, teacher.section() if teacher.model.stored else teacher.key())
+        return Step(teacher.tasks[name], tuple(needs), made, expert=teacher, batch=section.batch)
     kind = DERIVATIONS[section.derive]
     if kind.ahead and any(steps[need].computed is None for need in section.of if need in steps and need != "rgb"):
         what = "of the next frame only rgb and what is computed from it is known"

@@ -68,6 +68,8 @@ class PlanRecord:
     disagreements: list[str]
     films: list[tuple[str, str]]
     layout: str = LAYOUTS[0]
+    of_films: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Task -> film -> what its maps depend on beside the task's key, where predictions lie on disk."""
 
     def following(self, task: str) -> bool:
         """Whether a task's maps, or those that it needs, were made of the next frame too."""

@@ -98,6 +98,11 @@ class Opened:
             disagreements=[name for name, step in steps.items() if isinstance(step.derivation, Disagreement)],
             films=[(film.folder, film.name) for film in self.films],
             layout=tree.layout,
+            of_films={
+                name: {film.name: step.key_of_film(film.name) for film in self.films}
+                for name, step in steps.items()
+                if step.on_disk
+            },
         ).write(out)
         tasks = {name: step.task for name, step in steps.items()}
         film = all(f.is_sequence(self.config) for f in self.films)
@@ -124,6 +129,12 @@ def remove_unfinished(tree: Tree) -> None:
     """Remove what killed processes left half-written; what others work at stays."""
     for folder in tree.unfinished():
         remove_abandoned(folder)
+
+
+def _has_none(step: Step, frame: Frame) -> bool:
+    """Whether it is known, before its film is decoded, that the map does not exist, and that is no fault."""
+    expert = step.expert
+    return expert is not None and getattr(expert.config, "missing", "") == "skip" and expert.model.lacks(frame.info)
 
 
 class _Work:
@@ -191,7 +202,7 @@ class _Work:
             if noted and noted.key == frame.key(name) and not self.retry:
                 done.failed.append(noted)
                 blocked.add(name)
-            elif blocked.intersection(step.needs):
+            elif blocked.intersection(step.needs) or _has_none(step, frame):
                 blocked.add(name)
             else:
                 todo.append(name)

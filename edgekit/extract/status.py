@@ -92,7 +92,8 @@ def status(out: Path) -> Status:
 
 def _cell(tree: Tree, plan: PlanRecord, record: FilmRecord, task: str) -> Cell:
     cell, following = Cell(), plan.following(task)
-    key = cache(lambda identity: key_of(plan.keys[task], identity))
+    of_film = plan.of_films.get(task, {}).get(record.film, [])
+    key = cache(lambda identity: key_of(plan.keys[task], identity, *of_film))
     for shot in record.shots():
         if task in plan.ahead and shot.next is None:
             continue

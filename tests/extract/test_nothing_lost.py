@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from edgekit.extract import run as run_module
+from edgekit.extract.films import Film
+from edgekit.extract.status import status
 from edgekit.teachers.external.teacher import ExternalTeacher
 
 
@@ -289,3 +291,37 @@ def test_kill_9_gives_the_same_tree(work, film, frames_of):
     work.run()
     assert work.tree() == work.tree(whole)
     assert not [p for p in Path(work.out).rglob(".part-*") if os.path.isdir(p)]
+
+
+def test_predictions_of_a_new_film_redo_no_other_film(work, monkeypatch):
+    """Predictions on disk are of films: those that come for one say nothing of another."""
+
+    def predict(film: str, count: int, value: int) -> None:
+        for i in range(count):
+            path = work.base / f"predicted/seg/{film}_{i:06d}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, np.full((48, 96), value, np.uint8))
+
+    work.tasks = """
+    seg:
+      expert: {kind: npz, folders: [predicted], missing: skip}
+      output: {task: {kind: semantic, classes: [x, y, z]}}
+    seg_a:
+      expert: {kind: onnx, file: seg_a.onnx}
+      output: {form: logits, task: {kind: semantic, classes: [a, b, c, d]}}
+    built: {derive: vote, of: [seg, seg_a], members: {seg: [y], seg_a: [b]}, least: 1}
+    """
+    predict("a", 5, 1)
+    assert work.run().written == {"rgb": 8, "seg": 5, "seg_a": 8, "built": 5}
+    before = states(work)
+    with monkeypatch.context() as patch:
+        patch.setattr(Film, "shots", None)  # no film is decoded for predictions that are not there
+        assert work.run().written == {}
+    predict("b", 3, 2)
+    assert work.run().written == {"seg": 3, "built": 3}
+    assert {n: s for n, s in states(work)["built"].items() if n.startswith("a_")} == before["built"]
+    assert all(cell.done == cell.frames for film in status(work.out).cells.values() for cell in film.values())
+    predict("a", 1, 0)  # one prediction is another now: its film is made again, and no other
+    assert work.run().written == {"seg": 5, "built": 5}
+    assert all(cell.done == cell.frames for film in status(work.out).cells.values() for cell in film.values())
+    assert work.run().written == {}

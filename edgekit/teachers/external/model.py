@@ -78,6 +78,10 @@ class ExternalModel(ABC):
     def key(self) -> Any:
         """JSON-able: changes when its predictions may."""
 
+    def key_of_film(self, film: str) -> Any:
+        """The same of the frames ``<film>_…``, for the kinds whose predictions lie on disk, frame by frame."""
+        return self.key()
+
     def raw(self, frame: FrameInfo, maps: Mapping[str, np.ndarray], size: tuple[int, int]) -> dict[str, Tensor] | None:
         """Task → raw map (1, C, h, w), at any resolution; None where it has no prediction for this frame.
 

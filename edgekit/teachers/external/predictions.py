@@ -36,6 +36,7 @@ class Predictions(ExternalModel):
         self._config = config
         self._where = setting.where
         # task -> frame -> file
+        self._keys: dict[str, str] = {}  # film -> what is known of its files
         self._files = {t: self._find(setting, t, output.output or t) for t, output in config.outputs.items()}
 
     def _find(self, setting: Setting, task: str, name: str) -> dict[str, str]:
@@ -60,11 +61,20 @@ class Predictions(ExternalModel):
 
     def key(self) -> Any:
         """Names, sizes and times of change of all files."""
+        return self.key_of_film("")
+
+    def key_of_film(self, film: str) -> str:
+        if film not in self._keys:
+            self._keys[film] = self._digest(f"{film}_" if film else "")
+        return self._keys[film]
+
+    def _digest(self, prefix: str) -> str:
         digest = hashlib.sha256()
         for task, files in sorted(self._files.items()):
             for stem, path in sorted(files.items()):
-                facts = os.stat(path)
-                digest.update(f"{task}\0{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+                if stem.startswith(prefix):
+                    facts = os.stat(path)
+                    digest.update(f"{task}\0{stem}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
     def lacks(self, frame: FrameInfo) -> bool:

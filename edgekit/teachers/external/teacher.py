@@ -51,9 +51,12 @@ class ExternalTeacher:
 
     def key(self) -> list[Any]:
         """Changes when its predictions may: its section of the recipe, and the content of its files."""
+        return [self.section(), self.model.key()]
+
+    def section(self) -> dict[str, Any]:
+        """What of its section of the recipe its predictions depend on."""
         elsewhere = {"name", "file", "folders", "files", "model", "bundle", "missing"}
-        section = self.config.model_dump(mode="json", exclude=elsewhere)
-        return [section, self.model.key()]
+        return self.config.model_dump(mode="json", exclude=elsewhere)
 
     def answer(self, frames: FrameSet, frame: FrameInfo, size: tuple[int, int] | None) -> dict[str, Tensor]:
         """Task -> soft map (1, C, *size) on the device; empty where it has no prediction for the frame.
