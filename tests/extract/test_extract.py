@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from edgekit.cli.main import main
+from edgekit.data.derived.derivation import PinholeCamera
+from edgekit.data.derived.normals import plane_normals
 from edgekit.data.dronescapes import Dronescapes, DronescapesConfig
 from edgekit.data.modalities import COMPUTED
 from edgekit.errors import EdgekitError
@@ -94,8 +96,14 @@ def test_experts_and_derived_maps_are_what_they_say(work, stored):
     np.testing.assert_array_equal(read("two"), np.where(a == 0, 0, 1))
     np.testing.assert_array_equal(read("semantic_output"), np.minimum(a, b))
     np.testing.assert_allclose(read("unsure")[..., 0], np.where(a == b, 0, 0.5))
-    normals = read("normals_svd(depth)").astype(float) * 2 - 1
-    np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=5e-3)
+    normals = read("normals_svd(depth)")
+    np.testing.assert_allclose(np.linalg.norm(normals.astype(float) * 2 - 1, axis=-1), 1, atol=5e-3)
+    of_whole, of_rounded = (
+        ((plane_normals(d[..., 0].astype(np.float32), PinholeCamera(), 5) + 1) / 2).astype(np.float16)
+        for d in (depth, depth.astype(np.float16))
+    )
+    np.testing.assert_array_equal(normals, of_whole)  # of the depth before it is rounded
+    assert (normals != of_rounded).mean() > 0.01
     flow = read("flow").astype(float)
     assert np.abs(np.median(flow[20:-6, 10:-10], axis=(0, 1)) - [-2, -1]).max() < 0.5
 
@@ -309,6 +317,31 @@ def test_networks_of_transformers_say_themselves_what_their_maps_are(work, store
     np.testing.assert_array_equal(seen[clear], shares.argmax(dim=0).numpy()[clear])
     np.testing.assert_array_equal(stored(work.out, "train_set", "wet", "a_000002"), seen == 1)
     assert clear.mean() > 0.9 and work.run().written == {}
+
+
+def test_the_command_tries_again_what_failed(work, capsys):
+    """Noted frames are passed over by the command, and tried again with --retry-failed."""
+    work.sets = "{train_set: [a.mp4]}"
+    work.tasks = """
+    seg: {expert: {kind: npz, folders: [predicted]}, output: {task: {kind: semantic, classes: [x, y, z]}}}
+    """
+    for i in range(5):
+        path = work.base / f"predicted/seg/a_{i:06d}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, np.full((48, 96), 0 if i != 2 else 7, np.uint8))  # there is no class 7
+    again = [work.pipeline, "--out", work.out, "--json"]
+
+    def run(*more):
+        code = main(["data", "extract", *map(str, again), *more])
+        done = json.loads(capsys.readouterr().out)
+        return code, done["tasks"]["seg"]["written"], [f["frame"] for f in done["failed"]]
+
+    assert run() == (1, 4, ["a_000002"])
+    about = (work.base / "predicted/seg/a_000002.npz").stat()
+    np.savez(work.base / "predicted/seg/a_000002.npz", np.full((48, 96), 2, np.uint8))
+    os.utime(work.base / "predicted/seg/a_000002.npz", ns=(about.st_atime_ns, about.st_mtime_ns))  # nothing tells
+    assert run() == (1, 0, ["a_000002"])
+    assert run("--retry-failed") == (0, 1, [])
 
 
 def test_the_command_prints_what_it_did(work, capsys):

@@ -84,16 +84,18 @@ def test_every_file_is_read_to_its_last_byte(work, capsys):
         "seg_a": lambda p: rewritten(p, np.full((48, 96), 9, np.uint8)),
         "hsv": lambda p: rewritten(p, np.zeros((24, 96, 3), np.float16)),
         "built": lambda p: p.write_bytes(b""),
+        "normals_svd(depth)": lambda p: rewritten(p, np.full((48, 96, 3), 1.5, np.float16)),  # stored from 0 to 1
+        "flow": lambda p: rewritten(p, np.full((48, 96, 2), np.inf, np.float16)),
     }
     for i, (task, damage) in enumerate(bad.items()):
-        damage(work.out / f"train_set/{task}/a_{i:06d}.npz")
+        damage(work.out / f"train_set/{task}/a_{i % 5:06d}.npz")
     found = verify(work.out)
     assert {os.path.relpath(path, work.out) for path in found.bad} == {
-        f"train_set/{task}/a_{i:06d}.npz" for i, task in enumerate(bad)
+        f"train_set/{task}/a_{i % 5:06d}.npz" for i, task in enumerate(bad)
     }
     capsys.readouterr()
     assert main(["data", "verify", str(work.out), "--remove", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["removed"] == 5
+    assert json.loads(capsys.readouterr().out)["removed"] == 7
     assert set(work.run().written) == set(bad)
     assert work.tree() == whole and verify(work.out).bad == {}
 
