@@ -29,7 +29,7 @@ from real_bindings import install
 SUITE, PYTHON = "bookworm", "3.11"
 TOOLS = ("qemu-user-static", "proot", "libtalloc2", "debootstrap")
 CORE = ("numpy", "click", "pyyaml", "rich", "pillow", "av", "opencv-python-headless")
-REFERENCES = ("pytest", "hypothesis", "scipy", "matplotlib", "onnx", "imageio-ffmpeg")
+REFERENCES = ("pytest", "pip", "setuptools", "wheel", "hypothesis", "scipy", "matplotlib", "onnx", "imageio-ffmpeg")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 ONNXRUNTIME = "onnxruntime==1.27.0"  # 1.28 and 1.32 end in a segmentation fault when they are imported under qemu 7.2
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")

@@ -15,7 +15,7 @@ from onnx import ModelProto, NodeProto, numpy_helper
 from torch import Tensor, nn
 
 from edgekit.graphs.read import attribute, constants
-from edgekit.quantize.parameters import INT8_MOST, REDUCED_MOST, largest, with_room_for_bias
+from edgekit.quantize.parameters import INT8_MOST, largest, with_room_for_bias
 from edgekit.quantize.placement import weight_axis
 from edgekit.quantize.topology import LAYER_OPERATORS, Topology
 
@@ -99,7 +99,7 @@ class DifferentiableGraph(nn.Module):
         if scales is None:
             return INT8_MOST
         steps = largest(self._weights[layer.input[1]].detach().numpy(), weight_axis(layer)) / scales.numpy()
-        return INT8_MOST if steps.max() > REDUCED_MOST + 1 else REDUCED_MOST
+        return round(float(steps.max()))  # of a channel whose scale was not raised
 
 
 def _per_channel(weight: Tensor, axis: int, most: int) -> Tensor:
