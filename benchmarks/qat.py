@@ -174,9 +174,9 @@ def main() -> None:
     ]
     text = (
         f"Integers by the observer `{OBSERVER}`; what they cost, without anything, with equalised channels, and after\n"
-        "fine-tuning alone. Scored on all labelled frames of the run's split. Brought back: the share of what integers\n"
-        "cost, where that is more than 0.5 % of the float network's score. Channels scaled apart: by 2 to the power of\n"
-        f"at most {APART:g}, up or down, undone by the layer behind; the float network is the same."
+        "fine-tuning alone. Scored on all labelled frames of the run's split. Brought back: the share of what\n"
+        "integers cost, where that is more than 0.5 % of the float network's score. Channels scaled apart: by 2 to\n"
+        f"the power of at most {APART:g}, up or down, undone by the layer behind; the float network is the same."
     )
     page = "\n\n".join([provenance(("torch", "onnx", "onnxruntime")), table(header, lines, left=3), text])
     print(page)
