@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,6 +49,39 @@ def mirror() -> Callable[[Task, np.ndarray], np.ndarray]:
         return kind_of(task).reorient(task, np.ascontiguousarray(array[:, ::-1]), np.diag([-1.0, 1.0]), 1.0)
 
     return mirror
+
+
+_CHROMIUM = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-quic"),
+    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
+)
+# A frame of the page's own, since a window is at least 500 pixels wide.
+_SEEN = """<iframe style="width: {width}px; height: 900px; border: 0" srcdoc="{page}"></iframe>
+<script>addEventListener("load", () => {{ const shown = document.querySelector("iframe"),
+    within = shown.contentDocument; document.title = JSON.stringify({{
+    width: shown.contentWindow.innerWidth, content: within.documentElement.scrollWidth,
+    broken: [...within.images].filter(image => !image.naturalWidth).length}}) }})</script>"""
+
+
+@pytest.fixture
+def in_browser(tmp_path: Path) -> Callable[[str, int], dict[str, int]]:
+    """``in_browser(html, width)``: pixels of the window's and the page's width, and pictures that cannot be shown.
+
+    The test is skipped where there is no Chromium.
+    """
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+
+    def in_browser(page: str, width: int) -> dict[str, int]:
+        file = tmp_path / "in_browser.html"
+        file.write_text(_SEEN.format(width=width, page=html.escape(page)), encoding="utf-8")
+        own = [f"--user-data-dir={tmp_path / 'chromium'}", "--window-size=1600,1000", "--dump-dom", file.as_uri()]
+        command = [chromium, *_CHROMIUM, *own]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        return json.loads(html.unescape(re.search(r"<title>(\{.*?\})</title>", shown)[1]))
+
+    return in_browser
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ TextTable = tuple[list[str], list[list[str]]]
 
 STUDENT, BASELINE = "student", "baseline"
 _SHOWN_FRAMES, _BINS = 8, 15
+_LEAST_SHARE = 1e-3  # of the pixels, in a bin whose share of right ones says something
 _CLEAR = 2.0  # standard errors, from which a difference is called clear
 
 
@@ -98,7 +99,8 @@ def confusion(task: TaskBreakdown) -> tuple[list[str], list[tuple[str, list[floa
 def reliability(model: ModelBreakdown) -> tuple[list[tuple[float, float]], float] | None:
     """((mean confidence, share of right pixels) per bin of confidence, expected calibration error), all 0-1.
 
-    15 bins of equal width; an empty one is left out (Guo et al., ICML 2017). None without confidence.
+    15 bins of equal width (Guo et al., ICML 2017); one with less than a thousandth of the pixels counts for the error,
+    and is no point: its share is chance. None without confidence.
     """
     pixels, right = np.array(model["levels"], float)
     if not pixels.any():
@@ -109,7 +111,8 @@ def reliability(model: ModelBreakdown) -> tuple[list[tuple[float, float]], float
     full = sums[0] > 0
     count, sure, hit = (values[full] for values in sums)
     error = np.abs(sure - hit).sum() / count.sum()
-    return list(zip((sure / count).tolist(), (hit / count).tolist(), strict=True)), float(error)
+    points = zip((sure / count).tolist(), (hit / count).tolist(), count >= _LEAST_SHARE * count.sum(), strict=True)
+    return [(confidence, share) for confidence, share, many in points if many], float(error)
 
 
 def extreme_frames(found: StoredBreakdown, task: str) -> Iterable[tuple[str, TextTable]]:

@@ -8,11 +8,12 @@ import json
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from edgekit.cli.main import main
 from edgekit.extract.files import write_map
-from edgekit.extract.show import Summary
+from edgekit.extract.show import Summary, show
 from edgekit.tasks import Task, kind_of
 
 
@@ -47,6 +48,17 @@ def test_the_page_shows_every_map_and_the_worst_disagreement(work, capsys, store
     assert np.abs(np.asarray(found["rgb"][0]) - small).mean() < 6
     # nothing from elsewhere, nothing that runs
     assert not re.search(r"<script|<link|https?://(?!www\.w3\.org)|@import|url\(", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_pages_fit_the_window_of_a_browser(work, in_browser, width):
+    """Wide tables have a bar of their own; the page itself is never wider than the window."""
+    work.run()
+    list_ = work.base / "these.txt"
+    assert main(["data", "select", str(work.out), "--count", "3", "--out", str(list_)]) == 0
+    for page in (show(work.out), list_.with_name("these.txt.html").read_text(encoding="utf-8")):
+        assert in_browser(page, width) == {"width": width, "content": width, "broken": 0}
 
 
 def test_the_page_of_a_folder_with_holes(work):

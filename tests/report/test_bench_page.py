@@ -6,6 +6,7 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,13 @@ def test_the_page_loads_nothing():
     assert not {"script", "link", "img", "iframe"} & set(page.tags)
     without_names_of_formats = re.sub(r'xmlns(:\w+)?="[^"]*"', "", raw)
     assert not re.search(r"https?:|url\((?!#)|@import", without_names_of_formats)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_fits_the_window_of_a_browser(in_browser, width):
+    raw, _ = written(entry(marks=("a" * 60, "b")), entry("row 1", "big" * 20), failed=(("lost", "no engine"),))
+    assert in_browser(raw, width) == {"width": width, "content": width, "broken": 0}
 
 
 def test_every_colour_has_a_value_in_light_and_dark():

@@ -156,6 +156,16 @@ def test_reliability_of_counted_levels():
     assert reliability({"levels": np.zeros((2, 256), int).tolist()}) is None
 
 
+def test_bins_of_few_pixels_count_for_the_error_and_are_no_points():
+    levels = np.zeros((2, 256), int)
+    levels[:, 255], levels[:, 50] = (100_000, 90_000), (99, 99)
+    points, error = reliability({"levels": levels.tolist()})
+    assert points == [pytest.approx((1.0, 0.9))]
+    assert error == pytest.approx((100_000 * 0.1 + 99 * (1 - 50 / 255)) / 100_099)
+    levels[:, 50] = 101, 101
+    assert len(reliability({"levels": levels.tolist()})[0]) == 2
+
+
 def test_confusion_in_percent_of_the_labels():
     model = {"confusion": [[6, 2, 0, 0], [0, 0, 0, 0], [1, 1, 2, 0]]}
     task = {"classes": NAMES, "models": {"student": model}}

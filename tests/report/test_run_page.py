@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from edgekit.cli.main import main
 from edgekit.errors import EdgekitError
@@ -117,6 +118,22 @@ def test_the_page_says_what_the_run_found_and_loads_nothing(write):
     sources = [attributes.get("src") or attributes.get("href") for _, attributes in tags]
     assert all(source.startswith(("data:", "#")) for source in sources if source)
     assert "data:image/png;base64,iVBORyBvZiB0aGUgdGVzdA==" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_fits_the_window_of_a_browser(write, in_browser, width):
+    """Of one run and of two beside each other, with long names of frames and classes."""
+    runs = []
+    for name, seed in (("uav-1", 1), ("uav-2", 2)):
+        folder = write(name, breakdown="/elsewhere/breakdown-val.json")
+        Image.new("RGB", (1600, 300)).save(folder / "pictures" / "semantic-val.png")
+        found = breakdown(seed)
+        found["frames"] = ["a-film-of-a-very-long-name/" * 6 + str(i) for i in range(6)]
+        (folder / "breakdown-val.json").write_text(json.dumps(found))
+        runs.append(read_run(folder))
+    for shown in (runs[:1], runs):
+        assert in_browser(run_page(shown), width) == {"width": width, "content": width, "broken": 0}
 
 
 def test_names_and_recipes_are_text_and_no_markup(write):

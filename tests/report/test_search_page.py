@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from edgekit.report.search import search_page, shape_label
 
 EVIL = "<script>alert(1)</script>"
@@ -51,6 +53,13 @@ def test_nothing_is_unescaped():
 
 def test_a_search_that_trained_nothing():
     assert "over the budget" in search_page(result([]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_fits_the_window_of_a_browser(in_browser, width):
+    points = [point(0, 0.5, 4.0, "32"), point(1, 0.45, 3.0, "16"), point(2, 0.4, 2.0, "8")]
+    assert in_browser(search_page(result(points)), width) == {"width": width, "content": width, "broken": 0}
 
 
 def test_a_label_names_what_differs():
