@@ -66,8 +66,10 @@ def scaled_apart(model: ModelProto, seed: int = 0) -> ModelProto:
         if maker is None or maker.op_type != "Conv" or len(readers) != 1 or len(topology.consumers[relu.input[0]]) != 1:
             continue
         reader, index = readers[0]
-        weight, behind = (topology.value(node.input[1]) for node in (maker, reader)) if index == 0 else (None, None)
-        if behind is None or reader.op_type != "Conv" or behind.ndim != 4 or behind.shape[1] != weight.shape[0]:
+        if reader.op_type != "Conv" or index:
+            continue
+        weight, behind = topology.value(maker.input[1]), topology.value(reader.input[1])
+        if behind.ndim != 4 or behind.shape[1] != weight.shape[0]:
             continue  # a depthwise one, or of several groups
         factors = np.float32(2) ** rng.uniform(-APART, APART, weight.shape[0]).astype(np.float32)
         scale(maker.input[1], factors[:, None, None, None])

@@ -159,7 +159,9 @@ def evaluate(
 
     The others are for a bundle, as for ``edgekit.load``. EdgekitError where there is neither a run nor a bundle.
     """
-    path = Path(what)
+    from edgekit.bundle.bundle import shipped_or_here
+
+    path = shipped_or_here(what)
     if not path.exists():
         fix = "give a run's folder, or a bundle's directory or .tar"
         raise EdgekitError("there is no run or bundle here", where=str(path), fix=fix)

@@ -154,8 +154,7 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
     source = Path(path)
     if not source.exists():
         remove_abandoned(source.absolute().parent)  # a killed export may have moved it aside
-    if not source.exists() and str(source) in shipped_bundles():
-        source = SHIPPED / source
+    source = shipped_or_here(path)
     if problem := what_it_is(source):
         raise problem
     folder = source
@@ -165,12 +164,21 @@ def open_bundle(path: str | os.PathLike) -> Bundle:
         own = " or ".join(shipped_bundles())
         fix = f"give the directory or .tar that `edgekit export` made, or {own}, which comes with edgekit"
         raise EdgekitError("there is no bundle here", where=str(source), fix=fix)
+    if os.fspath(path) in shipped_bundles() and not (folder / MANIFEST).is_file():
+        what = f"the folder '{path}' is no bundle, and hides the one of that name that comes with edgekit"
+        raise EdgekitError(what, where=str(source.absolute()), fix="rename it, or call edgekit in another folder")
     manifest = read_manifest(folder / MANIFEST)
     bundle = Bundle(manifest, folder, source)
     for name, digest in manifest.files.items():
         _check_file(folder / name, digest)
     check_graphs(manifest, bundle.read, str(folder))
     return bundle
+
+
+def shipped_or_here(path: str | os.PathLike) -> Path:
+    """The path; that of a bundle that comes with edgekit where it is its name, and nothing of that name lies here."""
+    source = Path(path)
+    return SHIPPED / source if os.fspath(path) in shipped_bundles() and not source.exists() else source
 
 
 def shipped_bundles() -> list[str]:

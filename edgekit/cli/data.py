@@ -228,9 +228,9 @@ class WeightsType(click.ParamType):
 def select(source: Path, overrides: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Choose the frames that are most worth a label: in good quality, hard for the teachers, unlike each other.
 
-    The frames are those of a folder of photographs, of a result of `edgekit data extract`, or of the train split of a
-    recipe or run. What experts or the run's ensemble predict tells which are hard. A recipe's data.labelled and
-    --calibration-frames of export and quantize take the list.
+    The frames are those of a folder of photographs, of a result of `edgekit data extract` but for its sets of
+    validation and test, or of the train split of a recipe or run. What experts or the run's ensemble predict tells
+    which are hard. A recipe's data.labelled and --calibration-frames of export and quantize take the list.
     """
     from edgekit.pipeline.selection import select_frames
 

@@ -155,6 +155,8 @@ def _data_text(manifest: Manifest) -> str:
     trained = (
         f"Trained by the recipe {code(facts['recipe'])} ({facts['recipe_hash']})" if "recipe" in facts else "Trained"
     )
+    if facts.get("student") == "baseline.pt":
+        trained += ", on labels alone, without an ensemble,"
     text = (
         f"{trained} on data of the source {code(facts['data'])}."
         if "data" in facts

@@ -19,6 +19,7 @@ from edgekit.extract.config import ComputedTask, ExpertTask, ExtractConfig
 from edgekit.extract.files import key_of
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.modality import RGB
+from edgekit.teachers.external.registry import EXTERNAL_MODELS
 from edgekit.teachers.external.teacher import ExternalTeacher
 
 _FORMAT = 1
@@ -76,7 +77,7 @@ def open_plan(config: ExtractConfig, base: Path) -> dict[str, Step]:
 
     EdgekitError for a need that is no task, a circle, and whatever an expert or derived map refuses.
     """
-    wanted = {name: _needs(section) for name, section in config.tasks.items()}
+    wanted = {name: _needs(name, section, config, base) for name, section in config.tasks.items()}
     for name, needs in wanted.items():
         for need in needs:
             if need != "rgb" and need not in wanted and need not in COMPUTED:
@@ -108,15 +109,13 @@ def open_plan(config: ExtractConfig, base: Path) -> dict[str, Step]:
     return steps
 
 
-def _needs(section: BaseModel) -> list[str]:
+def _needs(name: str, section: BaseModel, config: ExtractConfig, base: Path) -> list[str]:
     if isinstance(section, ComputedTask):
         return ["rgb"]
     if not isinstance(section, ExpertTask):
         return list(section.of)
-    inputs = getattr(section.expert, "inputs", [])
-    if isinstance(inputs, Mapping):
-        return list(inputs.values())
-    return [name for given in inputs for name in given.modalities]
+    seen = EXTERNAL_MODELS[section.expert.kind].sees(section.expert, base, f"extract.tasks.{name}.expert")
+    return [need for need, needed in seen.items() if needed or need in config.tasks]
 
 
 def _opened(name: str, config: ExtractConfig, base: Path, steps: Mapping[str, Step]) -> Step:

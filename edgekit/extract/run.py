@@ -25,6 +25,7 @@ from edgekit.frames.unfinished import remove_abandoned
 
 _WRITERS = 4
 _MOST_UNWRITTEN = 32  # maps that wait for them
+_NO_MEMORY = ("out of memory", "allocate memory", "failed to allocate", "bad_alloc", "bad allocation")
 _BLOCK = 32
 """So many frames in a row belong to one shard."""
 
@@ -131,6 +132,16 @@ def remove_unfinished(tree: Tree) -> None:
         remove_abandoned(folder)
 
 
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether memory was lacking, of the machine or of a GPU: torch and onnxruntime say so in words of their own."""
+    while error is not None:
+        said = str(error).lower()
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in said for word in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
+
+
 def _has_none(step: Step, frame: Frame) -> bool:
     """Whether it is known, before its film is decoded, that the map does not exist, and that is no fault."""
     expert = step.expert
@@ -217,8 +228,10 @@ class _Work:
                 for frame in wanted:
                     self._attempt(frame, step, lambda frame=frame, step=step: frame.keep(step.name, frame.made(step)))
             else:
-                for i in range(0, len(wanted), step.batch):
-                    self._ask(step, wanted[i : i + step.batch])
+                while wanted:
+                    count = step.batch  # a lack of memory lowers it
+                    self._ask(step, wanted[:count])
+                    wanted = wanted[count:]
             self.done.seconds[step.name] += time.perf_counter() - before
         for frame in frames:
             # not noted: there is nothing that would keep the next run from making them
@@ -256,7 +269,7 @@ class _Work:
             if len(ready) == 1:
                 self._fail(ready[0][0], step, error)
                 return
-            if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            if _lacks_memory(error):
                 step.batch = min(step.batch, len(ready) // 2)  # of the batches to come too
             soft = None
         if soft is None:  # outside of `except`: the error would keep alive all that the failed attempt held

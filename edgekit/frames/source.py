@@ -80,13 +80,14 @@ class Photographs(FrameSource):
         suffixes: Sequence[str] = PHOTO_SUFFIXES,
     ):
         self._read = read
+        self._what = "photographs" if tuple(suffixes) == PHOTO_SUFFIXES else "files of frames"
         self.files = [path]
         self.folder = path if path.is_dir() else None
         if path.is_dir():
             self.files = sorted(f for f in path.iterdir() if is_photograph(f, suffixes))
             if not self.files:
                 raise EdgekitError(
-                    "the folder has no photographs",
+                    f"the folder has no {self._what}",
                     where=str(path),
                     fix=f"give a folder with files that end in {', '.join(suffixes)}",
                 )
@@ -108,5 +109,5 @@ class Photographs(FrameSource):
             yield CapturedFrame(image, "rgb", name, time.perf_counter())
         if len(self.unreadable) == len(self.files):
             first = self.unreadable[0]
-            what = f"none of the folder's {len(self.files)} photographs can be read; the first: {first.what}"
+            what = f"none of the folder's {len(self.files)} {self._what} can be read; the first: {first.what}"
             raise EdgekitError(what, where=first.where, fix=first.fix)

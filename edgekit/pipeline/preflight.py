@@ -9,7 +9,7 @@ import onnx
 
 from edgekit.boards.lookup import find_board, find_jetpack
 from edgekit.boards.table import JetPack, within
-from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.bundle import open_bundle, shipped_or_here
 from edgekit.bundle.manifest import MANIFEST, PRECISIONS, Artifact, Precision
 from edgekit.errors import EdgekitError
 from edgekit.export.body import body
@@ -93,7 +93,7 @@ def student_or_file(subject: str, classes: int | None = None) -> Student | Path:
 
     ``classes``: of a student that is named. EdgekitError where there is no such file.
     """
-    path = expand_home(subject)
+    path = shipped_or_here(expand_home(subject))
     if subject in STUDENTS:
         return example_student(subject, classes or USUAL_CLASSES)
     if path.suffix == ".pt":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.data.dronescapes.description import read_description
-from edgekit.data.dronescapes.source import USUAL_SETS
+from edgekit.data.dronescapes.source import ANNOTATED, USUAL_SETS
 from edgekit.data.frameset import FrameSet
 from edgekit.data.image_folder.listing import find_files, read_names
 from edgekit.data.select.choose import choose
@@ -173,12 +173,16 @@ def _of_extraction(out: Path) -> list[CandidateFrame]:
 
     candidates = []
     for folder, film in plan.films:
-        if folder in _NOT_TRAINED:
+        if folder.removesuffix(ANNOTATED) in _NOT_TRAINED:
             continue
         record = read_record(out, folder, film)
         for name in record.names if record else []:
             rgb = partial(tree.read, folder, name, tasks["rgb"])
             candidates.append(CandidateFrame(name, film, rgb, partial(predicted, folder, name)))
+    folders = sorted({folder for folder, _ in plan.films})
+    if folders and all(folder.removesuffix(ANNOTATED) in _NOT_TRAINED for folder in folders):
+        what = f"all frames belong to sets that are scored on, and not trained on: {', '.join(folders)}"
+        raise EdgekitError(what, where=str(out), fix="put films to choose from into train_set")
     if not candidates:
         raise EdgekitError("no frame was extracted yet", where=str(out), fix="run `edgekit data extract` first")
     return candidates

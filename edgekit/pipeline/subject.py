@@ -94,7 +94,9 @@ def subject_of(path: Path, overrides: Sequence[str] = (), frames: Path | None = 
         raise EdgekitError(
             "--set changes the export section of a run's recipe, and this is a student's file",
             where=str(path),
-            fix="name the run's folder",
+            fix="leave --frames out: the run beside it has its own"
+            if (path.parent / "run.json").is_file()
+            else "leave it out",
         )
     if frames is None:
         raise EdgekitError(
@@ -184,7 +186,8 @@ def _of_run(path: Path, overrides: Sequence[str], frames: Path | None) -> Subjec
         provenance["frames"] = frames.name
     else:
         calibration, check = (shots_of(bench, name) for name in ("train", split))
-    return Subject(recipe.name, student, recipe.export, calibration, check, provenance, bench, log=folder / "log.jsonl")
+    name = recipe.name if path.name == "student.pt" else f"{recipe.name}-labels-only"
+    return Subject(name, student, recipe.export, calibration, check, provenance, bench, log=folder / "log.jsonl")
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def calibrate_best(
     progress: Callable[[int], None] = lambda done: None,
     threads: int | None = None,
 ) -> tuple[ModelProto, Calibration]:
-    """``calibrate`` by the recipe's observer; where it names none, in the best way. Returns the graph too.
+    """By the recipe's observer; where it names none, in the best way. Returns the graph too.
 
     Ways are those of ``config.observers()``, each with weights as they are and equalised, which is the same function;
     and the best of these once more with corrected biases. Corrected biases are for INT8 alone: the returned graph has

@@ -92,7 +92,9 @@ class SideBySide(FrameSource):
 
     callbacks: ExitStack
 
-    def __init__(self, pace: FrameSource, first: Task, others: list[_Folder | _Film], may_lack: tuple[str, ...]):
+    def __init__(
+        self, pace: FrameSource, first: Task, others: list[_Folder | _Film | _Picture], may_lack: tuple[str, ...]
+    ):
         self._pace, self._first, self._others, self._may_lack = pace, first, others, may_lack
         self.live, self.folder = pace.live, pace.folder
         self.files = [*pace.files, *(file for other in others for file in other.files)]
@@ -159,6 +161,16 @@ class _Folder:
         return None if file is None else read_modality(file, self.task)
 
 
+class _Picture:
+    """One file of a modality, beside one frame."""
+
+    def __init__(self, task: Task, file: Path):
+        self.task, self.where, self.files = task, str(file), [file]
+
+    def of(self, shot: CapturedFrame) -> np.ndarray | None:
+        return read_modality(self.files[0], self.task)
+
+
 class _Film:
     """A film of a modality: of each frame beside it the picture nearest in time, so that films may differ in rate.
 
@@ -190,10 +202,13 @@ class _Film:
             self._now, self._next = self._next, None
 
 
-def _open(task: Task, path: Path, beside: FrameSource, opened: ExitStack) -> _Folder | _Film:
+def _open(task: Task, path: Path, beside: FrameSource, opened: ExitStack) -> _Folder | _Film | _Picture:
     if path.is_dir() and beside.folder is not None:
         return _Folder(task, path, beside)
-    if not path.is_dir() and beside.folder is None and not beside.live:
+    single = isinstance(beside, Photographs) and beside.folder is None
+    if single and path.suffix.lower() in _SUFFIXES and path.is_file():
+        return _Picture(task, path)
+    if not path.is_dir() and beside.folder is None and not single and not beside.live:
         film = open_input(str(path))
         opened.callback(film.close)
         if isinstance(film, Video):
@@ -201,7 +216,7 @@ def _open(task: Task, path: Path, beside: FrameSource, opened: ExitStack) -> _Fo
     raise EdgekitError(
         f"'{path}' does not go beside what --input names",
         where=f"--also {task.name}",
-        fix="give folders for all, with files of the same names, or films for all",
+        fix="give folders for all, with files of the same names, films for all, or one picture for all",
     )
 
 
@@ -212,6 +227,9 @@ def _pace(task: Task, text: str) -> FrameSource:
     if task.name != RGB.name and (is_file or path.is_dir()):
         return Photographs(path, partial(read_modality, task=task), _SUFFIXES)
     if task.name != RGB.name and native_type(task) != np.uint8:
+        if not path.exists():
+            fix = f"give a folder with a file for each frame, or one file, which ends in {', '.join(_SUFFIXES)}"
+            raise EdgekitError("there is no such file or folder", where=text, fix=fix)
         raise _no_picture(task, text)
     return open_input(text)
 
@@ -221,5 +239,5 @@ def _no_picture(task: Task, where: str) -> EdgekitError:
         f"a picture does not hold '{task.name}', {task.channels} channel(s) from {task.range[0]:g} to "
         f"{task.range[1]:g}",
         where=where,
-        fix="give a folder with an .npz for each frame",
+        fix="give an .npz for each frame" + (", or a picture of 16 bits" if task.channels == 1 else ""),
     )

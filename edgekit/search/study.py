@@ -23,6 +23,8 @@ BEAT = 20
 """Seconds between the signs of life of a process; after four without one its candidate is trained elsewhere."""
 IDLE = 50
 """Draws in a row that bring nothing to train, after which a search ends."""
+UNTIMED = 3
+"""Candidates in a row whose time cannot be told, at which a search ends with the last one's error."""
 _ABOUT = "about"
 
 
@@ -106,6 +108,7 @@ class Search:
     rungs: Sequence[int]
     build: Callable[[int, Mapping[str, str]], Candidate]
     idle: int = field(default=0, init=False)
+    untimed: int = field(default=0, init=False)
 
     def run(self, count: int, progress: Progress) -> None:
         """Until ``count`` candidates are trained, by this process and others, or draws bring nothing new.
@@ -142,7 +145,14 @@ class Search:
         except EdgekitError as error:
             trial.set_constraint("fit", 1.0)
             self._leave(trial, error.what)
-        cost = candidate.cost()
+        try:
+            cost, self.untimed = candidate.cost(), 0
+        except EdgekitError as error:  # of this candidate, or of the device, which then fails with each
+            self.untimed += 1
+            if self.untimed == UNTIMED:
+                raise
+            trial.set_constraint("fit", 1.0)
+            self._leave(trial, error.what)
         trial.set_user_attr("cost", asdict(cost))
         trial.set_constraint("budget", cost.ms / self.budget_ms - 1)
         if cost.ms > self.budget_ms:

@@ -61,5 +61,20 @@ def test_what_lies_here_comes_first_and_a_path_is_no_name(tiny_bundle, tmp_path)
     assert "uav" in caught.value.fix
     with pytest.raises(EdgekitError, match="there is no bundle here"):
         open_bundle("bundles/uav")
+    with pytest.raises(EdgekitError, match="there is no bundle here"):
+        open_bundle("./uav")
+    (tmp_path / "uav").mkdir()
+    with pytest.raises(EdgekitError, match="hides the one of that name that comes with edgekit"):
+        open_bundle("uav")
+    (tmp_path / "uav").rmdir()
     shutil.copytree(tiny_bundle, tmp_path / "uav")
     assert open_bundle("uav").manifest.name == "tiny"
+
+
+@pytest.mark.parametrize("command", [["lint", "uav", "--board", "orin-nano-8gb"], ["evaluate", "uav"]])
+def test_other_commands_know_its_name_too(command, capsys):
+    """None of them can do much with it: it has no file for TensorRT, and no data lie beside it."""
+    assert main([*command, "--json"]) in (0, 2)
+    said = json.loads(capsys.readouterr().out)
+    assert "neither a student nor a file" not in str(said) and "no run or bundle here" not in str(said)
+    assert "TensorRT" in str(said) or "--recipe" in str(said)

@@ -238,6 +238,17 @@ def test_flow_between_photographs_follows_what_comes_next(work, frames_of):
     assert work.tree() == work.tree(work.base / "fresh")
 
 
+def test_a_broken_photograph_that_is_taken_away_is_no_failure_any_more(work, frames_of):
+    pictures, folder = frames_of(9), work.base / "roofs"
+    for i in range(3):
+        write_png(folder / f"IMG_{i}.png", pictures[i])
+    (folder / "IMG_2.png").write_bytes((folder / "IMG_2.png").read_bytes()[:100])
+    work.sets, work.tasks = "{train_set: [roofs]}", "\n    hsv: {computed: hsv}"
+    assert len(work.run().failed) == 1 and not status(work.out).complete
+    (folder / "IMG_2.png").unlink()
+    assert work.run().failed == [] and status(work.out).complete
+
+
 @pytest.mark.parametrize("ending", ["ts", "MTS", "mpg", "mp4"])
 def test_films_of_recorders_in_a_folder_are_found(work, ending):
     (work.base / "films").mkdir()

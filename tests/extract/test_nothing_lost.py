@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.errors import EdgekitError
 from edgekit.extract import run as run_module
 from edgekit.extract.films import Film
 from edgekit.extract.status import status
@@ -191,6 +192,35 @@ def test_a_batch_that_is_too_large_is_halved(moody):
     moody.tasks = moody.tasks.replace("fail: [2, 4]", "fail: [], most: 2")
     done = moody.run()
     assert done.failed == [] and done.written["bright"] == 8
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        EdgekitError("the ONNX teacher cannot run: bad_alloc"),
+    ],
+)
+def test_after_a_lack_of_memory_no_frame_of_a_longer_chunk_is_left_out(moody, film, frames_of, monkeypatch, error):
+    """Beside an expert of larger batches the rest of a chunk is more than one batch of the lowered size."""
+    real, sizes = ExternalTeacher.answers, []
+
+    def answers(self, infos, *others):
+        if "bright" in self.tasks:
+            sizes.append(len(infos))
+            if len(infos) > 2:
+                raise error
+        return real(self, infos, *others)
+
+    monkeypatch.setattr(ExternalTeacher, "answers", answers)
+    bright = moody.tasks[: moody.tasks.index("    normals")].replace("fail: [2, 4]", "fail: []")
+    moody.tasks = bright + bright.replace("bright:", "wide:").replace("batch: 4", "batch: 8")
+    moody.sets = "{train_set: [c.mp4]}"
+    film(moody.base / "c.mp4", frames_of(8))
+    done = moody.run()
+    assert done.written == {"rgb": 8, "bright": 8, "wide": 8} and done.failed == []
+    assert status(moody.out).complete and sizes == [4, 2, 2, 2, 2]
 
 
 def test_what_a_failed_batch_held_is_free_before_its_halves_are_tried(moody, monkeypatch):

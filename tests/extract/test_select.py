@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from edgekit.cli.main import main
+from edgekit.errors import EdgekitError
 from edgekit.extract.files import write_map
 from edgekit.frames.images import read_rgb
 from edgekit.pipeline.selection import candidates_of
@@ -45,6 +47,11 @@ def test_predictions_are_those_of_the_files(work, stored):
 def test_films_that_are_scored_on_are_not_chosen_from(work):
     work.run()
     assert {c.scene for c in candidates_of(work.out)} == {"a", "b"}
-    work.sets = "{train_set: [a.mp4], validation_set: [b.mp4]}"
+    for name in ("validation_set", "test_set", "test_set_annotated_only"):
+        work.sets = f"{{train_set: [a.mp4], {name}: [b.mp4]}}"
+        work.run()
+        assert {c.scene for c in candidates_of(work.out)} == {"a"}
+    work.sets = "{validation_set: [a.mp4], test_set: [b.mp4]}"
     work.run()
-    assert {c.scene for c in candidates_of(work.out)} == {"a"}
+    with pytest.raises(EdgekitError, match="scored on, and not trained on: test_set, validation_set"):
+        candidates_of(work.out)

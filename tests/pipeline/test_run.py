@@ -111,6 +111,10 @@ def test_either_student_of_a_run_is_exported_with_its_recipe(first):
         assert all(torch.equal(stored[name], value) for name, value in subject.student.state_dict().items())
         assert subject.provenance["student"] == file
     assert labels.provenance["student_sha256"] != distilled.provenance["student_sha256"]
+    assert labels.name == f"{distilled.name}-labels-only"  # a bundle of its own, where none is named
+    with pytest.raises(EdgekitError) as caught:
+        subject_of(run / "baseline.pt", ["export.size=[32, 32]"], run)
+    assert "leave --frames out" in caught.value.fix
 
 
 def test_a_run_and_two_beside_each_other_have_a_page(copied, tell, tmp_path):

@@ -114,8 +114,11 @@ def test_what_cannot_set_the_pace_is_told(tmp_path):
         open_sensors({}, (RGB, HEAT), ("rgb",))
     with pytest.raises(EdgekitError, match="the network sees 'heat' too"):
         open_sensors({"rgb": "0"}, (RGB, HEAT), ("rgb",))
+    for gone in ("gone.npz", "gone.png", "gone"):
+        with pytest.raises(EdgekitError, match="there is no such file or folder"):
+            open_sensors({"heat": str(tmp_path / gone)}, (HEAT,), ())
     with pytest.raises(EdgekitError, match="a picture does not hold 'heat'"):
         open_sensors({"heat": str(film(tmp_path / "a.mp4", 30, 3))}, (RGB, HEAT), ("rgb",))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EdgekitError, match="no photographs"):
+    with pytest.raises(EdgekitError, match="no files of frames"):
         open_sensors({"heat": str(tmp_path / "empty")}, (HEAT,), ())

@@ -38,6 +38,27 @@ def test_what_is_over_the_budget_or_no_network_is_never_trained(tmp_path, monkey
     assert study.best_trial.value == max(width + seed / 100 for width, seed, steps in calls if steps == 90)
 
 
+def test_a_candidate_that_cannot_be_timed_is_left_and_a_device_that_fails_ends_the_search(tmp_path):
+    class Odd(fake.Candidate):
+        def cost(self):
+            if self.width % 2:
+                raise EdgekitError(f"no engine of width {self.width}")
+            return super().cost()
+
+    study = fake.open_fake(tmp_path)
+    work = fake.search(study, build=lambda number, v: Odd(int(v["width"]), int(v["seed"])))
+    for width in (1, 3, 2, 5, 7, 4):  # never three odd ones in a row
+        study.enqueue_trial({"width": str(width), "seed": "1"})
+    study.optimize(work._objective, n_trials=6)
+    whys = [t.user_attrs.get("why") for t in study.trials if int(t.params["width"]) % 2]
+    assert whys == [f"no engine of width {width}" for width in (1, 3, 5, 7)]
+    assert len(study.trials) == 6 and len(trained(study)) == 2
+    for width in (1, 3, 5):
+        study.enqueue_trial({"width": str(width), "seed": "2"})
+    with pytest.raises(EdgekitError, match="no engine of width 5"):
+        work.run(20, fake.Bar())
+
+
 def test_each_rung_trains_fewer_and_no_candidate_twice(tmp_path):
     calls = []
     fake.search(fake.open_fake(tmp_path), calls=calls).run(27, fake.Bar())

@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.tasks import Task
 
 USUAL_SETS = {"train": ("train_set", "semisupervised_set"), "val": ("validation_set",), "test": ("test_set",)}
-_ANNOTATED = "_annotated_only"
+ANNOTATED = "_annotated_only"
 
 
 class Dronescapes:
@@ -120,7 +120,7 @@ class Dronescapes:
         return found
 
     def _present(self, name: str) -> str | None:
-        return next((n for n in (name, name + _ANNOTATED) if (self._root / n).is_dir()), None)
+        return next((n for n in (name, name + ANNOTATED) if (self._root / n).is_dir()), None)
 
     def _tasks(self, described: Description) -> dict[str, Task]:
         """Tasks by folder: what the recipe says, else the description beside the data, else the published names."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgekit.bundle.bundle import open_bundle
+from edgekit.bundle.bundle import SHIPPED, Bundle, open_bundle, shipped_bundles
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import expand_home
@@ -33,8 +33,7 @@ class ExportedStudent(ExternalModel):
     Config = BundleConfig
 
     def __init__(self, config: BundleConfig, setting: Setting):
-        path = Path(setting.base, expand_home(Path(config.bundle)))
-        bundle = open_bundle(path if path.exists() else config.bundle)
+        bundle = _opened(config, setting.base, setting.where)
         tasks = {task.name: task for task in bundle.manifest.tasks}
         self._theirs = {
             name: tasks[output_name(tasks, output.output, name, f"{setting.where}.outputs.{name}")]
@@ -54,6 +53,11 @@ class ExportedStudent(ExternalModel):
         ran = self._predictor.describe()["precision"]
         self._key = [hashlib.sha256(bundle.manifest.to_json().encode()).hexdigest(), ran]
 
+    @classmethod
+    def sees(cls, config: BundleConfig, base: Path, where: str) -> dict[str, bool]:
+        seen = _opened(config, base, where).manifest.preprocessing
+        return {task.name: task.name not in seen.may_lack for task in seen.modalities}
+
     def classes(self, task: str) -> Sequence[str] | None:
         return self._theirs[task].classes or None
 
@@ -70,3 +74,15 @@ class ExportedStudent(ExternalModel):
         found = self._predictor.infer({name: maps[name] for name in self.needs if name in maps})
         raw = {ours: found[theirs.name] for ours, theirs in self._theirs.items()}
         return {ours: torch.from_numpy(m.reshape(*m.shape[:2], -1)).permute(2, 0, 1)[None] for ours, m in raw.items()}
+
+
+def _opened(config: BundleConfig, base: Path, where: str) -> Bundle:
+    """Beside the recipe, else of edgekit's own; never what lies in the folder that the command was called in."""
+    path = Path(base, expand_home(Path(config.bundle)))
+    if not path.exists() and config.bundle in shipped_bundles():
+        path = SHIPPED / config.bundle
+    if not path.exists():
+        own = " or ".join(shipped_bundles())
+        fix = f"the path is relative to the recipe's own folder; or give {own}, which comes with edgekit"
+        raise EdgekitError(f"there is no bundle '{config.bundle}'", where=f"{where}: {path}", fix=fix)
+    return open_bundle(path)

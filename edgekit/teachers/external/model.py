@@ -58,6 +58,13 @@ class ExternalModel(ABC):
         if cls.raw is ExternalModel.raw and cls.raw_batch is ExternalModel.raw_batch:
             raise TypeError(f"{cls.__name__} needs raw or raw_batch")
 
+    @classmethod
+    def sees(cls, config: Any, base: Path, where: str) -> Mapping[str, bool]:
+        """The modalities that it is shown, known before it is opened; and of each whether it cannot do without."""
+        inputs = getattr(config, "inputs", [])
+        named = inputs.values() if isinstance(inputs, Mapping) else [n for given in inputs for n in given.modalities]
+        return dict.fromkeys(named, True)
+
     def classes(self, task: str) -> Sequence[str] | None:
         """The classes of its output for a task, where it knows them itself."""
         return None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
@@ -9,9 +13,11 @@ from pydantic import TypeAdapter
 import edgekit
 from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
-from edgekit.extract.config import ExpertTask
+from edgekit.extract import plan
+from edgekit.extract.config import ExpertTask, ExtractConfig
 from edgekit.tasks import Task, kind_of
 from edgekit.tasks.modality import RGB
+from edgekit.teachers.external import bundle
 from edgekit.teachers.external.config import ExternalConfig
 from edgekit.teachers.external.teacher import ExternalTeacher
 
@@ -23,12 +29,12 @@ def frame() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
 
 
-def of_pipeline(bundle, name: str, **output) -> ExternalTeacher:
+def of_pipeline(path: Path, name: str, *, base: Path | None = None, **output) -> ExternalTeacher:
     """As `data extract` opens an expert."""
     section = TypeAdapter(ExpertTask).validate_python(
-        {"expert": {"kind": "bundle", "bundle": str(bundle)}, "output": output}
+        {"expert": {"kind": "bundle", "bundle": str(path)}, "output": output}
     )
-    return ExternalTeacher(section.opened_as(name), bundle.parent, {"rgb": RGB}, "extract.tasks.x")
+    return ExternalTeacher(section.opened_as(name), base or path.parent, {"rgb": RGB}, "extract.tasks.x")
 
 
 def test_each_task_is_what_the_predictor_answers(tiny_bundle, frame):
@@ -44,6 +50,43 @@ def test_each_task_is_what_the_predictor_answers(tiny_bundle, frame):
             np.testing.assert_array_equal(native, said[task.name])
         else:
             np.testing.assert_allclose(native, said[task.name], rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_looked_for_beside_the_recipe_and_nowhere_else(tiny_bundle, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tiny_bundle, elsewhere / "bundles" / "x")
+    monkeypatch.chdir(elsewhere)  # a command may be called in any folder
+    with pytest.raises(EdgekitError, match="no bundle 'bundles/x'") as caught:
+        of_pipeline(Path("bundles/x"), "depth", base=tmp_path / "recipe")
+    assert str(tmp_path / "recipe") in caught.value.where and "extract.tasks.x" in caught.value.where
+    (elsewhere / "uav").mkdir()  # nor does a folder of that name hide what comes with edgekit
+    assert of_pipeline(Path("uav"), "depth", base=tmp_path / "recipe").tasks["depth"].kind == "depth"
+
+
+def test_another_bundle_under_the_same_name_is_another_teacher(tiny_bundle, tmp_path):
+    folder = tmp_path / "x"
+    shutil.copytree(tiny_bundle, folder)
+    before = of_pipeline(folder, "depth").key()
+    assert of_pipeline(folder, "depth").key() == before
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("2025-01-01", "2026-01-01"))  # exported again
+    assert of_pipeline(folder, "depth").key() != before
+
+
+@pytest.mark.parametrize(
+    ("may_lack", "there", "needs"),
+    [((), True, ["rgb", "thermal"]), (("thermal",), True, ["rgb", "thermal"]), (("thermal",), False, ["rgb"])],
+)
+def test_a_pipeline_makes_what_its_network_sees_before_it_is_asked(may_lack, there, needs, monkeypatch, tmp_path):
+    thermal = Task("thermal", "modality", channels=1, range=(0.0, 255.0))
+    preprocessing = SimpleNamespace(modalities=(RGB, thermal), may_lack=may_lack)
+    manifest = SimpleNamespace(manifest=SimpleNamespace(preprocessing=preprocessing))
+    monkeypatch.setattr(bundle, "_opened", lambda *asked: manifest)
+    tasks = {"depth": {"expert": {"kind": "bundle", "bundle": "x"}}}
+    if there:  # behind it in the file
+        tasks["thermal"] = {"expert": {"kind": "bundle", "bundle": "y"}}
+    config = ExtractConfig.model_validate({"sets": {"train_set": ["a.mp4"]}, "tasks": tasks})
+    assert plan._needs("depth", config.tasks["depth"], config, tmp_path) == needs
 
 
 def test_a_member_of_an_ensemble_answers_for_the_task_of_the_data(tiny_bundle, frame):
@@ -78,5 +121,5 @@ def test_what_does_not_fit_is_told(tiny_bundle, tmp_path):
     config = of_pipeline(tiny_bundle, "x", output="depth").config
     with pytest.raises(EdgekitError, match="sees 'rgb', and the data has none"):
         ExternalTeacher(config, tmp_path, {"heat": Task("heat", "modality", channels=1, range=(0.0, 1.0))}, "x")
-    with pytest.raises(EdgekitError, match="there is no bundle here"):
+    with pytest.raises(EdgekitError, match="there is no bundle 'missing'"):
         ExternalTeacher(config.model_copy(update={"bundle": "missing"}), tmp_path, {"rgb": RGB}, "x")
