@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from edgekit.errors import EdgekitError
 from edgekit.pipeline.run import Run
 from edgekit.pipeline.subject import subject_of
 from edgekit.recipe.load import load_recipe
