@@ -14,7 +14,7 @@ from edgekit.frames.locks import locked
 from edgekit.frames.outside import read_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
-_HOST = re.compile(r"[^\s-]\S*")
+_HOST = re.compile(r"(?![-@])\S*[^\s@]")  # a user's name may hold an @
 _BUSY = "another process is changing the boards"
 
 

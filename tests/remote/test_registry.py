@@ -60,9 +60,15 @@ def test_what_is_refused(config, capsys, words, said):
 
 
 def test_an_address_is_no_option_of_ssh():
-    for host in ("-oProxyCommand=touch x", "--", "-"):
+    for host in ("-oProxyCommand=touch x", "--", "-", "user@", "@host", "", "us er@host"):
         with pytest.raises(EdgekitError, match="is no address"):
             registry.add(registry.RemoteBoard("orin", host, "edgekit"))
+
+
+@pytest.mark.parametrize("host", ["user@10.0.0.2", "orin", "me@work.example@orin", "u@host.local", "x", "user@fe80::1"])
+def test_what_ssh_takes_is_an_address(host, config):
+    registry.add(registry.RemoteBoard("orin", host, "edgekit"))
+    assert registry.find("orin").host == host
 
 
 def test_adding_a_board_again_as_it_is_changes_nothing(config):
