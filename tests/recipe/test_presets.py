@@ -95,7 +95,7 @@ def test_recipe_check_shows_the_classes_and_the_licence(preset, capsys):
     assert "Licence of the data: CC BY-SA" in out and "Attribution: AeroScapes" in out and "construction" in out
 
 
-@pytest.mark.parametrize("name", [*sorted(LAYOUTS), "semantic_drone", "camvid", "uav"])
+@pytest.mark.parametrize("name", [*sorted(LAYOUTS), "semantic_drone", "camvid", "uav", "dronescapes"])
 def test_the_page_of_data_sets_has_every_recipe_of_public_data(name):
     page = (folder().parent / "docs" / "datasets.md").read_text(encoding="utf-8")
     model = load_recipe(Recipe, folder() / f"{name}.yaml")
