@@ -108,7 +108,7 @@ class OnBoard:
 
     def time(self, model: onnx.ModelProto, bench: Workbench, student: Student, precision: str) -> tuple[float, None]:
         shots = shots_of(bench, bench.recipe.evaluate.split)[:_FRAMES]
-        subject = Subject(bench.recipe.name, student, bench.recipe.export, shots, shots, {}, log=bench.log)
+        subject = Subject(bench.recipe.name, student.eval(), bench.recipe.export, shots, shots, {}, log=bench.log)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "bundle"
             made = export(subject, Request("jetson", out, precision, golden="synthetic", calibration=_FRAMES))

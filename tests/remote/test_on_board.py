@@ -11,17 +11,21 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from edgekit.cli.main import main
+from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.frames.images import read_rgb, write_png
 from edgekit.remote import registry
 from edgekit.remote.connection import Connection
+from edgekit.recipe.schema import Recipe
+from edgekit.search.latency import OnBoard, cost_of
 from edgekit.students.student import Student
 from edgekit.tasks import Task
 from edgekit.tasks.modality import RGB
@@ -411,3 +415,22 @@ def test_progress_is_live_where_there_is_a_terminal(installed, jetson_bundle):
 def test_nothing_runs_on_there_once_all_is_done(installed, jetson_bundle):
     assert main(["verify", str(jetson_bundle), "--precision", "fp32", "--on", "orin"]) == 0
     until(lambda: installed.connections() == [], 20)
+
+
+def test_a_search_times_candidates_on_a_board(installed, tmp_path):
+    """`edgekit search --on`: the untrained student is exported, built and measured there, and what fails is told."""
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    infos = [FrameInfo(f"f{i}", "s", i, "val", True) for i in range(3)]
+    frames = SimpleNamespace(frames=lambda split: infos, read=lambda info, names: {"rgb": rgb})
+    data = {"source": "image_folder", "root": str(tmp_path), "class_names": ["a", "b"]}
+    recipe = Recipe.model_validate({"name": "timed", "data": data, "tasks": {"semantic": {}}})
+    bench = SimpleNamespace(recipe=recipe, frames=frames, log=None)
+    torch.manual_seed(0)
+    student = Student("repseg", [Task("semantic", "semantic", classes=("a", "b"))], width=8)  # as it is before training
+    board = OnBoard("orin")
+    cost = cost_of(board, bench, student, "fp16")
+    assert 0 < cost.ms < 60_000 and cost.band_ms is None and board.about == "measured on the board 'orin'"
+    installed.environ(FAKE_TENSORRT_FAIL="build")
+    with pytest.raises(EdgekitError) as caught:
+        cost_of(board, bench, student, "fp16")
+    assert "orin" in str(caught.value) or "TensorRT" in str(caught.value)
