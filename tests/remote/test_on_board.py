@@ -22,9 +22,9 @@ from edgekit.data.source import FrameInfo
 from edgekit.errors import EdgekitError
 from edgekit.frames.files import sha256
 from edgekit.frames.images import read_rgb, write_png
+from edgekit.recipe.schema import Recipe
 from edgekit.remote import registry
 from edgekit.remote.connection import Connection
-from edgekit.recipe.schema import Recipe
 from edgekit.search.latency import OnBoard, cost_of
 from edgekit.students.student import Student
 from edgekit.tasks import Task
