@@ -110,7 +110,8 @@ class AnnotatedFrames:
         found = {frame.name: frame for frame in labelled if frame.name in known}
         if not found:
             first = f"the first label is of '{labelled[0].name}'" if labelled else "there are none"
-            what = f"no label is one of the frames: {first}, the first frame is '{min(known, key=natural)}'"
+            frame = f"the first frame is '{min(known, key=natural)}'" if known else "there are no frames"
+            what = f"no label is one of the frames: {first}, {frame}"
             raise EdgekitError(what, where="data.labels", fix="labels belong to frames by their files' names")
         if left := [frame.name for frame in labelled if frame.name not in known]:
             self.notes.append(f"{len(left)} of {len(labelled)} labels are of no frame, the first is {left[0]}")
@@ -122,9 +123,8 @@ class AnnotatedFrames:
         height, width = size
         for h, w in {array.shape[:2] for array in maps.values()}:
             if min(abs(w - h * width / height), abs(h - w * height / width)) > 1:  # sides are whole pixels
-                what = (
-                    f"width / height of the label of '{label.name}' is {w / h:.4g}, of its frame {width / height:.4g}"
-                )
+                ratios = f"{w / h:.4g}, of its frame {width / height:.4g}"
+                what = f"width / height of the label of '{label.name}' is {ratios}"
                 raise EdgekitError(what, where="data.labels", fix="draw labels on whole frames")
             if h < height and getattr(self._config, "size", size) is None:  # its source made it smaller
                 maps = self._of_size(size).read(label, names)
@@ -139,7 +139,7 @@ class AnnotatedFrames:
         try:
             return SOURCES[config.source].build(config, self._base, self._cache)
         except EdgekitError as error:
-            where = re.sub(r"^data\b", f"data.{part}", error.where)
+            where = re.sub(r"^data\b", f"data.{part}", error.where or f"data.{part}")
             raise EdgekitError(error.what, where=where, fix=error.fix) from error
 
 
