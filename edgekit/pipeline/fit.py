@@ -128,7 +128,8 @@ def _check_labels(recipe: Recipe, frames: FrameSet) -> None:
         raise EdgekitError(
             f"no frame of '{split}' is labelled, and the run's table is scored on it",
             where="evaluate.split",
-            fix=f"add labels to {split}, or name another of {', '.join(frames.splits())}",
+            fix=f"add labels to {split}, name another of {', '.join(frames.splits())}, or hold a fifth of train "
+            "back for it: data.fold: {index: 0, of: 5}",
         )
 
 

@@ -15,7 +15,7 @@ from edgekit.data.frameset import FrameSet
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.workbench import open_data
 from edgekit.recipe.load import dump, load_recipe, recipe_hash
-from edgekit.recipe.schema import Recipe
+from edgekit.recipe.schema import Fold, Recipe
 
 HEIGHT, WIDTH = 600, 800  # more pixels than a folder of pictures is read at unasked
 NAMES = {"train_set": ["flight_000000", "flight_000004", "flight_000008"], "validation_set": ["other_000000"]}
@@ -152,6 +152,21 @@ def test_a_recipe_is_read_back_as_it_was_and_its_parts_are_set(flights):
     changed = load_recipe(Recipe, flights / "mine.yaml", ["data.labels.root=elsewhere", "data.frames.film=true"])
     assert str(changed.data.labels.root) == "elsewhere" and changed.data.frames.film is True
     assert recipe_hash(changed.trained()) != recipe_hash(wanted.trained())
+
+
+def test_a_part_of_the_labels_is_held_back_to_score_on(flights):
+    """Where only frames to train on were drawn."""
+    for name in NAMES["train_set"]:
+        draw(flights / "to_label", name)
+    error = refusal(flights, evaluate={"split": "val"})
+    assert "no frame of 'val' is labelled" in error.what and "data.fold" in error.fix
+    held = recipe(flights, evaluate={"split": "val"})
+    held = held.model_copy(update={"data": held.data.model_copy(update={"fold": Fold(index=0, of=3)})})
+    frames = FrameSet(open_data(held, flights), fold=(0, 3))
+    assert {split: [f.name for f in frames.frames(split) if f.labelled] for split in ("train", "val")} == {
+        "train": NAMES["train_set"][1:],
+        "val": NAMES["train_set"][:1],
+    }
 
 
 def test_labels_of_other_frames_are_told(flights):
