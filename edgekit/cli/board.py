@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -64,7 +65,11 @@ def list_boards(as_json: bool) -> None:
 def remove(name: str, as_json: bool) -> None:
     """Forget the board NAME. What was installed there stays."""
     board = registry.remove(name)
-    answer(as_json, board.__dict__, f"forgotten; what lies there is removed by: ssh {board.host} rm -r {board.folder}")
+    answer(
+        as_json,
+        board.__dict__,
+        f"forgotten; what lies there is removed by: ssh {board.host} rm -r {shlex.quote(board.folder)}",
+    )
 
 
 @command.command("install", epilog="Example: edgekit board install orin")

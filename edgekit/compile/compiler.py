@@ -156,7 +156,9 @@ def compile_model(
             what = f"it crashed ({signal.Signals(-child.returncode).name})"
             return Compiled(subject, "unknown", None, (Refusal(what, "", "", "crash"),), ())
         if child.returncode:
-            raise RuntimeError(f"the compiler's process failed: {child.stderr.decode(errors='replace')[-_TAIL:]}")
+            lines = child.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+            said = next((line for line in reversed(lines) if "Error: " in line), lines[-1])[-_TAIL:]
+            return Compiled(subject, "unknown", None, (Refusal(f"its process failed: {said}", "", "", "start"),), ())
         result = json.loads((folder / "result.json").read_text("utf-8"))
         plan = (folder / "engine").read_bytes() if (folder / "engine").exists() else None
     if "unknown" in result:

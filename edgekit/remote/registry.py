@@ -35,12 +35,28 @@ def file() -> Path:
 def boards() -> dict[str, RemoteBoard]:
     """By name. EdgekitError where the file is damaged."""
     try:
-        return {entry["name"]: RemoteBoard(**entry) for entry in read_json(file(), what="the file of boards")}
+        listed = [RemoteBoard(**entry) for entry in read_json(file(), what="the file of boards")]
+        for board in listed:
+            _check(board, str(file()))
+        return {board.name: board for board in listed}
     except FileNotFoundError:
         return {}
-    except (TypeError, KeyError):
+    except TypeError:
         fix = "correct it, or remove it and add the boards again"
         raise EdgekitError("the file of boards is no list of boards", where=str(file()), fix=fix) from None
+
+
+def _check(board: RemoteBoard, where: str) -> None:
+    """EdgekitError for a board that cannot be; TypeError for what is no text."""
+    if not _NAME.fullmatch(board.name):
+        fix = "use letters, digits, '.', '_' and '-'"
+        raise EdgekitError(f"'{board.name}' is no name for a board", where=where, fix=fix)
+    if not _HOST.fullmatch(board.host):
+        fix = "give USER@HOST, or a Host of ~/.ssh/config"
+        raise EdgekitError(f"'{board.host}' is no address", where=where, fix=fix)
+    if os.path.normpath(board.folder).strip("/~") in ("", ".", "..") or board.folder != board.folder.strip():
+        what = f"'{board.folder}' is no folder that edgekit may have for itself: it removes there what it does not know"
+        raise EdgekitError(what, where=where, fix="name a folder of its own, such as edgekit or /mnt/nvme/edgekit")
 
 
 def find(name: str) -> RemoteBoard:
@@ -53,17 +69,8 @@ def find(name: str) -> RemoteBoard:
 
 
 def add(board: RemoteBoard) -> None:
-    """Add a board. EdgekitError if its name or address is invalid, or if another board has that name."""
-    if not _NAME.fullmatch(board.name):
-        raise EdgekitError(
-            f"'{board.name}' is no name for a board",
-            where="edgekit board add",
-            fix="use letters, digits, '.', '_' and '-'",
-        )
-    if not _HOST.fullmatch(board.host):
-        raise EdgekitError(
-            f"'{board.host}' is no address", where="edgekit board add", fix="give USER@HOST, or a Host of ~/.ssh/config"
-        )
+    """Add a board. EdgekitError if its name, address or folder is invalid, or if another board has that name."""
+    _check(board, "edgekit board add")
     with locked(file().parent, _BUSY, patience=5.0):
         known = boards()
         if (there := known.get(board.name, board)) != board:

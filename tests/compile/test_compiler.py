@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -91,3 +94,14 @@ def test_a_crash_of_the_builder_is_a_refusal(monkeypatch):
     monkeypatch.setattr(compiler.subprocess, "run", lambda command, **more: run([command[0], *crash], **more))
     found = compile_model(b"", "gru")
     assert not found.taken and found.refusals[0].by == "crash" and "SIGSEGV" in found.refusals[0].what
+
+
+def test_a_compiler_that_cannot_be_imported_is_a_refusal_with_its_words(tmp_path, monkeypatch):
+    """Installed, and broken: an export that is done but for this goes on, and says so."""
+    for name in compiler.RTX_MODULES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('libtensorrt_rtx.so.1: no such file')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    found = compiler.compile_model(b"", "net.onnx")
+    assert not found.taken and "its process failed" in found.refusals[0].what
+    assert "libtensorrt_rtx.so.1" in found.refusals[0].what

@@ -65,6 +65,13 @@ def test_an_address_is_no_option_of_ssh():
             registry.add(registry.RemoteBoard("orin", host, "edgekit"))
 
 
+@pytest.mark.parametrize("folder", ["", ".", "./", "/", "//", "~", "~/", "..", "x/..", " edgekit"])
+def test_a_folder_that_is_not_edgekits_own_is_refused(folder, config):
+    """What edgekit does not know in its folder it removes."""
+    with pytest.raises(EdgekitError, match="no folder that edgekit may have for itself"):
+        registry.add(registry.RemoteBoard("orin", "user@host", folder))
+
+
 @pytest.mark.parametrize("host", ["user@10.0.0.2", "orin", "me@work.example@orin", "u@host.local", "x", "user@fe80::1"])
 def test_what_ssh_takes_is_an_address(host, config):
     registry.add(registry.RemoteBoard("orin", host, "edgekit"))
@@ -86,10 +93,22 @@ def test_a_damaged_file_is_an_error_and_is_kept(config, content):
     assert config.read_text() == content
 
 
+def test_entries_of_the_file_are_checked_as_those_that_are_added(config):
+    config.parent.mkdir()
+    good = {"name": "a", "host": "u@h", "folder": "edgekit"}
+    for wrong in (
+        *({"folder": 5}, {"host": 5}, {"name": 5}),
+        *({"name": "../../x"}, {"host": "-oProxyCommand=x"}, {"folder": "/"}),
+    ):
+        config.write_text(json.dumps([good | wrong]))
+        with pytest.raises(EdgekitError):
+            registry.boards()
+
+
 @settings(max_examples=20)
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True), st.text(min_size=1))
 def test_what_is_added_is_found(name, folder):
-    board = registry.RemoteBoard(name, "user@host", folder)
+    board = registry.RemoteBoard(name, "user@host", f"its/{folder}-own")
     registry.add(board)
     try:
         assert registry.find(name) == board
