@@ -72,8 +72,8 @@ def status(out: Path) -> Status:
         film = (failure.folder, failure.film)
         cell = found.cells.get(film, {}).get(failure.task)
         there = failure.frame and key_in(tree.file(failure.folder, failure.task, failure.frame)) is not None
-        taken = not failure.frame or film in found.unread or (failure.folder, failure.frame) in known
-        if film in plan.films and taken and not there and (cell or not failure.frame or film in found.unread):
+        wanted = not failure.frame or film in found.unread or (cell and (failure.folder, failure.frame) in known)
+        if film in plan.films and wanted and not there:
             found.failures.append(failure)
             if failure.frame and cell:
                 cell.failed += 1
